@@ -1,0 +1,128 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The folder tree is the architecture (docs/architecture.md). A target imports only what stands below it.
+
+/// Settings of every Swift target: strictest language mode, warnings are errors.
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// Links without any shared library: starts in under a millisecond, runs on any Linux.
+let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+/// A target of the static zone or above it; `path` and names follow DESIGN's rooms.
+func room(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource]? = nil) -> Target {
+    .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
+}
+
+func tests(of name: String, _ more: [Target.Dependency] = []) -> Target {
+    .testTarget(name: "\(name)Tests", dependencies: [.target(name: name)] + more, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "clipper",
+    products: [
+        .executable(name: "clipper", targets: ["clipper"]),
+        .executable(name: "clipperd", targets: ["clipperd"]),
+        .executable(name: "clipper-runtime", targets: ["clipper-runtime"]),
+        .executable(name: "clipper-registry", targets: ["clipper-registry"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+    ],
+    targets: [
+        // System libraries, as Debian has them.
+        .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+
+        // The static zone: no Foundation, no Dispatch, no Swift concurrency.
+        .target(name: "CLinux"),
+        room("Linux", ["CLinux", "CSeccomp"]),
+        room("JSON"),
+        room("Archive", ["Linux", "CLinux"]),
+        room("OCIRuntimeSpec", ["JSON"]),
+        room("ContainerRuntime", ["OCIRuntimeSpec", "Linux", "CLinux", "JSON"]),
+        room("ShimProtocol", ["JSON", "Linux", "CLinux"]),
+        room("Shim", ["ShimProtocol", "ContainerRuntime", "OCIRuntimeSpec", "Archive", "Linux", "CLinux", "JSON"]),
+        .executableTarget(
+            name: "clipper-runtime", dependencies: ["Shim", "ContainerRuntime", "OCIRuntimeSpec", "Linux", "CLinux", "JSON"],
+            swiftSettings: strict, linkerSettings: staticExecutable),
+
+        // The daemon.
+        room("EngineTypes", ["JSON", "Linux"]),
+        room("RecordStore", ["CSQLite", "Linux"]),
+        room("OCIImageSpec", ["JSON"]),
+        room("RegistryClient", ["OCIImageSpec"]),
+        room("Images", ["OCIImageSpec", "RegistryClient", "Archive", "RecordStore", "Linux", "JSON", "CISAL", "CZstd", "CCrypto", logging]),
+        room("Networking", ["Linux", "CLinux", "RecordStore", "JSON", logging]),
+        room("Volumes", ["RecordStore", "Linux", logging]),
+        room("Supervision", ["ShimProtocol", "OCIRuntimeSpec", "Linux", "CLinux", "JSON", nioCore, nioPosix, logging]),
+        room("Dockerfile"),
+        room("Builder", ["Dockerfile", "Images", "OCIImageSpec", "Archive", "Linux", "JSON", logging]),
+        room(
+            "Engine",
+            [
+                "EngineTypes", "Builder", "Images", "OCIImageSpec", "Networking", "Volumes", "Supervision", "OCIRuntimeSpec", "RecordStore",
+                "Archive", "Linux", "JSON", "CCrypto", logging,
+            ]),
+        room("HTTPServer", [nioCore, nioPosix, nioHTTP1, logging]),
+        room("EngineAPI", ["EngineTypes", "HTTPServer", "JSON", nioCore, nioHTTP1, logging]),
+        .executableTarget(
+            name: "clipperd",
+            dependencies: [
+                "EngineAPI", "Engine", "EngineTypes", "HTTPServer", "Images", "Builder", "Networking", "Volumes", "Supervision",
+                "RecordStore", "Linux", "JSON", logging,
+            ],
+            swiftSettings: strict),
+
+        // The registry.
+        room("RegistryServer", ["OCIImageSpec", "HTTPServer", "JSON", "Linux", "CCrypto", nioCore, nioHTTP1, logging]),
+        .executableTarget(
+            name: "clipper-registry", dependencies: ["RegistryServer", "HTTPServer", "Linux", logging], swiftSettings: strict),
+
+        // The client.
+        room("EngineClient", ["EngineTypes", "JSON", "Linux", "CLinux"]),
+        room("ClientUI", ["JSON", "Linux", "CLinux"]),
+        .executableTarget(
+            name: "clipper", dependencies: ["ClientUI", "EngineClient", "EngineTypes", "Archive", "JSON", "Linux", "CLinux"],
+            swiftSettings: strict, linkerSettings: staticExecutable),
+
+        tests(of: "Linux", ["CLinux"]),
+        tests(of: "JSON"),
+        tests(of: "Archive", ["Linux"]),
+        tests(of: "OCIRuntimeSpec", ["JSON"]),
+        tests(of: "ContainerRuntime", ["OCIRuntimeSpec", "Linux", "JSON"]),
+        tests(of: "ShimProtocol", ["JSON", "Linux"]),
+        tests(of: "Shim", ["ShimProtocol", "Linux", "JSON"]),
+        tests(of: "EngineTypes", ["JSON", "Linux"]),
+        tests(of: "RecordStore"),
+        tests(of: "OCIImageSpec", ["JSON"]),
+        tests(of: "RegistryClient", ["OCIImageSpec"]),
+        tests(of: "Images", ["OCIImageSpec", "Archive", "RecordStore", "Linux", "JSON"]),
+        tests(of: "Networking", ["Linux", "RecordStore", "JSON"]),
+        tests(of: "Volumes", ["RecordStore", "Linux"]),
+        tests(of: "Supervision", ["ShimProtocol", "Linux", "JSON"]),
+        tests(of: "Dockerfile"),
+        tests(of: "Builder", ["Dockerfile", "Images", "Linux", "JSON"]),
+        tests(of: "Engine", ["EngineTypes", "OCIRuntimeSpec", "Images", "Linux", "JSON"]),
+        tests(of: "HTTPServer", [nioCore, nioPosix, nioHTTP1]),
+        tests(of: "EngineAPI", ["EngineTypes", "HTTPServer", "JSON", nioCore, nioPosix, nioHTTP1]),
+        tests(of: "RegistryServer", ["HTTPServer", "Linux", "JSON"]),
+        tests(of: "EngineClient", ["EngineTypes", "JSON", "Linux"]),
+        tests(of: "ClientUI", ["JSON"]),
+        tests(of: "clipper", ["ClientUI", "JSON"]),
+    ]
+)
