@@ -71,7 +71,7 @@ let package = Package(
         room("Volumes", ["RecordStore", "Linux", logging]),
         room("Supervision", ["ShimProtocol", "OCIRuntimeSpec", "Linux", "CLinux", "JSON", nioCore, nioPosix, logging]),
         room("Dockerfile"),
-        room("Builder", ["Dockerfile", "Images", "OCIImageSpec", "Archive", "Linux", "JSON", logging]),
+        room("Builder", ["Dockerfile", "Images", "OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CCrypto", logging]),
         room(
             "Engine",
             [
@@ -79,7 +79,7 @@ let package = Package(
                 "Archive", "Linux", "JSON", "CCrypto", logging,
             ]),
         room("HTTPServer", [nioCore, nioPosix, nioHTTP1, logging]),
-        room("EngineAPI", ["EngineTypes", "HTTPServer", "JSON", nioCore, nioHTTP1, logging]),
+        room("EngineAPI", ["EngineTypes", "HTTPServer", "JSON", "Linux", nioCore, nioHTTP1, logging]),
         .executableTarget(
             name: "clipperd",
             dependencies: [
@@ -116,7 +116,7 @@ let package = Package(
         tests(of: "Volumes", ["RecordStore", "Linux"]),
         tests(of: "Supervision", ["ShimProtocol", "Linux", "JSON"]),
         tests(of: "Dockerfile"),
-        tests(of: "Builder", ["Dockerfile", "Images", "Linux", "JSON"]),
+        tests(of: "Builder", ["Dockerfile", "Images", "OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON"]),
         tests(of: "Engine", ["EngineTypes", "OCIRuntimeSpec", "Images", "Linux", "JSON"]),
         tests(of: "HTTPServer", [nioCore, nioPosix, nioHTTP1]),
         tests(of: "EngineAPI", ["EngineTypes", "HTTPServer", "JSON", nioCore, nioPosix, nioHTTP1]),

@@ -1,0 +1,231 @@
+public import EngineTypes
+public import JSON
+public import Linux
+
+// What the API asks of the engine. Declared here, by the user of the services; Engine's types conform in clipperd.
+//
+// Byte streams cross as descriptors that the receiver owns (`Descriptor`). Methods that take a descriptor close it,
+// also when they throw. Streams of text or events go through an `emit` closure that waits for the client.
+
+/// A raw descriptor whose ownership goes with the value: whoever receives it closes it.
+public typealias Descriptor = Int32
+
+/// Sends bytes to the client and waits until there is room; throws when the client has gone.
+public typealias Emit = @Sendable ([UInt8]) async throws -> Void
+
+/// Sends one JSON document to the client.
+public typealias EmitJSON = @Sendable (JSONValue) async throws -> Void
+
+public protocol SystemBackend: Sendable {
+    func version() async throws -> SystemVersion
+    func info() async throws -> SystemInfo
+    /// Emits past events (when `since` is given) and then live ones until `until` or cancellation.
+    func events(since: Timestamp?, until: Timestamp?, filters: Filters, emit: @escaping @Sendable (EventMessage) async throws -> Void) async throws
+    func diskUsage(types: [String]) async throws -> JSONValue
+}
+
+/// Which of a container's streams an attach wants.
+public struct AttachRequest: Sendable {
+    public var stdin: Bool
+    public var stdout: Bool
+    public var stderr: Bool
+    /// Follow the live streams.
+    public var stream: Bool
+    /// Send what was logged before first.
+    public var logs: Bool
+    public var detachKeys: String?
+
+    public init(stdin: Bool, stdout: Bool, stderr: Bool, stream: Bool, logs: Bool, detachKeys: String?) {
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self.stream = stream
+        self.logs = logs
+        self.detachKeys = detachKeys
+    }
+}
+
+/// A live stream to glue to a hijacked connection: a Unix socket whose bytes are already in Docker's framing
+/// (multiplexed, or raw with a terminal). Bytes written to it are stdin; a half-close ends stdin.
+public struct AttachedStream: Sendable {
+    public var socket: Descriptor
+    public var isTerminal: Bool
+
+    public init(socket: Descriptor, isTerminal: Bool) {
+        self.socket = socket
+        self.isTerminal = isTerminal
+    }
+}
+
+/// What `GET /containers/{id}/logs` asks for.
+public struct LogRequest: Sendable {
+    public var stdout: Bool
+    public var stderr: Bool
+    public var follow: Bool
+    public var since: Timestamp?
+    public var until: Timestamp?
+    public var timestamps: Bool
+    /// Number of last lines; nil for all.
+    public var tail: Int?
+    public var details: Bool
+
+    public init(
+        stdout: Bool, stderr: Bool, follow: Bool, since: Timestamp?, until: Timestamp?, timestamps: Bool, tail: Int?, details: Bool
+    ) {
+        self.stdout = stdout
+        self.stderr = stderr
+        self.follow = follow
+        self.since = since
+        self.until = until
+        self.timestamps = timestamps
+        self.tail = tail
+        self.details = details
+    }
+}
+
+/// Until when a wait lasts.
+public enum WaitCondition: String, Sendable {
+    case notRunning = "not-running"
+    case nextExit = "next-exit"
+    case removed
+}
+
+public protocol ContainerBackend: Sendable {
+    func create(name: String?, platform: String?, request: ContainerCreateRequest) async throws -> ContainerCreateResponse
+    /// `EngineError.notModified` when it runs already.
+    func start(_ id: String, detachKeys: String?) async throws
+    func stop(_ id: String, timeout: Int?, signal: String?) async throws
+    func restart(_ id: String, timeout: Int?, signal: String?) async throws
+    func kill(_ id: String, signal: String?) async throws
+    func pause(_ id: String) async throws
+    func unpause(_ id: String) async throws
+    func remove(_ id: String, force: Bool, volumes: Bool, link: Bool) async throws
+    func rename(_ id: String, to name: String) async throws
+    func resize(_ id: String, rows: Int, columns: Int) async throws
+    func list(all: Bool, limit: Int?, size: Bool, filters: Filters) async throws -> [ContainerSummary]
+    func inspect(_ id: String, size: Bool) async throws -> ContainerInspect
+    func top(_ id: String, arguments: String) async throws -> ContainerTop
+    func update(_ id: String, request: JSONValue) async throws -> [String]
+    func prune(filters: Filters) async throws -> PruneReport
+
+    /// Registers interest at once (before the returned closure is called), so that no exit is missed;
+    /// the closure waits for it. Throws `notFound` for an unknown container.
+    func wait(_ id: String, condition: WaitCondition) async throws -> @Sendable () async throws -> ContainerWaitResponse
+
+    func attach(_ id: String, _ request: AttachRequest) async throws -> AttachedStream
+    /// Whether the container has a terminal (its logs are raw then, multiplexed otherwise).
+    func hasTerminal(_ id: String) async throws -> Bool
+    /// Emits log bytes, framed when the container has no terminal.
+    func logs(_ id: String, _ request: LogRequest, emit: @escaping Emit) async throws
+
+    func execCreate(_ id: String, _ request: ExecCreateRequest) async throws -> String
+    /// nil when detached.
+    func execStart(_ execID: String, _ request: ExecStartRequest) async throws -> AttachedStream?
+    func execInspect(_ execID: String) async throws -> ExecInspect
+    func execResize(_ execID: String, rows: Int, columns: Int) async throws
+
+    /// A tar stream of a path; the JSON describes the path (X-Docker-Container-Path-Stat).
+    func archiveGet(_ id: String, path: String) async throws -> (status: JSONValue, tar: Descriptor)
+    func archiveStatus(_ id: String, path: String) async throws -> JSONValue
+    func archivePut(_ id: String, path: String, noOverwriteDirNonDir: Bool, copyUIDGID: Bool, tar: Descriptor) async throws
+    func export(_ id: String) async throws -> Descriptor
+    func changes(_ id: String) async throws -> JSONValue
+    /// Emits one sample after the other; only one when not streaming.
+    func stats(_ id: String, stream: Bool, oneShot: Bool, emit: @escaping EmitJSON) async throws
+    func commit(_ id: String, repository: String?, tag: String?, comment: String?, author: String?, pause: Bool, changes: [String], config: ContainerConfig?) async throws -> String
+}
+
+public protocol ImageBackend: Sendable {
+    func list(all: Bool, filters: Filters, sharedSize: Bool, digests: Bool) async throws -> [ImageSummary]
+    func inspect(_ name: String) async throws -> ImageInspect
+    func history(_ name: String) async throws -> [ImageHistoryEntry]
+    func tag(_ name: String, repository: String, tag: String) async throws
+    func remove(_ name: String, force: Bool, noPrune: Bool) async throws -> [ImageDeletion]
+    func prune(filters: Filters) async throws -> PruneReport
+    /// `docker import`: the root filesystem comes as a tar stream.
+    func importRootfs(source: Descriptor, repository: String?, tag: String?, message: String?, changes: [String], platform: String?, emit: @escaping EmitJSON) async throws
+    func pull(image: String, tag: String?, platform: String?, registryAuth: String?, emit: @escaping EmitJSON) async throws
+    func push(_ name: String, tag: String?, registryAuth: String?, emit: @escaping EmitJSON) async throws
+    func load(source: Descriptor, quiet: Bool, emit: @escaping EmitJSON) async throws
+    /// A tar stream (docker-archive that is also an OCI layout).
+    func save(names: [String]) async throws -> Descriptor
+}
+
+/// The query of `POST /build`.
+public struct BuildQuery: Sendable {
+    public var dockerfile = "Dockerfile"
+    public var tags: [String] = []
+    public var buildArguments: [String: String?] = [:]
+    public var labels: [String: String] = [:]
+    public var target = ""
+    public var noCache = false
+    public var pull = false
+    public var remove = true
+    public var forceRemove = false
+    public var quiet = false
+    public var networkMode = ""
+    public var platform = ""
+    public var memory: Int64 = 0
+    public var memorySwap: Int64 = 0
+    public var cpuShares: Int64 = 0
+    public var cpuPeriod: Int64 = 0
+    public var cpuQuota: Int64 = 0
+    public var cpusetCpus = ""
+    public var cpusetMems = ""
+    public var shmSize: Int64 = 0
+    public var extraHosts: [String] = []
+    public var cgroupParent = ""
+    public var squash = false
+    public var remote = ""
+    public var cacheFrom: [String] = []
+    public var outputs = ""
+    public var version = "1"
+
+    public init() {}
+}
+
+public protocol BuildBackend: Sendable {
+    /// Emits Docker's progress documents; a failed build ends with an `error` document and returns normally.
+    func build(_ query: BuildQuery, context: Descriptor, emit: @escaping EmitJSON) async throws
+    func pruneCache(all: Bool, filters: Filters) async throws -> PruneReport
+}
+
+public protocol VolumeBackend: Sendable {
+    func list(filters: Filters) async throws -> VolumeList
+    func create(_ request: VolumeCreateRequest) async throws -> VolumeResource
+    func inspect(_ name: String) async throws -> VolumeResource
+    func remove(_ name: String, force: Bool) async throws
+    func prune(filters: Filters) async throws -> PruneReport
+}
+
+public protocol NetworkBackend: Sendable {
+    func list(filters: Filters) async throws -> [NetworkResource]
+    func create(_ request: NetworkCreateRequest) async throws -> NetworkCreateResponse
+    func inspect(_ id: String, verbose: Bool, scope: String?) async throws -> NetworkResource
+    func remove(_ id: String) async throws
+    func connect(_ id: String, _ request: NetworkConnectRequest) async throws
+    func disconnect(_ id: String, _ request: NetworkDisconnectRequest) async throws
+    func prune(filters: Filters) async throws -> PruneReport
+}
+
+/// Everything the API needs, handed over once.
+public struct Backends: Sendable {
+    public var system: any SystemBackend
+    public var containers: any ContainerBackend
+    public var images: any ImageBackend
+    public var builds: any BuildBackend
+    public var volumes: any VolumeBackend
+    public var networks: any NetworkBackend
+
+    public init(
+        system: any SystemBackend, containers: any ContainerBackend, images: any ImageBackend, builds: any BuildBackend,
+        volumes: any VolumeBackend, networks: any NetworkBackend
+    ) {
+        self.system = system
+        self.containers = containers
+        self.images = images
+        self.builds = builds
+        self.volumes = volumes
+        self.networks = networks
+    }
+}
