@@ -7,9 +7,6 @@ public import Linux
 // Byte streams cross as descriptors that the receiver owns (`Descriptor`). Methods that take a descriptor close it,
 // also when they throw. Streams of text or events go through an `emit` closure that waits for the client.
 
-/// A raw descriptor whose ownership goes with the value: whoever receives it closes it.
-public typealias Descriptor = Int32
-
 /// Sends bytes to the client and waits until there is room; throws when the client has gone.
 public typealias Emit = @Sendable ([UInt8]) async throws -> Void
 
@@ -22,72 +19,6 @@ public protocol SystemBackend: Sendable {
     /// Emits past events (when `since` is given) and then live ones until `until` or cancellation.
     func events(since: Timestamp?, until: Timestamp?, filters: Filters, emit: @escaping @Sendable (EventMessage) async throws -> Void) async throws
     func diskUsage(types: [String]) async throws -> JSONValue
-}
-
-/// Which of a container's streams an attach wants.
-public struct AttachRequest: Sendable {
-    public var stdin: Bool
-    public var stdout: Bool
-    public var stderr: Bool
-    /// Follow the live streams.
-    public var stream: Bool
-    /// Send what was logged before first.
-    public var logs: Bool
-    public var detachKeys: String?
-
-    public init(stdin: Bool, stdout: Bool, stderr: Bool, stream: Bool, logs: Bool, detachKeys: String?) {
-        self.stdin = stdin
-        self.stdout = stdout
-        self.stderr = stderr
-        self.stream = stream
-        self.logs = logs
-        self.detachKeys = detachKeys
-    }
-}
-
-/// A live stream to glue to a hijacked connection: a Unix socket whose bytes are already in Docker's framing
-/// (multiplexed, or raw with a terminal). Bytes written to it are stdin; a half-close ends stdin.
-public struct AttachedStream: Sendable {
-    public var socket: Descriptor
-    public var isTerminal: Bool
-
-    public init(socket: Descriptor, isTerminal: Bool) {
-        self.socket = socket
-        self.isTerminal = isTerminal
-    }
-}
-
-/// What `GET /containers/{id}/logs` asks for.
-public struct LogRequest: Sendable {
-    public var stdout: Bool
-    public var stderr: Bool
-    public var follow: Bool
-    public var since: Timestamp?
-    public var until: Timestamp?
-    public var timestamps: Bool
-    /// Number of last lines; nil for all.
-    public var tail: Int?
-    public var details: Bool
-
-    public init(
-        stdout: Bool, stderr: Bool, follow: Bool, since: Timestamp?, until: Timestamp?, timestamps: Bool, tail: Int?, details: Bool
-    ) {
-        self.stdout = stdout
-        self.stderr = stderr
-        self.follow = follow
-        self.since = since
-        self.until = until
-        self.timestamps = timestamps
-        self.tail = tail
-        self.details = details
-    }
-}
-
-/// Until when a wait lasts.
-public enum WaitCondition: String, Sendable {
-    case notRunning = "not-running"
-    case nextExit = "next-exit"
-    case removed
 }
 
 public protocol ContainerBackend: Sendable {
@@ -149,39 +80,6 @@ public protocol ImageBackend: Sendable {
     func load(source: Descriptor, quiet: Bool, emit: @escaping EmitJSON) async throws
     /// A tar stream (docker-archive that is also an OCI layout).
     func save(names: [String]) async throws -> Descriptor
-}
-
-/// The query of `POST /build`.
-public struct BuildQuery: Sendable {
-    public var dockerfile = "Dockerfile"
-    public var tags: [String] = []
-    public var buildArguments: [String: String?] = [:]
-    public var labels: [String: String] = [:]
-    public var target = ""
-    public var noCache = false
-    public var pull = false
-    public var remove = true
-    public var forceRemove = false
-    public var quiet = false
-    public var networkMode = ""
-    public var platform = ""
-    public var memory: Int64 = 0
-    public var memorySwap: Int64 = 0
-    public var cpuShares: Int64 = 0
-    public var cpuPeriod: Int64 = 0
-    public var cpuQuota: Int64 = 0
-    public var cpusetCpus = ""
-    public var cpusetMems = ""
-    public var shmSize: Int64 = 0
-    public var extraHosts: [String] = []
-    public var cgroupParent = ""
-    public var squash = false
-    public var remote = ""
-    public var cacheFrom: [String] = []
-    public var outputs = ""
-    public var version = "1"
-
-    public init() {}
 }
 
 public protocol BuildBackend: Sendable {

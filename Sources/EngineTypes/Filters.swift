@@ -1,4 +1,4 @@
-public import JSON
+internal import JSON
 
 /// The `filters` query of list, prune and event calls: name → accepted values.
 public struct Filters: Sendable, Equatable {

@@ -1,0 +1,70 @@
+public import Linux
+
+/// A raw descriptor whose ownership goes with the value: whoever receives it closes it.
+public typealias Descriptor = Int32
+
+/// Which of a container's streams an attach wants.
+public struct AttachRequest: Sendable {
+    public var stdin: Bool
+    public var stdout: Bool
+    public var stderr: Bool
+    /// Follow the live streams.
+    public var stream: Bool
+    /// Send what was logged before first.
+    public var logs: Bool
+    public var detachKeys: String?
+
+    public init(stdin: Bool, stdout: Bool, stderr: Bool, stream: Bool, logs: Bool, detachKeys: String?) {
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self.stream = stream
+        self.logs = logs
+        self.detachKeys = detachKeys
+    }
+}
+
+/// A live stream to glue to a hijacked connection: a Unix socket whose bytes are already in Docker's framing
+/// (multiplexed, or raw with a terminal). Bytes written to it are stdin; a half-close ends stdin.
+public struct AttachedStream: Sendable {
+    public var socket: Descriptor
+    public var isTerminal: Bool
+
+    public init(socket: Descriptor, isTerminal: Bool) {
+        self.socket = socket
+        self.isTerminal = isTerminal
+    }
+}
+
+/// What `GET /containers/{id}/logs` asks for.
+public struct LogRequest: Sendable {
+    public var stdout: Bool
+    public var stderr: Bool
+    public var follow: Bool
+    public var since: Timestamp?
+    public var until: Timestamp?
+    public var timestamps: Bool
+    /// Number of last lines; nil for all.
+    public var tail: Int?
+    public var details: Bool
+
+    public init(
+        stdout: Bool, stderr: Bool, follow: Bool, since: Timestamp?, until: Timestamp?, timestamps: Bool, tail: Int?, details: Bool
+    ) {
+        self.stdout = stdout
+        self.stderr = stderr
+        self.follow = follow
+        self.since = since
+        self.until = until
+        self.timestamps = timestamps
+        self.tail = tail
+        self.details = details
+    }
+}
+
+/// Until when a wait lasts.
+public enum WaitCondition: String, Sendable {
+    case notRunning = "not-running"
+    case nextExit = "next-exit"
+    case removed
+}
