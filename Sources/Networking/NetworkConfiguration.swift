@@ -1,0 +1,44 @@
+public import Linux
+
+/// How this daemon's networks are set up; from dockerd's flags of the same meaning.
+public struct NetworkConfiguration: Sendable {
+    /// A range from which networks without a subnet get one: networks of `size` bits out of `base`.
+    public struct AddressPool: Sendable, Equatable {
+        public let base: IPPrefix
+        public let size: Int
+
+        public init(base: IPPrefix, size: Int) {
+            self.base = base
+            self.size = size
+        }
+    }
+
+    /// Tells this daemon's bridges and nf_tables table from those of other daemons on the host: short, stable,
+    /// lower-case letters and digits (1 … 8), made from the exec root. Unused by the default instance.
+    public var instanceKey: String
+    /// The daemon with the standard exec root: it owns `clipper0` and the table `clipper`.
+    public var isDefaultInstance: Bool
+    /// `--bip`: the default bridge's address and network, `172.30.0.1/16`.
+    public var bridgeAddress: String?
+    /// `--mtu`; nil is 1500.
+    public var mtu: Int?
+    /// `--default-address-pool`; empty means Docker's own pools.
+    public var addressPools: [AddressPool] = []
+    /// `--ip-forward`: switch on forwarding in the kernel.
+    public var enablesForwarding = true
+    /// `--ip`: the host address on which ports are published when a request names none.
+    public var defaultHostAddress: String?
+    /// How many network namespaces are kept ready.
+    public var warmSandboxes = 3
+
+    public init(instanceKey: String, isDefaultInstance: Bool) {
+        self.instanceKey = instanceKey
+        self.isDefaultInstance = isDefaultInstance
+    }
+
+    /// Name of the nf_tables table.
+    public var tableName: String { isDefaultInstance ? "clipper" : "clipper-\(instanceKey)" }
+
+    /// Name of the Linux bridge of the network `bridge`.
+    public var defaultBridgeName: String { isDefaultInstance ? "clipper0" : "clp\(instanceKey)0" }
+}
