@@ -3,4 +3,11 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 #include "clp_base.h"
+#include "clp_seccomp.h"
+#include "clp_cgroup.h"
+#include "clp_bpf.h"
+#include "clp_netlink.h"
+#include "clp_mounts.h"
+#include "clp_process.h"
+#include "clp_overlay.h"
 #endif
