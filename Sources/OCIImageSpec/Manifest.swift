@@ -1,0 +1,127 @@
+/// A kind of machine: `linux/arm/v7`.
+public struct Platform: Hashable, Sendable, Codable, CustomStringConvertible {
+    public var os: String
+    public var architecture: String
+    public var variant: String?
+    public var osVersion: String?
+    public var osFeatures: [String]?
+
+    enum CodingKeys: String, CodingKey {
+        case architecture, os, variant
+        case osVersion = "os.version"
+        case osFeatures = "os.features"
+    }
+
+    public init(os: String, architecture: String, variant: String? = nil, osVersion: String? = nil, osFeatures: [String]? = nil) {
+        self.os = os
+        self.architecture = architecture
+        self.variant = variant
+        self.osVersion = osVersion
+        self.osFeatures = osFeatures
+    }
+
+    /// The machine this program was built for.
+    public static var host: Platform {
+        #if arch(x86_64)
+            Platform(os: "linux", architecture: "amd64")
+        #elseif arch(arm64)
+            Platform(os: "linux", architecture: "arm64", variant: "v8")
+        #else
+            Platform(os: "linux", architecture: "unknown")
+        #endif
+    }
+
+    /// Reads `os[/architecture[/variant]]`, or an architecture alone; nil for anything else.
+    public init?(parsing text: String) {
+        let parts = text.lowercased().split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard (1...3).contains(parts.count), parts.allSatisfy({ !$0.isEmpty }) else { return nil }
+        let systems: Set = ["linux", "windows", "darwin", "freebsd"]
+        if parts.count == 1 {
+            let isSystem = systems.contains(parts[0])
+            self.init(os: isSystem ? parts[0] : "linux", architecture: isSystem ? Platform.host.architecture : Self.canonical(parts[0]))
+            return
+        }
+        self.init(os: parts[0], architecture: Self.canonical(parts[1]), variant: parts.count == 3 ? parts[2] : nil)
+    }
+
+    private static func canonical(_ architecture: String) -> String {
+        switch architecture {
+        case "x86_64", "x86-64": "amd64"
+        case "aarch64": "arm64"
+        case "i386", "i686": "386"
+        default: architecture
+        }
+    }
+
+    /// Whether an image for `self` runs where `wanted` was asked for. A missing variant matches any.
+    public func satisfies(_ wanted: Platform) -> Bool {
+        os == wanted.os && architecture == wanted.architecture && (wanted.variant == nil || variant == nil || variant == wanted.variant)
+    }
+
+    public var description: String { "\(os)/\(architecture)" + (variant.map { "/\($0)" } ?? "") }
+}
+
+/// Points at content: what it is, its digest and its length (OCI image spec, "Descriptors"). Size in bytes.
+public struct Descriptor: Hashable, Sendable, Codable {
+    public var mediaType: String
+    public var digest: Digest
+    public var size: Int64
+    public var urls: [String]?
+    public var annotations: [String: String]?
+    public var platform: Platform?
+    public var artifactType: String?
+
+    public init(
+        mediaType: String, digest: Digest, size: Int64, urls: [String]? = nil, annotations: [String: String]? = nil, platform: Platform? = nil,
+        artifactType: String? = nil
+    ) {
+        self.mediaType = mediaType
+        self.digest = digest
+        self.size = size
+        self.urls = urls
+        self.annotations = annotations
+        self.platform = platform
+        self.artifactType = artifactType
+    }
+}
+
+/// An image in a registry or OCI layout: its config and its layers, bottom first.
+public struct Manifest: Hashable, Sendable, Codable {
+    public var schemaVersion: Int
+    public var mediaType: String?
+    public var artifactType: String?
+    public var config: Descriptor
+    public var layers: [Descriptor]
+    public var subject: Descriptor?
+    public var annotations: [String: String]?
+
+    public init(
+        mediaType: String? = MediaType.ociManifest, artifactType: String? = nil, config: Descriptor, layers: [Descriptor],
+        subject: Descriptor? = nil, annotations: [String: String]? = nil
+    ) {
+        self.schemaVersion = 2
+        self.mediaType = mediaType
+        self.artifactType = artifactType
+        self.config = config
+        self.layers = layers
+        self.subject = subject
+        self.annotations = annotations
+    }
+}
+
+/// A list of manifests, one for each platform, or the entry of an OCI layout.
+public struct Index: Hashable, Sendable, Codable {
+    public var schemaVersion: Int
+    public var mediaType: String?
+    public var artifactType: String?
+    public var manifests: [Descriptor]
+    public var subject: Descriptor?
+    public var annotations: [String: String]?
+
+    public init(mediaType: String? = MediaType.ociIndex, manifests: [Descriptor], annotations: [String: String]? = nil) {
+        self.schemaVersion = 2
+        self.mediaType = mediaType
+        self.manifests = manifests
+        self.annotations = annotations
+    }
+}
