@@ -1,1 +1,136 @@
-// ContainerRuntime
+// ContainerRuntime: makes a container out of a `Spec` (OCI runtime specification 1.2) on this kernel.
+//
+// `ContainerRuntime.create` clones the container's first process with its namespaces, sets up its mounts, devices,
+// limits and credentials, and leaves it waiting at the gate; `CreatedContainer.start()` opens the gate and tells
+// whether the program could be executed. `ContainerRuntime.run` is both at once, without the wait.
+// `ContainerRuntime.exec` starts a further process in a running container.
+//
+// The caller must be single-threaded: Swift code runs in the cloned child before it executes the program. The caller
+// is the parent of what it starts and reaps it. Errors are `RuntimeError`, one line each.
+//
+// Used by Shim (in process) and by the command line in CommandLine/ (`clipper-runtime create start run exec…`).
+public import Linux
+public import OCIRuntimeSpec
+
+/// Starts containers and processes in them.
+public enum ContainerRuntime {
+    /// Clones and sets up a container; its program waits for `CreatedContainer.start()`.
+    /// On failure nothing is left: no process, no control group, no state directory.
+    public static func create(spec: Spec, options: CreateOptions) throws(RuntimeError) -> CreatedContainer {
+        throw RuntimeError(.notImplemented("create"))
+    }
+
+    /// `create` and `start` in one go, faster: the program is executed as soon as everything is set up.
+    /// Returns when the program runs; throws when it could not be executed.
+    public static func run(spec: Spec, options: CreateOptions) throws(RuntimeError) -> CreatedContainer {
+        throw RuntimeError(.notImplemented("run"))
+    }
+
+    /// Starts a further process in a running container. Returns when its program runs.
+    public static func exec(in target: ExecTarget, process: Spec.Process, options: ExecOptions) throws(RuntimeError) -> ExecutedProcess {
+        throw RuntimeError(.notImplemented("exec"))
+    }
+}
+
+/// What `create` needs beside the spec.
+public struct CreateOptions: Sendable {
+    /// The container's name, as `ContainerID.validate` allows.
+    public var id: String
+    /// The directory of config.json; relative root and mount sources start here. Absolute.
+    public var bundle: String
+    /// Where `<id>/state.json` is kept for the command line; nil keeps no state (the caller does).
+    public var stateDirectory: String?
+    /// Descriptors that become the program's 0, 1 and 2. Not used with `process.terminal`: then the runtime opens a
+    /// pseudoterminal inside the container and gives its master back.
+    public var stdio = StandardStreams.inherited
+    /// A detached mount (open_tree(2), fsmount(2)) that becomes the root filesystem instead of the directory
+    /// `root.path`, which need not exist then.
+    public var rootfsDescriptor: Int32?
+    /// How many descriptors from 3 on the program keeps.
+    public var preserveFDs = 0
+    /// MS_MOVE and chroot instead of pivot_root, for a root filesystem on the initial ramdisk.
+    public var noPivot = false
+    /// Keeps the caller's session keyring.
+    public var noNewKeyring = false
+    /// `linux.cgroupsPath` is `slice:prefix:name`.
+    public var systemdCgroup = false
+    /// Where compiled seccomp programs are kept; nil compiles each time.
+    public var seccompCacheDirectory: String?
+
+    public init(id: String, bundle: String) {
+        self.id = id
+        self.bundle = bundle
+    }
+}
+
+/// Descriptors for a program's standard streams; the caller keeps owning them.
+public struct StandardStreams: Sendable, Equatable {
+    public var input: Int32
+    public var output: Int32
+    public var error: Int32
+
+    public init(input: Int32, output: Int32, error: Int32) {
+        self.input = input
+        self.output = output
+        self.error = error
+    }
+
+    /// The caller's own.
+    public static let inherited = StandardStreams(input: 0, output: 1, error: 2)
+}
+
+/// A container whose first process is set up.
+public struct CreatedContainer: ~Copyable {
+    /// In the caller's pid namespace. The caller reaps it.
+    public let pid: Int32
+    /// For waiting (poll, waitid) and signals, free of pid reuse.
+    public let pidfd: OwnedFD
+    /// The pseudoterminal's master when `process.terminal` is set.
+    public var terminalMaster: OwnedFD?
+    /// The container's control group, for limits, statistics, freezing; the caller removes it after the end.
+    public let cgroup: CgroupManager?
+    /// The sync socket to the waiting child; nil once it runs.
+    var gate: OwnedFD?
+
+    /// Executes the program and returns when it runs. A program that cannot be executed is a `commandNotFound` or
+    /// `commandNotExecutable` error; the process has ended then.
+    public mutating func start() throws(RuntimeError) {
+        throw RuntimeError(.notImplemented("start"))
+    }
+}
+
+/// The running container that `exec` enters.
+public struct ExecTarget: Sendable {
+    /// The container's first process, in the caller's pid namespace.
+    public var pid: Int32
+    /// A pidfd of it, which guards against reuse of the number; nil opens one.
+    public var pidfd: Int32?
+    /// The container's filter, which its further processes get as well.
+    public var seccomp: Spec.Seccomp?
+    /// The group that the process enters; nil stays in the caller's.
+    public var cgroup: CgroupManager?
+
+    public init(pid: Int32, pidfd: Int32? = nil, seccomp: Spec.Seccomp? = nil, cgroup: CgroupManager? = nil) {
+        self.pid = pid
+        self.pidfd = pidfd
+        self.seccomp = seccomp
+        self.cgroup = cgroup
+    }
+}
+
+/// What `exec` needs beside the process.
+public struct ExecOptions: Sendable {
+    /// As in `CreateOptions`.
+    public var stdio = StandardStreams.inherited
+    public var preserveFDs = 0
+    public var seccompCacheDirectory: String?
+
+    public init() {}
+}
+
+/// A further process in a container; its program runs. The caller reaps it.
+public struct ExecutedProcess: ~Copyable {
+    public let pid: Int32
+    public let pidfd: OwnedFD
+    public var terminalMaster: OwnedFD?
+}

@@ -1,0 +1,138 @@
+internal import CLinux
+
+/// What the options of a mount (`ro`, `nosuid`, `rslave`, `size=64k`…) ask for, as mount(8) and runc name them.
+public struct MountOptions: Equatable, Sendable {
+    /// MS_… flags that are set.
+    public var flags: UInt = 0
+    /// MS_… flags that an option takes away again (`rw`, `exec`…).
+    public var cleared: UInt = 0
+    /// MOUNT_ATTR_… set and cleared on the mount and everything below it (`rro`, `rnosuid`…).
+    public var recursiveSet: UInt64 = 0
+    public var recursiveClear: UInt64 = 0
+    /// MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE, with MS_REC for the recursive ones; in their order.
+    public var propagation: [UInt] = []
+    /// Filesystem options, joined with commas.
+    public var data = ""
+    /// Copies what the mount point holds into the new tmpfs.
+    public var copyUp = false
+
+    public init() {}
+
+    public var isBind: Bool { flags & UInt(MS_BIND) != 0 }
+    public var isRecursive: Bool { flags & UInt(MS_REC) != 0 }
+    public var isReadOnly: Bool { flags & UInt(MS_RDONLY) != 0 }
+    public var isRemount: Bool { flags & UInt(MS_REMOUNT) != 0 }
+
+    /// Reads a list of options; what no table knows is the filesystem's own.
+    public init(parsing options: [String]) {
+        for option in options {
+            switch MountOptions.table[option] {
+            case .set(let flag)?:
+                flags |= flag
+                cleared &= ~flag
+            case .clear(let flag)?:
+                flags &= ~flag
+                cleared |= flag
+            case .propagate(let flag)?: propagation.append(flag)
+            case .recursive(let set, let clear)?:
+                recursiveSet = recursiveSet & ~clear | set
+                recursiveClear = recursiveClear & ~set | clear
+            case .copyUp?: copyUp = true
+            case .nothing?: break
+            case nil: data += data.isEmpty ? option : ",\(option)"
+            }
+        }
+    }
+
+    /// Every option that is a flag, sorted: for `features`.
+    public static var known: [String] { table.keys.sorted() }
+
+    private enum Effect {
+        case set(UInt)
+        case clear(UInt)
+        case propagate(UInt)
+        case recursive(set: UInt64, clear: UInt64)
+        case copyUp
+        case nothing
+    }
+
+    private static let table: [String: Effect] = {
+        var table: [String: Effect] = [
+            "defaults": .nothing, "tmpcopyup": .copyUp,
+            "bind": .set(UInt(MS_BIND)), "rbind": .set(UInt(MS_BIND | MS_REC)), "remount": .set(UInt(MS_REMOUNT)),
+        ]
+        // The option that sets a flag and the one that clears it.
+        let pairs: [(UInt, String, String)] = [
+            (UInt(MS_RDONLY), "ro", "rw"), (UInt(MS_NOSUID), "nosuid", "suid"), (UInt(MS_NODEV), "nodev", "dev"),
+            (UInt(MS_NOEXEC), "noexec", "exec"), (UInt(MS_SYNCHRONOUS), "sync", "async"), (UInt(MS_MANDLOCK), "mand", "nomand"),
+            (UInt(MS_NOATIME), "noatime", "atime"), (UInt(MS_NODIRATIME), "nodiratime", "diratime"),
+            (UInt(MS_RELATIME), "relatime", "norelatime"), (UInt(MS_STRICTATIME), "strictatime", "nostrictatime"),
+            (UInt(MS_SILENT), "silent", "loud"), (UInt(MS_POSIXACL), "acl", "noacl"), (UInt(MS_I_VERSION), "iversion", "noiversion"),
+            (UInt(MS_LAZYTIME), "lazytime", "nolazytime"), (UInt(MS_NOSYMFOLLOW), "nosymfollow", "symfollow"),
+        ]
+        for (flag, set, clear) in pairs {
+            table[set] = .set(flag)
+            table[clear] = .clear(flag)
+        }
+        table["dirsync"] = .set(UInt(MS_DIRSYNC))
+        let propagations: [(UInt, String)] = [
+            (UInt(MS_PRIVATE), "private"), (UInt(MS_SHARED), "shared"), (UInt(MS_SLAVE), "slave"), (UInt(MS_UNBINDABLE), "unbindable"),
+        ]
+        for (flag, name) in propagations {
+            table[name] = .propagate(flag)
+            table["r\(name)"] = .propagate(flag | UInt(MS_REC))
+        }
+        addRecursive(&table)
+        return table
+    }()
+
+    /// The recursive attributes of mount_setattr(2). The access-time modes are one field: setting one clears the field first.
+    private static func addRecursive(_ table: inout [String: Effect]) {
+        let attributes: [(UInt64, String, String)] = [
+            (UInt64(MOUNT_ATTR_RDONLY), "rro", "rrw"), (UInt64(MOUNT_ATTR_NOSUID), "rnosuid", "rsuid"),
+            (UInt64(MOUNT_ATTR_NODEV), "rnodev", "rdev"), (UInt64(MOUNT_ATTR_NOEXEC), "rnoexec", "rexec"),
+            (UInt64(MOUNT_ATTR_NODIRATIME), "rnodiratime", "rdiratime"), (UInt64(MOUNT_ATTR_NOSYMFOLLOW), "rnosymfollow", "rsymfollow"),
+        ]
+        for (attribute, set, clear) in attributes {
+            table[set] = .recursive(set: attribute, clear: 0)
+            table[clear] = .recursive(set: 0, clear: attribute)
+        }
+        let times = UInt64(MOUNT_ATTR__ATIME)
+        table["rrelatime"] = .recursive(set: UInt64(MOUNT_ATTR_RELATIME), clear: times)
+        table["rnorelatime"] = .recursive(set: UInt64(MOUNT_ATTR_STRICTATIME), clear: times)
+        table["rnoatime"] = .recursive(set: UInt64(MOUNT_ATTR_NOATIME), clear: times)
+        table["ratime"] = .recursive(set: UInt64(MOUNT_ATTR_RELATIME), clear: times)
+        table["rstrictatime"] = .recursive(set: UInt64(MOUNT_ATTR_STRICTATIME), clear: times)
+        table["rnostrictatime"] = .recursive(set: UInt64(MOUNT_ATTR_RELATIME), clear: times)
+    }
+
+    /// The mount's own attributes for mount_setattr(2): bind mounts take no flags at mount time.
+    public var attributes: (set: UInt64, clear: UInt64) {
+        let map: [(UInt, UInt64)] = [
+            (UInt(MS_RDONLY), UInt64(MOUNT_ATTR_RDONLY)), (UInt(MS_NOSUID), UInt64(MOUNT_ATTR_NOSUID)),
+            (UInt(MS_NODEV), UInt64(MOUNT_ATTR_NODEV)), (UInt(MS_NOEXEC), UInt64(MOUNT_ATTR_NOEXEC)),
+            (UInt(MS_NODIRATIME), UInt64(MOUNT_ATTR_NODIRATIME)), (UInt(MS_NOSYMFOLLOW), UInt64(MOUNT_ATTR_NOSYMFOLLOW)),
+        ]
+        var set: UInt64 = 0
+        var clear: UInt64 = 0
+        for (flag, attribute) in map {
+            if flags & flag != 0 { set |= attribute }
+            if cleared & flag != 0 { clear |= attribute }
+        }
+        let time: UInt64? =
+            if flags & UInt(MS_NOATIME) != 0 {
+                UInt64(MOUNT_ATTR_NOATIME)
+            } else if flags & UInt(MS_STRICTATIME) != 0 {
+                UInt64(MOUNT_ATTR_STRICTATIME)
+            } else if flags & UInt(MS_RELATIME) != 0 || cleared & UInt(MS_NOATIME | MS_STRICTATIME) != 0 {
+                UInt64(MOUNT_ATTR_RELATIME)
+            } else {
+                nil
+            }
+        if let time {
+            set |= time
+            clear |= UInt64(MOUNT_ATTR__ATIME)
+        }
+        return (set, clear)
+    }
+}

@@ -1,0 +1,80 @@
+public import CLinux
+internal import Glibc
+
+/// A child made with clone3(2).
+public struct ClonedProcess: ~Copyable {
+    /// In the caller's pid namespace.
+    public let pid: pid_t
+    public let pidfd: OwnedFD
+
+    /// Clones the calling process, which must be single-threaded, into new namespaces (CLONE_NEW…) and, with
+    /// `cgroup`, straight into the cgroup v2 directory of that descriptor. `body` is all the child ever does: when it
+    /// returns, the child exits with the number it gives. Descriptors are closed by the exit, not by their owners.
+    public static func clone(namespaces: Int32, cgroup: Int32? = nil, body: () -> Int32) throws(SystemError) -> ClonedProcess {
+        var flags = UInt64(UInt32(bitPattern: namespaces)) | UInt64(CLONE_PIDFD)
+        // CLONE_INTO_CGROUP does not fit into the 32 bits that C's macro is imported with.
+        if cgroup != nil { flags |= 0x2_0000_0000 }
+        var pidfd: Int32 = -1
+        let pid = clp_clone3(flags, &pidfd, UInt64(cgroup ?? 0))
+        if pid < 0 { throw SystemError("clone process") }
+        if pid == 0 { _exit(body()) }
+        return ClonedProcess(pid: pid, pidfd: OwnedFD(owning: pidfd))
+    }
+
+    /// Sends SIGKILL and reaps: for a child whose set-up failed.
+    public func killAndReap() {
+        _ = clp_pidfd_send_signal(pidfd.raw, SIGKILL)
+        _ = try? ProcessStatus.reap(pid)
+    }
+
+    init(pid: pid_t, pidfd: consuming OwnedFD) {
+        self.pid = pid
+        self.pidfd = pidfd
+    }
+
+    /// Adopts a process that somebody else cloned for this one (CLONE_PARENT).
+    public static func adopting(pid: pid_t) throws(SystemError) -> ClonedProcess {
+        ClonedProcess(pid: pid, pidfd: OwnedFD(owning: try retrying("open process", "\(pid)") { clp_pidfd_open(pid, 0) }))
+    }
+
+    /// Gives the descriptor away.
+    public consuming func takePidfd() -> OwnedFD { pidfd }
+}
+
+/// How a process ended, and what the kernel tells of one that runs.
+public enum ProcessStatus {
+    /// Waits for a child and answers the code that a shell gives: its exit code, or 128 and the signal.
+    public static func reap(_ pid: pid_t) throws(SystemError) -> Int32 {
+        var status: Int32 = 0
+        try retrying("wait for process", "\(pid)") { waitpid(pid, &status, 0) }
+        return exitCode(status)
+    }
+
+    /// waitpid(2)'s status as a shell shows it.
+    public static func exitCode(_ status: Int32) -> Int32 {
+        clp_wifexited(status) != 0 ? clp_wexitstatus(status) : 128 + clp_wtermsig(status)
+    }
+
+    /// What /proc/<pid>/stat tells.
+    public struct Snapshot: Equatable, Sendable {
+        /// `R`, `S`, `Z`…
+        public let state: Character
+        public let parent: pid_t
+        /// Clock ticks since boot: with the pid, the identity of a process.
+        public let startTime: UInt64
+    }
+
+    /// Nil when there is no such process.
+    public static func snapshot(_ pid: pid_t) -> Snapshot? {
+        guard let text = try? Files.readText("/proc/\(pid)/stat") else { return nil }
+        return parse(text)
+    }
+
+    /// The name, in parentheses, may hold spaces and parentheses: fields are counted behind the last one.
+    static func parse(_ text: String) -> Snapshot? {
+        guard let end = text.lastIndex(of: ")") else { return nil }
+        let fields = text[text.index(after: end)...].split(separator: " ")
+        guard fields.count > 19, let state = fields[0].first, let parent = pid_t(fields[1]), let start = UInt64(fields[19]) else { return nil }
+        return Snapshot(state: state, parent: parent, startTime: start)
+    }
+}
