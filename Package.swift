@@ -75,7 +75,7 @@ let package = Package(
         room(
             "Engine",
             [
-                "EngineTypes", "Builder", "Images", "OCIImageSpec", "Networking", "Volumes", "Supervision", "OCIRuntimeSpec", "RecordStore",
+                "EngineTypes", "Builder", "Images", "OCIImageSpec", "Networking", "Volumes", "Supervision", "ShimProtocol", "OCIRuntimeSpec", "RecordStore",
                 "Archive", "Linux", "JSON", "CCrypto", logging,
             ]),
         room("HTTPServer", [nioCore, nioPosix, nioHTTP1, logging]),
