@@ -1,5 +1,3 @@
-public import CLinux
-
 /// What a tar header says about one file. Paths and names are bytes: Linux doesn't promise UTF-8.
 public struct TarEntry: Sendable, Hashable {
     public enum Kind: Sendable, Hashable {
@@ -14,7 +12,7 @@ public struct TarEntry: Sendable, Hashable {
     /// Target of a symbolic or hard link.
     public var linkTarget: [UInt8]
     /// Permissions, set-id and sticky bits, without the file type.
-    public var mode: mode_t
+    public var mode: UInt32
     public var uid: UInt32
     public var gid: UInt32
     public var userName: String
@@ -31,7 +29,7 @@ public struct TarEntry: Sendable, Hashable {
     public var sparseMap: [SparseExtent]?
 
     public init(
-        kind: Kind, path: [UInt8], linkTarget: [UInt8] = [], mode: mode_t = 0o644, uid: UInt32 = 0, gid: UInt32 = 0, size: Int64 = 0,
+        kind: Kind, path: [UInt8], linkTarget: [UInt8] = [], mode: UInt32 = 0o644, uid: UInt32 = 0, gid: UInt32 = 0, size: Int64 = 0,
         modified: FileTime = FileTime(seconds: 0), deviceMajor: UInt32 = 0, deviceMinor: UInt32 = 0, attributes: [ExtendedAttribute] = []
     ) {
         self.kind = kind

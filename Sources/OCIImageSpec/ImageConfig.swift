@@ -86,7 +86,9 @@ public struct ImageConfig: Hashable, Sendable, Codable {
             case emptyLayer = "empty_layer"
         }
 
-        public init(created: String? = nil, author: String? = nil, createdBy: String? = nil, comment: String? = nil, emptyLayer: Bool? = nil) {
+        public init(
+            created: String? = nil, author: String? = nil, createdBy: String? = nil, comment: String? = nil, emptyLayer: Bool? = nil
+        ) {
             self.created = created
             self.author = author
             self.createdBy = createdBy

@@ -72,7 +72,8 @@ public struct Descriptor: Hashable, Sendable, Codable {
     public var artifactType: String?
 
     public init(
-        mediaType: String, digest: Digest, size: Int64, urls: [String]? = nil, annotations: [String: String]? = nil, platform: Platform? = nil,
+        mediaType: String, digest: Digest, size: Int64, urls: [String]? = nil, annotations: [String: String]? = nil,
+        platform: Platform? = nil,
         artifactType: String? = nil
     ) {
         self.mediaType = mediaType

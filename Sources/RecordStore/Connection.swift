@@ -63,7 +63,8 @@ final class Connection {
         }
     }
 
-    private func withStatement<Result>(_ sql: String, _ bindings: [RecordValue], _ body: (OpaquePointer) throws -> Result) throws -> Result {
+    private func withStatement<Result>(_ sql: String, _ bindings: [RecordValue], _ body: (OpaquePointer) throws -> Result) throws -> Result
+    {
         let statement = try prepared(sql)
         defer {
             sqlite3_reset(statement)

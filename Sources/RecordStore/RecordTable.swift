@@ -13,7 +13,9 @@ public struct RecordTable<Record: Codable & Sendable>: Sendable {
     }
 
     /// Inserts or replaces.
-    public func put(_ key: String, _ record: Record) throws { try store.execute(putStatement, [.text(key), .blob(try JSON.encode(record))]) }
+    public func put(_ key: String, _ record: Record) throws {
+        try store.execute(putStatement, [.text(key), .blob(try JSON.encode(record))])
+    }
 
     public func put(_ key: String, _ record: Record, in transaction: Transaction) throws {
         try transaction.execute(putStatement, [.text(key), .blob(try JSON.encode(record))])

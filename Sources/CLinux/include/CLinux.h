@@ -3,6 +3,7 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 #include "clp_base.h"
+#include "clp_archive.h"
 #include "clp_seccomp.h"
 #include "clp_cgroup.h"
 #include "clp_bpf.h"

@@ -1,7 +1,9 @@
 // Files, processes, ioctl: the calls every room needs.
 #ifndef CLP_BASE_H
 #define CLP_BASE_H
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
