@@ -4,6 +4,16 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+// Swift's Glibc module is made without _GNU_SOURCE. Where that changes the shape of a type, the type is read here as it
+// is there: clang refuses a program in which the two differ, depending on which file it happens to compile first.
+#include <features.h>
+#undef __USE_GNU
+#undef __USE_XOPEN
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/utsname.h>
+#define __USE_GNU 1
+#define __USE_XOPEN 1
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
