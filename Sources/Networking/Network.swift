@@ -20,6 +20,8 @@ public struct Network: Sendable, Codable, Equatable {
     public var bridgeName: String
     /// Made by the daemon itself: `bridge`, `host`, `none`.
     public var isPredefined: Bool
+    /// The user named the IPv4 subnet: only then may containers ask for addresses of it.
+    public var hasChosenSubnet: Bool
 
     /// Always `local`.
     public var scope: String { "local" }

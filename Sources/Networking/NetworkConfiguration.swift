@@ -28,6 +28,8 @@ public struct NetworkConfiguration: Sendable {
     public var enablesForwarding = true
     /// `--ip`: the host address on which ports are published when a request names none.
     public var defaultHostAddress: String?
+    /// Held while a subnet is chosen, by all daemons of the host.
+    public var hostLockPath = "/run/clipper-networks.lock"
     /// How many network namespaces are kept ready.
     public var warmSandboxes = 3
 

@@ -11,4 +11,5 @@
 #include "clp_mounts.h"
 #include "clp_process.h"
 #include "clp_overlay.h"
+#include "clp_shim.h"
 #endif

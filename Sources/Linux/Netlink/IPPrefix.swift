@@ -25,6 +25,12 @@ public struct IPPrefix: Hashable, Sendable {
         return bits == 128 ? .max : (1 << UInt128(bits)) - 1
     }
 
+    /// The mask in network order: 255, 255, 0, 0 for an IPv4 /16.
+    public var mask: [UInt8] { IPAddress(family: family, value: ~hostMask).bytes }
+
+    /// 0.0.0.0/0.
+    public static let everything = IPPrefix(unchecked: .unspecified(.v4), length: 0)
+
     /// The same prefix with the host part cleared.
     public var network: IPPrefix { IPPrefix(unchecked: first, length: length) }
 

@@ -1,0 +1,138 @@
+internal import CLinux
+internal import Glibc
+internal import Linux
+internal import Synchronization
+
+/// The host's side of bridge networks: bridges, the near ends of veth pairs, and the kernel settings they need. Speaks to
+/// the network namespace in which it was made; its callers must be in the same one (settings are files of it).
+final class BridgeDriver: Sendable {
+    private let routing: Mutex<RouteNetlink>
+    /// Removes interfaces, which takes milliseconds, while nobody waits.
+    private let remover: SerialWorker
+    private let lockPath: String
+
+    init(lockPath: String) throws(SystemError) {
+        let netlink = try RouteNetlink()
+        routing = Mutex(netlink)
+        remover = try SerialWorker()
+        self.lockPath = lockPath
+    }
+
+    /// What a bridge must be.
+    struct Plan: Sendable {
+        var name: String
+        /// The bridge's own addresses: the gateways.
+        var addresses: [IPPrefix]
+        var mtu: Int
+        var allowsExisting: Bool
+    }
+
+    /// Holds the host-wide lock under which daemons choose subnets: two that start at once must not choose the same.
+    func holdingHostLock<Answer>(_ body: () throws(NetworkError) -> Answer) throws(NetworkError) -> Answer {
+        let file = try NetworkError.wrapping("lock") { () throws(SystemError) in
+            let file = try OwnedFD.open(lockPath, O_RDWR | O_CREAT, mode: 0o600)
+            try retrying("lock", lockPath) { flock(file.raw, LOCK_EX) }
+            return file.take()
+        }
+        defer { _ = close(file) }
+        return try body()
+    }
+
+    /// The addresses and routes of this host, without those of the bridge `name`.
+    func occupied(except name: String) throws(SystemError) -> [IPPrefix] {
+        try routing.withLock { (netlink) throws(SystemError) in
+            let own = try netlink.link(name)?.index
+            let addresses = try netlink.addresses().filter { $0.interface != own }.map(\.prefix.network)
+            let routes = try netlink.routes().filter { $0.interface != own }.compactMap(\.destination)
+            return addresses + routes
+        }
+    }
+
+    /// Makes the bridge, or takes up one that is there; afterwards it is up and has exactly these addresses (beside
+    /// link-local ones). Returns its index.
+    func ensure(_ plan: Plan) throws(SystemError) -> Int32 {
+        let index = try routing.withLock { (netlink) throws(SystemError) in
+            if let link = try netlink.link(plan.name) {
+                guard plan.allowsExisting, link.kind == "bridge" else { throw SystemError("create bridge", plan.name, code: EEXIST) }
+                try netlink.setUp(link.index)
+                return link.index
+            }
+            let random = UInt32.random(in: .min ... .max)
+            let mac: [UInt8] = [0x02, 0x42] + (0..<4).map { UInt8(truncatingIfNeeded: random >> (8 * UInt32($0))) }
+            try netlink.createBridge(.init(name: plan.name, macAddress: mac, mtu: UInt32(plan.mtu)))
+            guard let link = try netlink.link(plan.name) else { throw SystemError("create bridge", plan.name, code: ENODEV) }
+            return link.index
+        }
+        do throws(SystemError) {
+            try setAddresses(index, plan.addresses)
+            // Lets a process of the host reach ports on 127.0.0.1; Firewall's chain `guard` closes what this opens.
+            try Files.write("/proc/sys/net/ipv4/conf/\(plan.name)/route_localnet", "1\n", flags: O_WRONLY)
+        } catch {
+            if !plan.allowsExisting { try? delete(plan.name) }
+            throw error
+        }
+        return index
+    }
+
+    private func setAddresses(_ index: Int32, _ wanted: [IPPrefix]) throws(SystemError) {
+        try routing.withLock { (netlink) throws(SystemError) in
+            let present = try netlink.addresses().filter { $0.interface == index && !$0.prefix.address.isLinkLocal }.map(\.prefix)
+            for prefix in present where !wanted.contains(prefix) { try netlink.removeAddress(prefix, from: index) }
+            for prefix in wanted where !present.contains(prefix) { try netlink.addAddress(prefix, to: index) }
+        }
+    }
+
+    /// Removes a bridge or veth now; none of that name is no error.
+    func delete(_ name: String) throws(SystemError) {
+        try routing.withLock { (netlink) throws(SystemError) in _ = try netlink.deleteLink(name) }
+    }
+
+    /// Removes an interface in the background. The socket is not shared with those who wait.
+    func deleteLater(_ name: String) {
+        remover.enqueue { [self] in try? delete(name) }
+    }
+
+    /// Removes a bridge and the near ends on it.
+    func deleteWithPorts(_ bridge: String) throws(SystemError) {
+        for port in try ports(of: bridge) { try delete(port) }
+        try delete(bridge)
+    }
+
+    /// Names of the veth ends on a bridge.
+    func ports(of bridge: String) throws(SystemError) -> [String] {
+        try routing.withLock { (netlink) throws(SystemError) in
+            guard let index = try netlink.link(bridge)?.index else { return [] }
+            return try netlink.links().filter { $0.master == index && $0.kind == "veth" }.map(\.name)
+        }
+    }
+
+    /// Makes a pair: `pair.name` on the bridge, its peer in the sandbox.
+    func connect(_ pair: RouteNetlink.VethPair, isolated: Bool) throws(SystemError) {
+        try routing.withLock { (netlink) throws(SystemError) in
+            try netlink.createVeth(pair)
+            if isolated, let link = try netlink.link(pair.name) { try netlink.setIsolated(link.index, true) }
+        }
+    }
+
+    /// Switches on forwarding, unless it is on.
+    func enableForwarding(_ family: IPAddress.Family) throws(SystemError) {
+        let path = family == .v4 ? "/proc/sys/net/ipv4/ip_forward" : "/proc/sys/net/ipv6/conf/all/forwarding"
+        if try Files.read(path).first == UInt8(ascii: "1") { return }
+        try Files.write(path, "1\n", flags: O_WRONLY)
+    }
+
+    /// Waits for what is still to be removed and ends the thread.
+    func stop() { remover.stop() }
+}
+
+extension IPAddress {
+    /// fe80::/10 or 169.254.0.0/16.
+    var isLinkLocal: Bool { family == .v4 ? value >> 16 == 0xa9fe : value >> 118 == 0x3fa }
+}
+
+extension NetworkError {
+    /// A failure of the kernel, as the API tells it.
+    static func wrapping<Answer>(_ operation: String, _ body: () throws(SystemError) -> Answer) throws(NetworkError) -> Answer {
+        do throws(SystemError) { return try body() } catch { throw NetworkError(.system, "\(operation): \(error)", cause: error) }
+    }
+}

@@ -1,0 +1,39 @@
+internal import CLinux
+internal import Glibc
+internal import Linux
+
+/// Sockets that keep a published port from being taken by another process. No packet reaches them: the firewall sends
+/// what comes for the port to the container before the host's own sockets are looked at.
+enum HeldSocket {
+    /// Binds the port on this address. A TCP socket also listens: otherwise a process with SO_REUSEADDR could still
+    /// have the port, and one that lingers in TIME_WAIT would keep us from it. Throws EADDRINUSE, EADDRNOTAVAIL.
+    static func bind(_ address: IPAddress, _ port: UInt16, _ proto: PortProtocol) throws(SystemError) -> OwnedFD {
+        let name = address.family == .v6 ? "[\(address)]:\(port)" : "\(address):\(port)"
+        let kind = proto == .udp ? clp_sock_dgram_cloexec() : clp_sock_stream_cloexec()
+        let family = address.family == .v4 ? AF_INET : AF_INET6
+        let held = OwnedFD(owning: try retrying("open socket for", name) { socket(family, kind, 0) })
+        var on: Int32 = 1
+        let size = socklen_t(MemoryLayout<Int32>.size)
+        if proto == .tcp { try retrying("configure socket for", name) { setsockopt(held.raw, SOL_SOCKET, SO_REUSEADDR, &on, size) } }
+        if address.family == .v6 {
+            try retrying("configure socket for", name) { setsockopt(held.raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &on, size) }
+        }
+        try retrying("bind", name) { socketAddress(address, port) { Glibc.bind(held.raw, $0, $1) } }
+        if proto == .tcp { try retrying("bind", name) { listen(held.raw, 1) } }
+        return held
+    }
+
+    private static func socketAddress(_ address: IPAddress, _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32
+    {
+        var storage = [UInt8](repeating: 0, count: address.family == .v4 ? 16 : 28)
+        withUnsafeBytes(of: UInt16(address.family.rawValue)) { storage.replaceSubrange(0..<2, with: $0) }
+        withUnsafeBytes(of: port.bigEndian) { storage.replaceSubrange(2..<4, with: $0) }
+        // struct sockaddr_in has the address at 4, struct sockaddr_in6 at 8, after the flow label.
+        let offset = address.family == .v4 ? 4 : 8
+        storage.replaceSubrange(offset..<offset + address.bytes.count, with: address.bytes)
+        return storage.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return -1 }
+            return body(base.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count))
+        }
+    }
+}

@@ -1,0 +1,124 @@
+internal import Linux
+internal import Synchronization
+
+/// Making and removing networks.
+extension NetworkManager {
+    /// Makes a network and its bridge. Throws conflict for a name in use, forbidden for a subnet in use or a
+    /// predefined name, invalid and notImplemented for what cannot be.
+    public func create(_ spec: NetworkSpec) throws(NetworkError) -> Network {
+        try spec.validateKind()
+        var plan = NetworkPlan()
+        plan.options = try NetworkPlan.BridgeOptions(spec.options)
+        let asked = try spec.subnets()
+        (plan.v4, plan.v6) = asked
+        if spec.enableIPv6 && plan.v6 == nil { plan.v6 = .init(SubnetChooser.chooseIPv6()) }
+        let settled = plan
+        return try changing.withLock { _ throws(NetworkError) in
+            let all = networks()
+            if all.contains(where: { $0.name == spec.name }) {
+                throw NetworkError(.conflict, "network with name \(spec.name) already exists")
+            }
+            let id = Self.makeID()
+            let bridge = settled.options.bridgeName ?? "br-\(id.prefix(12))"
+            if all.contains(where: { $0.bridgeName == bridge }) {
+                throw NetworkError(.conflict, "network with bridge name \(bridge) already exists")
+            }
+            return try driver.holdingHostLock { () throws(NetworkError) in
+                let plan = try withSubnets(settled, bridge: bridge)
+                let network = Network(
+                    id: id, name: spec.name, created: Timestamp.now().description, driver: "bridge", enableIPv6: plan.v6 != nil,
+                    isInternal: spec.isInternal, isAttachable: spec.isAttachable,
+                    ipam: IPAMSettings(
+                        ranges: [plan.v4, plan.v6].compactMap { $0?.described(hidingGateway: false) }),
+                    options: spec.options, labels: spec.labels, bridgeName: bridge, isPredefined: false, hasChosenSubnet: asked.v4 != nil)
+                try build(network, plan)
+                return network
+            }
+        }
+    }
+
+    /// Settles the IPv4 subnet and makes sure that no other network of ours has these.
+    func withSubnets(_ plan: NetworkPlan, bridge: String) throws(NetworkError) -> NetworkPlan {
+        var plan = plan
+        let ours = state.withLock { state in
+            state.networks.values.flatMap { [$0.bridge?.plan.v4?.subnet, $0.bridge?.plan.v6?.subnet].compactMap { $0 } }
+        }
+        if plan.v4 == nil {
+            let occupied = try NetworkError.wrapping("choose subnet") { () throws(SystemError) in try driver.occupied(except: bridge) }
+            plan.v4 = .init(try SubnetChooser.choose(configuration.addressPools, avoiding: ours + occupied))
+        }
+        for subnet in [plan.v4?.subnet, plan.v6?.subnet].compactMap({ $0 }) where ours.contains(where: { $0.overlaps(subnet) }) {
+            throw NetworkError(.forbidden, "Pool overlaps with other one on this address space")
+        }
+        return plan
+    }
+
+    /// Makes a new network real: bridge, firewall, record; all or nothing.
+    private func build(_ network: Network, _ plan: NetworkPlan) throws(NetworkError) {
+        let entry = try raise(network, plan, allowsExisting: false)
+        do {
+            do throws(SystemError) { try firewall.add(Self.bridge(network, plan)) } catch {
+                throw NetworkError(.system, "create network \(network.name): \(error)", cause: error)
+            }
+            try records.save(network)
+        } catch {
+            try? firewall.removeBridge(network.bridgeName)
+            try? driver.delete(network.bridgeName)
+            throw error as? NetworkError ?? NetworkError(.system, "create network \(network.name): \(error)", cause: error)
+        }
+        state.withLock { $0.networks[network.id] = Entry(network: network, bridge: entry) }
+    }
+
+    /// Makes the bridge of a network, or with `allowsExisting` takes up the one that is there.
+    func raise(_ network: Network, _ plan: NetworkPlan, allowsExisting: Bool) throws(NetworkError) -> BridgeEntry {
+        let mtu = plan.options.mtu ?? configuration.mtu ?? 1500
+        let index = try NetworkError.wrapping("create network \(network.name)") { () throws(SystemError) in
+            if configuration.enablesForwarding {
+                try driver.enableForwarding(.v4)
+                if plan.v6 != nil { try driver.enableForwarding(.v6) }
+            }
+            return try driver.ensure(
+                .init(
+                    name: network.bridgeName, addresses: [plan.v4, plan.v6].compactMap { $0?.gatewayPrefix }, mtu: mtu,
+                    allowsExisting: allowsExisting))
+        }
+        return BridgeEntry(plan: plan, index: index, mtu: mtu, v4: plan.v4?.allocator, v6: plan.v6?.allocator)
+    }
+
+    /// What the firewall is told of a network.
+    static func bridge(_ network: Network, _ plan: NetworkPlan) -> Firewall.Bridge {
+        Firewall.Bridge(
+            name: network.bridgeName, subnets: [plan.v4, plan.v6].compactMap { $0?.subnet }, isInternal: network.isInternal,
+            masquerades: plan.options.masquerades)
+    }
+
+    /// Removes a network without endpoints, and its bridge. Returns what was removed. Throws forbidden for predefined
+    /// networks and for one with endpoints.
+    @discardableResult
+    public func remove(_ nameOrID: String) throws(NetworkError) -> Network {
+        let network = try network(nameOrID)
+        if network.isPredefined { throw NetworkError(.forbidden, "\(network.name) is a pre-defined network and cannot be removed") }
+        return try changing.withLock { _ throws(NetworkError) in
+            try state.withLock { state throws(NetworkError) in
+                guard let entry = state.networks[network.id] else { throw NetworkError(.notFound, "network \(nameOrID) not found") }
+                guard entry.endpoints.isEmpty else {
+                    throw NetworkError(
+                        .forbidden, "error while removing network: network \(network.name) id \(network.id) has active endpoints")
+                }
+                state.networks[network.id]?.isBeingRemoved = true
+            }
+            do {
+                try records.remove(networkID: network.id)
+                try driver.deleteWithPorts(network.bridgeName)
+                try firewall.removeBridge(network.bridgeName)
+            } catch {
+                // Without its record it would be gone after a restart; with it, it can be removed again.
+                try? records.save(network)
+                state.withLock { $0.networks[network.id]?.isBeingRemoved = false }
+                throw NetworkError(.system, "remove network \(network.name): \(error)", cause: error)
+            }
+            state.withLock { _ = $0.networks.removeValue(forKey: network.id) }
+            return network
+        }
+    }
+}

@@ -1,0 +1,146 @@
+internal import CLinux
+internal import Linux
+internal import Synchronization
+
+/// Publishing ports.
+extension NetworkManager {
+    /// Publishes all ports of an endpoint in one transaction, or none. On `host`, `none` and internal networks there is
+    /// nothing to publish: the result is empty. Throws portTaken with Docker's words.
+    public func publish(_ endpoint: Endpoint, ports requests: [PortRequest]) throws(NetworkError) -> PublishedPorts {
+        let entry = state.withLock { $0.networks[endpoint.networkID] }
+        guard let entry, let bridge = entry.bridge, !entry.network.isInternal else { return PublishedPorts(bindings: [], descriptors: []) }
+        let taken = try ports.withLock { ports throws(NetworkError) in
+            var reservation = Reservation(endpoint: endpoint)
+            do throws(NetworkError) {
+                for request in requests {
+                    let addresses = try hostAddresses(request, endpoint, bridge.plan.options)
+                    try reservation.reserve(request, on: addresses, &ports)
+                }
+            } catch {
+                reservation.undo(&ports)
+                throw NetworkError(
+                    error.kind,
+                    "driver failed programming external connectivity on endpoint \(endpoint.containerName) (\(endpoint.id)): \(error.message)",
+                    cause: error.cause)
+            }
+            return PublishedPorts(bindings: reservation.bindings, descriptors: reservation.sockets)
+        }
+        do throws(SystemError) {
+            let entries = Self.firewallPorts(endpoint, taken.bindings)
+            if !entries.isEmpty { try firewall.add(entries) }
+        } catch {
+            ports.withLock { Reservation.release(taken.bindings, &$0) }
+            throw NetworkError(
+                .system,
+                "driver failed programming external connectivity on endpoint \(endpoint.containerName) (\(endpoint.id)): \(error)",
+                cause: error)
+        }
+        return taken
+    }
+
+    func unpublish(_ endpoint: Endpoint, _ bindings: [PublishedPort]) throws(NetworkError) {
+        if bindings.isEmpty { return }
+        defer { ports.withLock { Reservation.release(bindings, &$0) } }
+        let entries = Self.firewallPorts(endpoint, bindings)
+        try NetworkError.wrapping("unpublish ports of \(endpoint.containerName)") { () throws(SystemError) in try firewall.remove(entries) }
+    }
+
+    static func firewallPorts(_ endpoint: Endpoint, _ bindings: [PublishedPort]) -> [Firewall.Port] {
+        bindings.compactMap { binding in
+            let address = binding.hostIP.family == .v4 ? endpoint.ipv4?.address : endpoint.ipv6?.address
+            return address.map {
+                Firewall.Port(
+                    proto: binding.proto, hostIP: binding.hostIP, hostPort: binding.hostPort, containerIP: $0,
+                    containerPort: binding.containerPort)
+            }
+        }
+    }
+
+    /// The host addresses a request means: none named is every IPv4 address, and every IPv6 address if the endpoint has one.
+    private func hostAddresses(
+        _ request: PortRequest, _ endpoint: Endpoint, _ options: NetworkPlan.BridgeOptions
+    ) throws(NetworkError) -> [IPAddress] {
+        if request.proto == .sctp { throw NetworkError(.notImplemented, "not implemented: publishing sctp ports") }
+        if request.containerPort == 0 { throw NetworkError(.invalid, "invalid container port: 0") }
+        guard let text = request.hostIP, !text.isEmpty else {
+            if let address = options.hostBinding, !address.isUnspecified { return [address] }
+            return [endpoint.ipv4 == nil ? nil : IPAddress.unspecified(.v4), endpoint.ipv6 == nil ? nil : IPAddress.unspecified(.v6)]
+                .compactMap { $0 }
+        }
+        guard let address = IPAddress(text) else { throw NetworkError(.invalid, "invalid host IP address: \(text)") }
+        guard (address.family == .v4 ? endpoint.ipv4 : endpoint.ipv6) != nil else {
+            // The kernel does not translate between the families.
+            throw NetworkError(
+                .notImplemented, "not implemented: publishing on host address \(text) to a container without an address of that family")
+        }
+        return [address]
+    }
+}
+
+/// Host ports taken for one endpoint, until all of them are.
+private struct Reservation {
+    let endpoint: Endpoint
+    var bindings: [PublishedPort] = []
+    var sockets: [Int32] = []
+
+    init(endpoint: Endpoint) { self.endpoint = endpoint }
+
+    /// Takes the first port of the request that is free on all addresses.
+    mutating func reserve(_ request: PortRequest, on addresses: [IPAddress], _ ports: inout PortAllocator) throws(NetworkError) {
+        let candidates = request.hostPorts.map(Array.init) ?? ports.candidates(request.proto)
+        var failure: NetworkError?
+        for port in candidates {
+            do throws(NetworkError) {
+                try take(port, request, addresses, &ports)
+                if request.hostPorts == nil { ports.moveCursor(request.proto, after: port) }
+                return
+            } catch {
+                if error.kind != .portTaken { throw error }
+                failure = error
+            }
+        }
+        if candidates.count == 1, let failure { throw failure }
+        let first = addresses.first.map(\.description) ?? "0.0.0.0"
+        throw NetworkError(.portTaken, "Bind for \(first):\(request.hostPorts?.lowerBound ?? 0) failed: all ports are allocated")
+    }
+
+    private mutating func take(
+        _ port: UInt16, _ request: PortRequest, _ addresses: [IPAddress], _ ports: inout PortAllocator
+    ) throws(NetworkError) {
+        for address in addresses where !ports.isFree(port, request.proto, on: address) {
+            throw NetworkError(.portTaken, "Bind for \(Self.text(address, port)) failed: port is already allocated")
+        }
+        var held: [Int32] = []
+        for address in addresses {
+            do throws(SystemError) { held.append(try HeldSocket.bind(address, port, request.proto).take()) } catch {
+                for socket in held { _ = close(socket) }
+                let target =
+                    (address.family == .v4 ? endpoint.ipv4 : endpoint.ipv6).map { Self.text($0.address, request.containerPort) } ?? ""
+                throw NetworkError(
+                    error.code == EADDRINUSE ? .portTaken : .system,
+                    "failed to bind host port for \(Self.text(address, port)):\(target)/\(request.proto.rawValue): \(error.reason)",
+                    cause: error)
+            }
+        }
+        sockets += held
+        for address in addresses {
+            ports.take(port, request.proto, on: address)
+            bindings.append(
+                PublishedPort(containerPort: request.containerPort, proto: request.proto, hostIP: address, hostPort: port))
+        }
+    }
+
+    mutating func undo(_ ports: inout PortAllocator) {
+        for socket in sockets { _ = close(socket) }
+        sockets = []
+        Self.release(bindings, &ports)
+    }
+
+    static func release(_ bindings: [PublishedPort], _ ports: inout PortAllocator) {
+        for binding in bindings { ports.release(binding.hostPort, binding.proto, on: binding.hostIP) }
+    }
+
+    private static func text(_ address: IPAddress, _ port: UInt16) -> String {
+        address.family == .v4 ? "\(address):\(port)" : "[\(address)]:\(port)"
+    }
+}
