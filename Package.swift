@@ -16,6 +16,7 @@ let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
@@ -78,7 +79,7 @@ let package = Package(
                 "EngineTypes", "Builder", "Images", "OCIImageSpec", "Networking", "Volumes", "Supervision", "ShimProtocol", "OCIRuntimeSpec", "RecordStore",
                 "Archive", "Linux", "JSON", "CCrypto", logging,
             ]),
-        room("HTTPServer", [nioCore, nioPosix, nioHTTP1, logging]),
+        room("HTTPServer", [nioCore, nioPosix, nioHTTP1, nioConcurrency, logging]),
         room("EngineAPI", ["EngineTypes", "HTTPServer", "JSON", "Linux", nioCore, nioHTTP1, logging]),
         .executableTarget(
             name: "clipperd",
@@ -100,10 +101,10 @@ let package = Package(
             name: "clipper", dependencies: ["ClientUI", "EngineClient", "EngineTypes", "Archive", "JSON", "Linux", "CLinux"],
             swiftSettings: strict, linkerSettings: staticExecutable),
 
-        tests(of: "Linux", ["CLinux"]),
+        tests(of: "Linux", ["CLinux", "JSON"]),
         tests(of: "JSON"),
         tests(of: "Archive", ["Linux", "CLinux"]),
-        tests(of: "OCIRuntimeSpec", ["JSON"]),
+        tests(of: "OCIRuntimeSpec", ["JSON", "Linux"]),
         tests(of: "ContainerRuntime", ["OCIRuntimeSpec", "Linux", "JSON"]),
         tests(of: "ShimProtocol", ["JSON", "Linux"]),
         tests(of: "Shim", ["ShimProtocol", "Linux", "JSON"]),
@@ -112,7 +113,7 @@ let package = Package(
         tests(of: "OCIImageSpec", ["JSON"]),
         tests(of: "RegistryClient", ["OCIImageSpec"]),
         tests(of: "Images", ["OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", logging]),
-        tests(of: "Networking", ["Linux", "RecordStore", "JSON"]),
+        tests(of: "Networking", ["Linux", "CLinux", "RecordStore", "JSON", logging]),
         tests(of: "Volumes", ["RecordStore", "Linux", logging]),
         tests(of: "Supervision", ["ShimProtocol", "Linux", "JSON"]),
         tests(of: "Dockerfile"),
