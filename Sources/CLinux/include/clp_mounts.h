@@ -1,9 +1,9 @@
 // Mounts, root changes, device nodes and pseudoterminals.
 #ifndef CLP_MOUNTS_H
 #define CLP_MOUNTS_H
-#include <linux/if.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
+#include <net/if.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/statfs.h>
