@@ -117,7 +117,7 @@ let package = Package(
         tests(of: "Volumes", ["RecordStore", "Linux", logging]),
         tests(of: "Supervision", ["ShimProtocol", "Linux", "JSON"]),
         tests(of: "Dockerfile"),
-        tests(of: "Builder", ["Dockerfile", "Images", "OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON"]),
+        tests(of: "Builder", ["Dockerfile", "Images", "OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", logging]),
         tests(of: "Engine", ["EngineTypes", "OCIRuntimeSpec", "Images", "Linux", "JSON"]),
         tests(of: "HTTPServer", [nioCore, nioPosix, nioHTTP1]),
         tests(of: "EngineAPI", ["EngineTypes", "HTTPServer", "JSON", nioCore, nioPosix, nioHTTP1]),

@@ -7,6 +7,7 @@
 // each instruction made on which parent, so that it need not be done again.
 // Synchronous, blocking and thread-safe. Used by Engine.
 public import Images
+internal import Linux
 public import Logging
 public import RecordStore
 
@@ -14,8 +15,12 @@ public import RecordStore
 public final class ImageBuilder: Sendable {
     let images: ImageStore
     let executor: any BuildExecutor
+    let cache: BuildCache
     let scratchDirectory: String
     let logger: Logger
+
+    /// Host directory of `RUN --mount=type=cache` directories, which stay from build to build.
+    var cacheMountDirectory: String { scratchDirectory + "/cache" }
 
     /// `scratchDirectory` is the builder's own: contexts and cache mounts live there. What an earlier process left in it is removed,
     /// except cache mounts. Throws when the directory or the cache's table can't be made.
@@ -26,6 +31,12 @@ public final class ImageBuilder: Sendable {
         self.executor = executor
         self.scratchDirectory = scratchDirectory
         self.logger = logger
+        cache = try BuildCache(records: records, images: images)
+        try Files.makeDirectories(scratchDirectory, mode: 0o700)
+        for name in try Files.list(scratchDirectory) where name.hasPrefix("build-") {
+            logger.info("removing what an interrupted build left", metadata: ["directory": "\(name)"])
+            try Files.removeTree(scratchDirectory + "/" + name)
+        }
     }
 
     /// Builds one image and gives it its tags.
@@ -36,6 +47,18 @@ public final class ImageBuilder: Sendable {
     public func build(
         _ request: BuildRequest, context: Int32, cancellation: BuildCancellation = BuildCancellation(), progress: (BuildProgress) -> Void
     ) throws -> Image {
-        throw BuildError(.notImplemented, "not implemented: build")
+        do {
+            return try withoutActuallyEscaping(progress) { report in
+                let session = try BuildSession(
+                    builder: self, request: request, archive: context, cancellation: cancellation, report: report)
+                return try session.run()
+            }
+        } catch let error as BuildError {
+            throw error
+        } catch let error as ImageError {
+            throw BuildError(error.code == .notFound ? .notFound : .failed, error.message)
+        } catch {
+            throw BuildError(.failed, "\(error)")
+        }
     }
 }

@@ -6,6 +6,12 @@ public struct Instruction: Sendable, Equatable {
     /// The lines of the file it came from, heredoc bodies included.
     public var lines: ClosedRange<Int>
 
+    public init(kind: Kind, original: String, lines: ClosedRange<Int>) {
+        self.kind = kind
+        self.original = original
+        self.lines = lines
+    }
+
     /// What the instruction does. *expands* marks arguments in which variables are substituted.
     public enum Kind: Sendable, Equatable {
         /// expands: image and platform, with global ARGs only

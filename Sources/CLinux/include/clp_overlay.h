@@ -10,4 +10,5 @@ static inline int clp_overlay_set_flag(int fs, const char *key) { return (int)sy
 static inline int clp_overlay_set_string(int fs, const char *key, const char *value) { return (int)syscall(SYS_fsconfig, fs, 1 /* FSCONFIG_SET_STRING */, key, value, 0); }
 static inline int clp_overlay_create(int fs) { return (int)syscall(SYS_fsconfig, fs, 6 /* FSCONFIG_CMD_CREATE */, 0, 0, 0); }
 static inline int clp_overlay_fsmount(int fs) { return (int)syscall(SYS_fsmount, fs, 1 /* FSMOUNT_CLOEXEC */, 0); }
+static inline int clp_overlay_memfd(const char *name) { return (int)syscall(SYS_memfd_create, name, 1 /* MFD_CLOEXEC */); }
 #endif
