@@ -9,6 +9,8 @@
 // is the parent of what it starts and reaps it. Errors are `RuntimeError`, one line each.
 //
 // Used by Shim (in process) and by the command line in CommandLine/ (`clipper-runtime create start run exec…`).
+internal import CLinux
+internal import JSON
 public import Linux
 public import OCIRuntimeSpec
 
@@ -17,18 +19,35 @@ public enum ContainerRuntime {
     /// Clones and sets up a container; its program waits for `CreatedContainer.start()`.
     /// On failure nothing is left: no process, no control group, no state directory.
     public static func create(spec: Spec, options: CreateOptions) throws(RuntimeError) -> CreatedContainer {
-        throw RuntimeError(.notImplemented("create"))
+        try launch(spec, options, .parent)
     }
 
     /// `create` and `start` in one go, faster: the program is executed as soon as everything is set up.
     /// Returns when the program runs; throws when it could not be executed.
     public static func run(spec: Spec, options: CreateOptions) throws(RuntimeError) -> CreatedContainer {
-        throw RuntimeError(.notImplemented("run"))
+        try launch(spec, options, .open)
+    }
+
+    static func launch(_ spec: Spec, _ options: CreateOptions, _ gate: Launcher.Gate) throws(RuntimeError) -> CreatedContainer {
+        do { return try Launcher(plan: try ContainerPlan(spec: spec, options: options), gate: gate).launch() } catch {
+            throw RuntimeError(wrapping: error)
+        }
     }
 
     /// Starts a further process in a running container. Returns when its program runs.
     public static func exec(in target: ExecTarget, process: Spec.Process, options: ExecOptions) throws(RuntimeError) -> ExecutedProcess {
-        throw RuntimeError(.notImplemented("exec"))
+        do { return try ExecLauncher(target: target, process: process, options: options).launch() } catch {
+            throw RuntimeError(wrapping: error)
+        }
+    }
+
+    /// Runs the hooks that follow a container's end (runtime.md, "Lifecycle", step 13); answers what went wrong, which
+    /// stops nothing.
+    public static func runPoststopHooks(spec: Spec, id: String, bundle: String) -> [RuntimeError] {
+        if spec.hooks.poststop.isEmpty { return [] }
+        let state = ContainerState.document(
+            id: id, bundle: bundle, version: spec.ociVersion, annotations: spec.annotations, pid: 0, status: .stopped)
+        return HookRunner.runAll(spec.hooks.poststop, .poststop, state: state.serialized())
     }
 }
 
@@ -89,13 +108,35 @@ public struct CreatedContainer: ~Copyable {
     public var terminalMaster: OwnedFD?
     /// The container's control group, for limits, statistics, freezing; the caller removes it after the end.
     public let cgroup: CgroupManager?
-    /// The sync socket to the waiting child; nil once it runs.
+    /// The socket to the waiting process; nil once it runs.
     var gate: OwnedFD?
+    /// For the hooks that follow the start.
+    let hooks: Spec.Hooks
+    let state: [UInt8]
 
     /// Executes the program and returns when it runs. A program that cannot be executed is a `commandNotFound` or
-    /// `commandNotExecutable` error; the process has ended then.
+    /// `commandNotExecutable` error; the process has ended and is reaped then, and the control group is left to remove.
     public mutating func start() throws(RuntimeError) {
-        throw RuntimeError(.notImplemented("start"))
+        guard let gate = gate.take() else { throw RuntimeError(kind: .state, message: "container is running already") }
+        let channel = SyncChannel(gate)
+        do {
+            try channel.send(.start)
+            try Launcher.waitForProgram(channel)
+        } catch {
+            _ = clp_pidfd_send_signal(pidfd.raw, SIGKILL)
+            _ = try? ProcessStatus.reap(pid)
+            throw RuntimeError(wrapping: error)
+        }
+        try runPoststartHooks()
+    }
+
+    /// A failing hook ends the container (runtime-spec 1.3); the caller reaps it as ever.
+    func runPoststartHooks() throws(RuntimeError) {
+        if hooks.poststart.isEmpty { return }
+        do { try HookRunner.run(hooks.poststart, .poststart, state: state) } catch {
+            _ = clp_pidfd_send_signal(pidfd.raw, SIGKILL)
+            throw error
+        }
     }
 }
 

@@ -32,9 +32,19 @@ public struct RuntimeError: Error, Sendable, CustomStringConvertible {
         self.message = message
     }
 
-    public init(_ kind: Kind) {
-        self.kind = kind
-        if case .notImplemented(let what) = kind { message = "not implemented: \(what)" } else { message = "\(kind)" }
+    /// Something that Clipper does not have.
+    public static func notImplemented(_ what: String) -> RuntimeError {
+        RuntimeError(kind: .notImplemented(what), message: "not implemented: \(what)")
+    }
+
+    /// Any error of the rooms below as one of these.
+    init(wrapping error: any Error) {
+        switch error {
+        case let error as RuntimeError: self = error
+        case let error as SystemError: self.init(error)
+        case let error as SpecError: self.init(error)
+        default: self.init(kind: .system(0), message: "\(error)")
+        }
     }
 
     public init(_ error: SystemError) { self.init(kind: .system(error.code), message: error.description) }

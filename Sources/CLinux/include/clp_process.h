@@ -53,6 +53,7 @@ static inline long clp_keyctl_setperm(long key, unsigned permissions) { return s
 static inline int clp_personality(unsigned long persona) { return (int)syscall(SYS_personality, persona); }
 static inline int clp_faccess(const char *path, int mode) { return (int)syscall(SYS_faccessat2, AT_FDCWD, path, mode, AT_EACCESS); }
 static inline int clp_execveat(int fd, char *const argv[], char *const envp[]) { return (int)syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH); }
+static inline int clp_process_accept(int listener) { return accept4(listener, 0, 0, SOCK_CLOEXEC); }
 static inline int clp_memfd_create(const char *name, unsigned flags) { return (int)syscall(SYS_memfd_create, name, flags); }
 static inline unsigned clp_umask(unsigned mask) { return (unsigned)syscall(SYS_umask, mask); }
 static inline int clp_sethostname(const char *name, size_t length) { return (int)syscall(SYS_sethostname, name, length); }

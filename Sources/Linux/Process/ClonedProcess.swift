@@ -10,8 +10,12 @@ public struct ClonedProcess: ~Copyable {
     /// Clones the calling process, which must be single-threaded, into new namespaces (CLONE_NEW…) and, with
     /// `cgroup`, straight into the cgroup v2 directory of that descriptor. `body` is all the child ever does: when it
     /// returns, the child exits with the number it gives. Descriptors are closed by the exit, not by their owners.
-    public static func clone(namespaces: Int32, cgroup: Int32? = nil, body: () -> Int32) throws(SystemError) -> ClonedProcess {
+    /// With `asSibling` the caller's parent becomes the child's parent too (CLONE_PARENT).
+    public static func clone(
+        namespaces: Int32, cgroup: Int32? = nil, asSibling: Bool = false, body: () -> Int32
+    ) throws(SystemError) -> ClonedProcess {
         var flags = UInt64(UInt32(bitPattern: namespaces)) | UInt64(CLONE_PIDFD)
+        if asSibling { flags |= UInt64(CLONE_PARENT) }
         // CLONE_INTO_CGROUP does not fit into the 32 bits that C's macro is imported with.
         if cgroup != nil { flags |= 0x2_0000_0000 }
         var pidfd: Int32 = -1
@@ -32,9 +36,15 @@ public struct ClonedProcess: ~Copyable {
         self.pidfd = pidfd
     }
 
-    /// Adopts a process that somebody else cloned for this one (CLONE_PARENT).
-    public static func adopting(pid: pid_t) throws(SystemError) -> ClonedProcess {
-        ClonedProcess(pid: pid, pidfd: OwnedFD(owning: try retrying("open process", "\(pid)") { clp_pidfd_open(pid, 0) }))
+    /// Adopts a process that somebody else cloned for this one (CLONE_PARENT), by its pidfd: the number is looked up
+    /// in this process's own pid namespace.
+    public static func adopting(_ pidfd: consuming OwnedFD) throws(SystemError) -> ClonedProcess {
+        let information = try Files.readText("/proc/self/fdinfo/\(pidfd.raw)")
+        let line = information.split(separator: "\n").first { $0.hasPrefix("Pid:") }
+        guard let pid = line.flatMap({ pid_t($0.dropFirst(4).filter { $0 != " " && $0 != "\t" }) }), pid > 0 else {
+            throw SystemError("look up cloned process", code: ESRCH)
+        }
+        return ClonedProcess(pid: pid, pidfd: pidfd)
     }
 
     /// Gives the descriptor away.
@@ -74,7 +84,9 @@ public enum ProcessStatus {
     static func parse(_ text: String) -> Snapshot? {
         guard let end = text.lastIndex(of: ")") else { return nil }
         let fields = text[text.index(after: end)...].split(separator: " ")
-        guard fields.count > 19, let state = fields[0].first, let parent = pid_t(fields[1]), let start = UInt64(fields[19]) else { return nil }
+        guard fields.count > 19, let state = fields[0].first, let parent = pid_t(fields[1]), let start = UInt64(fields[19]) else {
+            return nil
+        }
         return Snapshot(state: state, parent: parent, startTime: start)
     }
 }

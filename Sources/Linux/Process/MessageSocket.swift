@@ -37,6 +37,11 @@ public struct MessageSocket: ~Copyable {
     }
 }
 
+extension MessageSocket {
+    /// Gives the descriptor away.
+    public consuming func takeDescriptor() -> OwnedFD { descriptor }
+}
+
 /// A message and the descriptor that came with it.
 public struct ReceivedMessage: ~Copyable {
     public let bytes: [UInt8]

@@ -12,7 +12,9 @@ public struct PseudoTerminal: ~Copyable {
         var type = 0
         var flags = 0
         try retrying("stat", "pseudoterminal") { clp_fstatfs(ptmx.raw, &type, &flags) }
-        guard type == Int(DEVPTS_SUPER_MAGIC) else { throw SystemError("open pseudoterminal: ptmx is not on a devpts filesystem", code: ENOTTY) }
+        guard type == Int(DEVPTS_SUPER_MAGIC) else {
+            throw SystemError("open pseudoterminal: ptmx is not on a devpts filesystem", code: ENOTTY)
+        }
         let master = ptmx
         try retrying("unlock pseudoterminal") { clp_pty_unlock(master.raw) }
         let slave = OwnedFD(owning: try retrying("open pseudoterminal's slave") { clp_pty_peer(master.raw) })

@@ -1,0 +1,45 @@
+internal import CLinux
+internal import Glibc
+internal import Linux
+
+extension RootFilesystem {
+    /// Mounts the control groups as the host has them: one cgroup2, or a tmpfs with each v1 hierarchy below it.
+    /// With a cgroup namespace the kernel shows the container's own subtree; without one it is bound there.
+    func mountCgroups(_ mount: PlannedMount, _ plan: ContainerPlan) throws {
+        let target = try root.makeDirectoriesInRoot(mount.destination)
+        if plan.cgroupLayout.version == .v2, let unified = plan.cgroupLayout.hierarchies.first {
+            return try mountHierarchy(unified, on: target, mount, plan)
+        }
+        let flags = mount.options.flags & ~UInt(CLinux.MS_RDONLY)
+        try Mounts.mount(type: "tmpfs", source: "tmpfs", on: target, name: mount.destination, flags: flags, data: "mode=755")
+        let base = try root.openInRoot(mount.destination, O_PATH | O_DIRECTORY)
+        // As runc and systemd have it: v1 hierarchies alone, a hybrid host's cgroup2 stays outside.
+        for hierarchy in plan.cgroupLayout.hierarchies where !hierarchy.isUnified {
+            let name = String(hierarchy.mountPoint.split(separator: "/").last ?? "")
+            if mkdirat(base.raw, name, 0o755) != 0 && errno != EEXIST {
+                throw SystemError("create directory", "\(mount.destination)/\(name)")
+            }
+            let place = try base.openAt(name, O_PATH | O_DIRECTORY | O_NOFOLLOW)
+            try mountHierarchy(hierarchy, on: place, mount, plan)
+            for controller in hierarchy.controllers where hierarchy.controllers.count > 1 && controller != name {
+                if symlinkat(name, base.raw, controller) != 0 && errno != EEXIST { throw SystemError("create link", controller) }
+            }
+        }
+        if mount.options.isReadOnly { try Mounts.setAttributes(base, name: mount.destination, set: UInt64(MOUNT_ATTR_RDONLY)) }
+    }
+
+    private func mountHierarchy(
+        _ hierarchy: CgroupLayout.Hierarchy, on target: borrowing OwnedFD, _ mount: PlannedMount, _ plan: ContainerPlan
+    ) throws {
+        let name = "\(mount.destination) (\(hierarchy.controllers.joined(separator: ",")))"
+        if plan.namespaces.isNewCgroup || plan.namespaces.joined.contains(where: { $0.kind == .cgroup }) {
+            let data = hierarchy.isUnified ? mount.options.data : hierarchy.controllers.joined(separator: ",")
+            let type = hierarchy.isUnified ? "cgroup2" : "cgroup"
+            return try Mounts.mount(type: type, source: "cgroup", on: target, name: name, flags: mount.options.flags, data: data)
+        }
+        let tree = try Mounts.clone(hierarchy.mountPoint + plan.cgroupPath)
+        let (set, clear) = mount.options.attributes
+        try Mounts.setAttributes(tree, name: name, set: set, clear: clear)
+        try Mounts.attach(tree, to: target, name: name)
+    }
+}

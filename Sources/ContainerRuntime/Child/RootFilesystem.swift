@@ -1,0 +1,134 @@
+internal import CLinux
+internal import Glibc
+internal import Linux
+internal import OCIRuntimeSpec
+
+/// The container's root filesystem while it is furnished: its root mount, open. Every path inside is resolved from
+/// this descriptor and cannot leave it; before the pivot the host's procfs serves /proc/self/fd.
+struct RootFilesystem: ~Copyable {
+    let root: OwnedFD
+
+    /// Attaches the root filesystem in the new mount namespace.
+    static func attach(_ plan: ContainerPlan) throws -> RootFilesystem {
+        let propagation = plan.spec.linux.rootfsPropagation.flatMap { MountOptions(parsing: [$0]).propagation.first }
+        // Nothing that is mounted here may reach the host: before the first mount.
+        try Mounts.setPropagation("/", propagation ?? UInt(CLinux.MS_SLAVE | CLinux.MS_REC))
+        let place = try OwnedFD.open(plan.rootPath, O_PATH | O_DIRECTORY)
+        if propagation != nil { try makeParentPrivate(of: plan.rootPath) }
+        if let given = plan.options.rootfsDescriptor {
+            let tree = OwnedFD(owning: try retrying("duplicate root filesystem") { clp_fcntl(given, F_DUPFD_CLOEXEC, 3) })
+            try Mounts.attach(tree, to: place, name: plan.rootPath)
+            return RootFilesystem(root: tree)
+        }
+        // A mount of its own, which pivot_root asks for.
+        let tree = try Mounts.clone(place, name: plan.rootPath, recursive: true)
+        try Mounts.attach(tree, to: place, name: plan.rootPath)
+        return RootFilesystem(root: tree)
+    }
+
+    /// pivot_root refuses a shared parent mount, which only a rootfsPropagation of the spec leaves behind.
+    private static func makeParentPrivate(of path: String) throws {
+        var best = "/"
+        for line in try Files.readText("/proc/self/mountinfo").split(separator: "\n") {
+            let fields = line.split(separator: " ", maxSplits: 5)
+            guard fields.count > 4 else { continue }
+            let point = String(fields[4])
+            if (path == point || path.hasPrefix(point == "/" ? "/" : point + "/")) && point.utf8.count >= best.utf8.count { best = point }
+        }
+        try Mounts.setPropagation(best, UInt(CLinux.MS_PRIVATE))
+    }
+
+    /// Mounts everything in the spec's order.
+    func mountAll(_ plan: ContainerPlan) throws {
+        for mount in plan.mounts { try self.mount(mount, plan) }
+    }
+
+    private func mount(_ mount: PlannedMount, _ plan: ContainerPlan) throws {
+        switch mount.kind {
+        case .bind(let source): try bind(source, mount)
+        case .filesystem(let type, let source): try mountFilesystem(type, source, mount)
+        case .cgroup: try mountCgroups(mount, plan)
+        case .remount:
+            let target = try root.openInRoot(mount.destination, O_PATH)
+            try Mounts.remount(target, name: mount.destination, flags: mount.options.flags, data: mount.options.data)
+        }
+    }
+
+    /// A new mount over part of procfs hides the kernel's files from those who rely on them; runc's list of exceptions.
+    private static let allowedInProcfs: Set<String> = [
+        "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime", "/proc/loadavg",
+        "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled",
+    ]
+
+    private func checkTarget(_ target: borrowing OwnedFD, _ destination: String) throws {
+        if Mounts.isProcfs(target) && !Self.allowedInProcfs.contains(destination) {
+            throw RuntimeError(kind: .invalidSpec("mounts"), message: "mount on \(destination): it is inside procfs")
+        }
+    }
+
+    private func bind(_ source: String, _ mount: PlannedMount) throws {
+        let name = "\(source) on \(mount.destination)"
+        let tree = try Mounts.clone(source, recursive: mount.options.isRecursive)
+        let isDirectory = try tree.status().st_mode & S_IFMT == S_IFDIR
+        let target = isDirectory ? try root.makeDirectoriesInRoot(mount.destination) : try root.makeFileInRoot(mount.destination)
+        try checkTarget(target, mount.destination)
+        let (set, clear) = mount.options.attributes
+        if set != 0 || clear != 0 { try Mounts.setAttributes(tree, name: name, set: set, clear: clear) }
+        try Mounts.attach(tree, to: target, name: name)
+        try finish(mount, tree)
+    }
+
+    /// Recursive attributes and propagation, on the attached mount: attaching under a shared mount changes propagation.
+    private func finish(_ mount: PlannedMount, _ tree: borrowing OwnedFD) throws {
+        let options = mount.options
+        if options.recursiveSet != 0 || options.recursiveClear != 0 {
+            try Mounts.setAttributes(
+                tree, name: mount.destination, set: options.recursiveSet, clear: options.recursiveClear, recursive: true)
+        }
+        for flag in options.propagation {
+            try Mounts.setAttributes(
+                tree, name: mount.destination, set: 0, propagation: UInt64(flag & ~UInt(CLinux.MS_REC)),
+                recursive: flag & UInt(CLinux.MS_REC) != 0)
+        }
+    }
+
+    private func mountFilesystem(_ type: String, _ source: String, _ mount: PlannedMount) throws {
+        var options = mount.options
+        let isProc = type == "proc" || type == "sysfs"
+        _ = try root.makeDirectoriesInRoot(mount.destination)
+        // procfs and sysfs go where the spec says, not where an image's symbolic link does (CVE-2019-19921).
+        let target =
+            isProc
+            ? try root.openInRootWithoutLinks(mount.destination, O_PATH | O_DIRECTORY)
+            : try root.openInRoot(mount.destination, O_PATH | O_DIRECTORY)
+        if !isProc { try checkTarget(target, mount.destination) }
+        if type == "tmpfs" && !options.data.split(separator: ",").contains(where: { $0.hasPrefix("mode=") }) {
+            let mode = String(try target.status().st_mode & 0o7777, radix: 8)
+            options.data += (options.data.isEmpty ? "mode=" : ",mode=") + mode
+        }
+        // /dev becomes read-only when its devices are there.
+        if mount.destination == "/dev" || options.copyUp { options.flags &= ~UInt(CLinux.MS_RDONLY) }
+        if options.copyUp { options.data = options.data.split(separator: ",").joined(separator: ",") }
+        try Mounts.mount(
+            type: type, source: source, on: target, name: mount.destination, flags: options.flags, data: options.data)
+        if !options.propagation.isEmpty || options.recursiveSet != 0 || options.recursiveClear != 0 || options.copyUp || isProc {
+            let mounted = try root.openInRoot(mount.destination, O_PATH | O_DIRECTORY)
+            if type == "proc" && !Mounts.isProcfs(mounted) {
+                throw RuntimeError(kind: .system(EINVAL), message: "mount proc on \(mount.destination): something else is mounted there")
+            }
+            if options.copyUp { try CopyUp.copy(from: target, to: mounted, name: mount.destination) }
+            if options.copyUp && mount.options.isReadOnly {
+                try Mounts.setAttributes(mounted, name: mount.destination, set: UInt64(MOUNT_ATTR_RDONLY))
+            }
+            try finish(mount, mounted)
+        }
+    }
+
+    /// What `ro` on /dev asked for, once the devices are made.
+    func sealDev(_ plan: ContainerPlan) throws {
+        for mount in plan.mounts where mount.destination == "/dev" && mount.options.isReadOnly && !mount.options.isBind {
+            let dev = try root.openInRootWithoutLinks("/dev", O_PATH | O_DIRECTORY)
+            try Mounts.setAttributes(dev, name: "/dev", set: UInt64(MOUNT_ATTR_RDONLY))
+        }
+    }
+}

@@ -1,0 +1,97 @@
+internal import CLinux
+internal import Glibc
+internal import Linux
+internal import OCIRuntimeSpec
+
+/// `exec`.
+enum ExecCommand {
+    private static let rules: [OptionRule] = [
+        .value("console-socket"), .value("cwd"), .value("env", "e"), .flag("tty", "t"), .value("user", "u"),
+        .value("additional-gids", "g"), .value("process", "p"), .flag("detach", "d"), .value("pid-file"), .value("process-label"),
+        .value("apparmor"), .flag("no-new-privs"), .value("cap", "c"), .value("preserve-fds"), .value("cgroup"), .flag("ignore-paused"),
+    ]
+
+    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
+        let arguments = try CommandArguments(arguments, rules, stopsAtPositional: true)
+        let id = try arguments.containerID(atMost: .max)
+        if arguments.has("cgroup") { throw RuntimeError.notImplemented("exec --cgroup") }
+        let container = try FoundContainer(id, globals.store)
+        switch container.status {
+        case .stopped: throw RuntimeError(kind: .state, message: "cannot exec in a stopped container")
+        case .paused where !arguments.has("ignore-paused"):
+            throw RuntimeError(kind: .state, message: "cannot exec in a paused container (use --ignore-paused to override)")
+        case .creating, .created, .running, .paused: break
+        }
+        let process = try process(arguments, container.state)
+        let consoleSocket = arguments.value("console-socket")
+        let detaches = arguments.has("detach")
+        if process.terminal && detaches && consoleSocket == nil {
+            throw RuntimeError(kind: .usage, message: "cannot allocate a terminal: a detached process needs --console-socket")
+        }
+        let pidfd = try container.pidfd()
+        var options = ExecOptions()
+        options.preserveFDs = try arguments.number("preserve-fds") ?? 0
+        options.seccompCacheDirectory = globals.seccompCache
+        let target = ExecTarget(
+            pid: container.state.pid, pidfd: pidfd.raw, seccomp: container.state.spec.linux.seccomp, cgroup: try container.cgroup())
+        if detaches {
+            var started = try ContainerRuntime.exec(in: target, process: process, options: options)
+            if let master = started.terminalMaster.take() { try ConsoleSocket.send(master, to: consoleSocket) }
+            if let path = arguments.value("pid-file") { try CreateCommand.writePidFile(path, started.pid) }
+            return 0
+        }
+        let foreground = try ForegroundProcess()
+        var started = try ContainerRuntime.exec(in: target, process: process, options: options)
+        if let path = arguments.value("pid-file") { try CreateCommand.writePidFile(path, started.pid) }
+        return try foreground.follow(started.pid, started.pidfd.raw, master: started.terminalMaster.take(), consoleSocket)
+    }
+
+    /// A process.json whole, or the container's own process with what the options change.
+    private static func process(_ arguments: CommandArguments, _ state: ContainerState) throws -> Spec.Process {
+        if let path = arguments.value("process") { return try Spec.Process(parsing: try Files.read(path)) }
+        guard var process = state.spec.process else { throw SpecError.missing("process") }
+        process.args = Array(arguments.positionals.dropFirst())
+        if process.args.isEmpty { throw RuntimeError(kind: .usage, message: "process args cannot be empty") }
+        process.terminal = arguments.has("tty")
+        if let cwd = arguments.value("cwd") { process.cwd = cwd }
+        process.env += arguments.all("env")
+        if arguments.has("no-new-privs") { process.noNewPrivileges = true }
+        if let profile = arguments.value("apparmor") { process.apparmorProfile = profile }
+        if let label = arguments.value("process-label") { process.selinuxLabel = label }
+        // The score of the first process is not asked for again: lowering it may be forbidden by now.
+        process.oomScoreAdj = nil
+        if let user = arguments.value("user") { (process.user.uid, process.user.gid) = try parseUser(user, process.user) }
+        for text in arguments.all("additional-gids") {
+            guard let gid = UInt32(text) else {
+                throw RuntimeError(kind: .usage, message: "option --additional-gids: \"\(text)\" is no group id")
+            }
+            process.user.additionalGids.append(gid)
+        }
+        for name in arguments.all("cap") { process.addCapability(name) }
+        return process
+    }
+
+    /// `uid` or `uid:gid`, digits alone: anything else would become somebody else, in the worst case root.
+    static func parseUser(_ text: String, _ present: Spec.User) throws(RuntimeError) -> (UInt32, UInt32) {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        let numbers = parts.map { part in part.utf8.allSatisfy { (48...57).contains($0) } ? UInt32(part) : nil }
+        // The last id, -1, means "leave as it is" to the kernel.
+        guard (1...2).contains(parts.count), numbers.allSatisfy({ $0 != nil && $0 != .max }), let uid = numbers[0] else {
+            throw RuntimeError(kind: .usage, message: "option --user: \"\(text)\" is not of the form uid[:gid]")
+        }
+        return (uid, numbers.count > 1 ? numbers[1] ?? present.gid : present.gid)
+    }
+}
+
+extension Spec.Process {
+    /// As runc's `--cap`: into every set, inheritable and ambient only when the process has such already.
+    fileprivate mutating func addCapability(_ name: String) {
+        var sets = capabilities ?? Spec.Capabilities()
+        sets.bounding.append(name)
+        sets.effective.append(name)
+        sets.permitted.append(name)
+        if !sets.inheritable.isEmpty { sets.inheritable.append(name) }
+        if !sets.ambient.isEmpty { sets.ambient.append(name) }
+        capabilities = sets
+    }
+}

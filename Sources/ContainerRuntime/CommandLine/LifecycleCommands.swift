@@ -1,0 +1,162 @@
+internal import CLinux
+internal import Glibc
+internal import JSON
+internal import Linux
+internal import OCIRuntimeSpec
+
+/// A container as the commands find it.
+struct FoundContainer {
+    let state: ContainerState
+    let status: ContainerStatus
+    let store: StateStore
+
+    init(_ id: String, _ store: StateStore) throws {
+        self.init(try store.load(id), store)
+    }
+
+    init(_ state: ContainerState, _ store: StateStore) {
+        self.state = state
+        self.store = store
+        if state.pid == 0 {
+            status = .creating
+        } else if !state.isAlive {
+            status = .stopped
+        } else if (try? CgroupManager.open(path: state.cgroupPath))?.isFrozen ?? false {
+            status = .paused
+        } else {
+            status = store.isWaiting(state.id) ? .created : .running
+        }
+    }
+
+    func cgroup() throws -> CgroupManager { try CgroupManager.open(path: state.cgroupPath) }
+
+    /// A handle of the first process that is proven to be the one on record.
+    func pidfd() throws -> OwnedFD {
+        let pidfd = OwnedFD(owning: try retrying("open container process", "\(state.pid)") { clp_pidfd_open(state.pid, 0) })
+        // Looked at after the handle is held: the number cannot have gone to another process since.
+        guard state.isAlive else { throw RuntimeError(kind: .state, message: "container not running") }
+        return pidfd
+    }
+}
+
+/// `start`.
+enum StartCommand {
+    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
+        let id = try CommandArguments(arguments, []).containerID()
+        let store = globals.store
+        let container = try FoundContainer(id, store)
+        switch container.status {
+        case .created, .creating: break
+        case .stopped: throw RuntimeError(kind: .state, message: "cannot start a container that has stopped")
+        case .running, .paused: throw RuntimeError(kind: .state, message: "cannot start an already running container")
+        }
+        let connection: OwnedFD
+        do { connection = try store.connectToGate(id) } catch {
+            throw RuntimeError(kind: .state, message: "cannot start container \(id): it does not wait for its start")
+        }
+        store.closeGate(id)
+        try Launcher.waitForProgram(SyncChannel(connection))
+        let hooks = container.state.spec.hooks.poststart
+        if hooks.isEmpty { return 0 }
+        do { try HookRunner.run(hooks, .poststart, state: container.state.document(status: .running).serialized()) } catch {
+            // runtime-spec 1.3: a failing poststart hook stops the container.
+            _ = clp_pidfd_send_signal(try container.pidfd().raw, SIGKILL)
+            throw error
+        }
+        return 0
+    }
+}
+
+/// `kill`.
+enum KillCommand {
+    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
+        let arguments = try CommandArguments(arguments, [.flag("all", "a")])
+        let id = try arguments.containerID(atMost: 2)
+        let name = arguments.positionals.count > 1 ? arguments.positionals[1] : "SIGTERM"
+        guard let signal = Signal.number(name) else { throw RuntimeError(kind: .usage, message: "unknown signal \"\(name)\"") }
+        let container = try FoundContainer(id, globals.store)
+        if arguments.has("all") {
+            try container.cgroup().kill(signal)
+            return 0
+        }
+        if container.status == .stopped || container.state.pid == 0 { throw RuntimeError(kind: .state, message: "container not running") }
+        let pidfd = try container.pidfd()
+        try retrying("send signal \(name) to", "container \(id)") { clp_pidfd_send_signal(pidfd.raw, signal) }
+        // A frozen process dies only when thawed (v1).
+        if signal == SIGKILL && container.status == .paused { try container.cgroup().thaw() }
+        return 0
+    }
+}
+
+/// `delete`.
+enum DeleteCommand {
+    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
+        let arguments = try CommandArguments(arguments, [.flag("force", "f")])
+        let id = try arguments.containerID()
+        let force = arguments.has("force")
+        let state: ContainerState
+        do { state = try globals.store.load(id) } catch {
+            guard force else { throw error }
+            // Killed before its state was written: no process and no group were made yet.
+            globals.store.remove(id)
+            return 0
+        }
+        let container = FoundContainer(state, globals.store)
+        switch container.status {
+        case .stopped: break
+        case .created: try kill(container)
+        case .creating, .running, .paused:
+            guard force else {
+                let status = container.status.rawValue
+                throw RuntimeError(kind: .state, message: "cannot delete container \(id) that is not stopped: \(status)")
+            }
+            if state.pid > 0 { try kill(container) }
+        }
+        try cleanUp(state.spec, id, state.bundle, try? container.cgroup(), globals.store)
+        return 0
+    }
+
+    /// Kills the first process and waits until it is gone, by descriptor.
+    private static func kill(_ container: FoundContainer) throws {
+        guard let pidfd = try? container.pidfd() else { return }
+        _ = clp_pidfd_send_signal(pidfd.raw, SIGKILL)
+        if container.status == .paused { try? container.cgroup().thaw() }
+        var watched = pollfd(fd: pidfd.raw, events: Int16(POLLIN), revents: 0)
+        if try retrying("wait for container", "", { poll(&watched, 1, 10_000) }) == 0 {
+            throw RuntimeError(kind: .state, message: "container \(container.state.id) does not end after SIGKILL")
+        }
+    }
+
+    /// Takes away what is left of a container whose first process has ended.
+    static func cleanUp(_ spec: Spec, _ id: String, _ bundle: String, _ cgroup: CgroupManager?, _ store: StateStore) throws {
+        if let cgroup {
+            // Without a pid namespace of its own the others live on, and a group with processes cannot go.
+            if spec.linux.namespace(.pid)?.path != nil || spec.linux.namespace(.pid) == nil { try cgroup.kill() }
+            do { try cgroup.remove() } catch {
+                try cgroup.kill()
+                try cgroup.remove()
+            }
+        }
+        store.remove(id)
+        for failure in ContainerRuntime.runPoststopHooks(spec: spec, id: id, bundle: bundle) { ErrorLog().report(failure) }
+    }
+}
+
+/// `pause` and `resume`.
+enum PauseCommand {
+    static func pause(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
+        let container = try FoundContainer(try CommandArguments(arguments, []).containerID(), globals.store)
+        guard container.status == .running || container.status == .created else {
+            throw RuntimeError(kind: .state, message: "container not running or created: \(container.status.rawValue)")
+        }
+        try container.cgroup().freeze()
+        return 0
+    }
+
+    static func resume(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
+        let container = try FoundContainer(try CommandArguments(arguments, []).containerID(), globals.store)
+        guard container.status == .paused else { throw RuntimeError(kind: .state, message: "container not paused") }
+        try container.cgroup().thaw()
+        return 0
+    }
+}

@@ -1,0 +1,81 @@
+internal import CLinux
+internal import Glibc
+internal import Linux
+internal import OCIRuntimeSpec
+
+/// Starts a further process in a running container.
+struct ExecLauncher {
+    let target: ExecTarget
+    let plan: ProcessPlan
+    let options: ExecOptions
+
+    init(target: ExecTarget, process: Spec.Process, options: ExecOptions) throws {
+        try SpecValidation.process(process)
+        self.target = target
+        self.options = options
+        plan = try ProcessPlan(
+            process, seccomp: target.seccomp, preserveFDs: options.preserveFDs, cacheDirectory: options.seccompCacheDirectory)
+    }
+
+    func launch() throws -> ExecutedProcess {
+        let container = try openTarget()
+        let pair = try OwnedFD.socketPair(type: Int32(SOCK_SEQPACKET.rawValue))
+        let channel = SyncChannel(pair.first)
+        let process = try clone(container, sync: SyncChannel(pair.second), parentEnd: channel.raw)
+        var master: OwnedFD?
+        do { try follow(channel, process.pid, &master) } catch {
+            process.killAndReap()
+            throw error
+        }
+        return ExecutedProcess(pid: process.pid, pidfd: process.takePidfd(), terminalMaster: master)
+    }
+
+    private func openTarget() throws -> OwnedFD {
+        if let given = target.pidfd {
+            return OwnedFD(owning: try retrying("duplicate descriptor", "\(given)") { clp_fcntl(given, F_DUPFD_CLOEXEC, 3) })
+        }
+        return OwnedFD(owning: try retrying("open container process", "\(target.pid)") { clp_pidfd_open(target.pid, 0) })
+    }
+
+    private func clone(_ container: borrowing OwnedFD, sync: consuming SyncChannel, parentEnd: Int32) throws -> ClonedProcess {
+        let unified = try target.cgroup?.descriptorForClone()
+        let unifiedNumber: Int32?
+        switch unified {
+        case .some(let descriptor): unifiedNumber = descriptor.raw
+        case .none: unifiedNumber = nil
+        }
+        let child = ExecInit(
+            plan: plan, container: container.raw, hasUserNamespace: try hasUserNamespace(), stdio: options.stdio, sync: sync,
+            entrance: try target.cgroup?.entrance(includingUnified: unifiedNumber == nil), available: try CapabilitySet.permitted())
+        var visit = NamespaceVisit()
+        // A process enters a pid namespace by being born there.
+        try visit.enter(.pid, container, name: "of process \(target.pid)")
+        let process = try ClonedProcess.clone(namespaces: 0, cgroup: unifiedNumber) {
+            _ = close(parentEnd)
+            return child.run()
+        }
+        do { try visit.leave() } catch {
+            process.killAndReap()
+            throw error
+        }
+        return process
+    }
+
+    /// The kernel refuses to join the user namespace that one is in.
+    private func hasUserNamespace() throws(SystemError) -> Bool {
+        try !NamespaceKind.areSame(NamespaceKind.user.path(of: target.pid), NamespaceKind.user.ownPath)
+    }
+
+    private func follow(_ channel: borrowing SyncChannel, _ pid: Int32, _ master: inout OwnedFD?) throws {
+        var isExecuting = false
+        while var event = try channel.receive() {
+            switch event.kind {
+            case .executing: isExecuting = true
+            case .failed: throw event.failure
+            case .terminal: master = event.descriptor.take()
+            default: throw SystemError("receive \(event.kind) from process", code: EPROTO)
+            }
+        }
+        if !isExecuting { throw Launcher.death(of: pid) }
+    }
+}

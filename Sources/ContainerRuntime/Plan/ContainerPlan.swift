@@ -1,0 +1,119 @@
+internal import CLinux
+internal import Glibc
+internal import Linux
+internal import OCIRuntimeSpec
+
+/// What the child will do, worked out and checked by the parent before the first side effect.
+struct ContainerPlan {
+    let spec: Spec
+    let options: CreateOptions
+    /// Absolute and free of symbolic links.
+    let rootPath: String
+    let rootReadOnly: Bool
+    let mounts: [PlannedMount]
+    /// Whether /dev gets its devices and links: not when the host's own is bound there.
+    let fillsDev: Bool
+    let namespaces: NamespacePlan
+    let process: ProcessPlan
+    let cgroupPath: String
+    let cgroupResources: CgroupResources
+    let cgroupLayout: CgroupLayout
+
+    init(spec: Spec, options: CreateOptions) throws {
+        try ContainerID.validate(options.id)
+        try SpecValidation.validate(spec, options: options)
+        self.spec = spec
+        self.options = options
+        let bundle = options.bundle
+        let configured = spec.root?.path ?? ""
+        rootPath =
+            options.rootfsDescriptor == nil ? try Self.realPath(configured.hasPrefix("/") ? configured : "\(bundle)/\(configured)") : bundle
+        rootReadOnly = spec.root?.readonly ?? false
+        mounts = spec.mounts.map { PlannedMount($0, bundle: bundle) }
+        fillsDev = !mounts.contains { $0.destination == "/dev" && $0.options.isBind }
+        namespaces = NamespacePlan(spec.linux)
+        guard let specProcess = spec.process else { throw SpecError.missing("process") }
+        process = try ProcessPlan(
+            specProcess, seccomp: spec.linux.seccomp, preserveFDs: options.preserveFDs, cacheDirectory: options.seccompCacheDirectory)
+        if options.systemdCgroup { throw RuntimeError.notImplemented("--systemd-cgroup") }
+        cgroupPath = Self.cgroupPath(spec.linux.cgroupsPath, id: options.id)
+        var resources = try CgroupResources(spec.linux.resources ?? Spec.Resources())
+        // The container can always use what every container has, whatever the rules before say.
+        if !resources.devices.isEmpty {
+            resources.devices += DeviceRule.containerDefaults
+            resources.devices += spec.linux.devices.filter { $0.kind != .fifo }.map {
+                DeviceRule(allow: true, kind: $0.kind == .block ? .block : .character, major: $0.major, minor: $0.minor)
+            }
+        }
+        cgroupResources = resources
+        cgroupLayout = try CgroupLayout.detect()
+    }
+
+    /// Where the container's control group is: relative paths lie below Clipper's own (config-linux.md leaves it to us).
+    static func cgroupPath(_ configured: String?, id: String) -> String {
+        guard let configured else { return "/clipper-runtime/\(id)" }
+        return configured.hasPrefix("/") ? configured : "/clipper-runtime/\(configured)"
+    }
+
+    private static func realPath(_ path: String) throws -> String {
+        guard let resolved = realpath(path, nil) else { throw SystemError("open root filesystem", path) }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+}
+
+/// Which namespaces are made, which are joined, and by whom.
+struct NamespacePlan {
+    /// CLONE_NEW… for clone3: pid and user, which a process cannot give itself.
+    private(set) var cloned: Int32 = 0
+    /// CLONE_NEW… that the child unshares: in parallel with the parent's work, and, with a new user namespace, owned by it.
+    private(set) var unshared: Int32 = 0
+    /// Joined by the parent for the time of the clone, so that a child in a new user namespace needs no right to them.
+    private(set) var joined: [(kind: NamespaceKind, path: String)] = []
+    /// Joined by the child, before everything else and after it.
+    private(set) var userPath: String?
+    private(set) var mountPath: String?
+    private(set) var isNewUser = false
+    private(set) var isNewNetwork = false
+    private(set) var isNewCgroup = false
+
+    init(_ linux: Spec.LinuxConfig) {
+        for namespace in linux.namespaces {
+            let kind = namespace.type.kind
+            if let path = namespace.path {
+                switch namespace.type {
+                case .user: userPath = path
+                case .mount: mountPath = path
+                default: joined.append((kind, path))
+                }
+                continue
+            }
+            switch namespace.type {
+            case .pid, .user: cloned |= kind.flag
+            // The cgroup namespace comes last: its root is where the process is then.
+            case .cgroup: isNewCgroup = true
+            default: unshared |= kind.flag
+            }
+            isNewUser = isNewUser || namespace.type == .user
+            isNewNetwork = isNewNetwork || namespace.type == .network
+        }
+    }
+
+    /// Whether the process is in a user namespace that is not the caller's.
+    var hasUser: Bool { isNewUser || userPath != nil }
+}
+
+extension Spec.NamespaceType {
+    /// The kernel's kind.
+    var kind: NamespaceKind {
+        switch self {
+        case .pid: .pid
+        case .network: .net
+        case .mount: .mnt
+        case .ipc: .ipc
+        case .uts: .uts
+        case .user: .user
+        case .cgroup: .cgroup
+        }
+    }
+}

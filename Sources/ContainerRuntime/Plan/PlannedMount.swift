@@ -1,0 +1,38 @@
+internal import Linux
+internal import OCIRuntimeSpec
+
+/// One mount of the spec with its options understood.
+struct PlannedMount: Equatable {
+    enum Kind: Equatable {
+        /// The absolute path of the source.
+        case bind(String)
+        /// Any filesystem: type and source.
+        case filesystem(String, source: String)
+        /// The control groups as the container may see them.
+        case cgroup
+        /// Changes flags of what is mounted there already.
+        case remount
+    }
+
+    var kind: Kind
+    /// Without a trailing slash.
+    var destination: String
+    var options: MountOptions
+
+    init(_ mount: Spec.Mount, bundle: String) {
+        var options = MountOptions(parsing: mount.options)
+        // Engines write the type `bind` and leave the option out.
+        if mount.type == "bind" && !options.isBind { options = MountOptions(parsing: mount.options + ["bind"]) }
+        self.options = options
+        destination = "/" + mount.destination.split(separator: "/").filter { $0 != "." }.joined(separator: "/")
+        if options.isRemount {
+            kind = .remount
+        } else if options.isBind {
+            kind = .bind(mount.source.hasPrefix("/") ? mount.source : "\(bundle)/\(mount.source)")
+        } else if mount.type == "cgroup" || mount.type == "cgroup2" {
+            kind = .cgroup
+        } else {
+            kind = .filesystem(mount.type, source: mount.source.isEmpty ? mount.type : mount.source)
+        }
+    }
+}

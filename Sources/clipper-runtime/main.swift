@@ -1,0 +1,21 @@
+// clipper-runtime: three programs in one static file, told apart by name or first argument.
+//
+//   clipper-runtime …            the OCI runtime, runc's command line       (ContainerRuntime.RuntimeCommand)
+//   clipper-runtime shim …       the supervisor of one container            (Shim.ShimMain); also as `clipper-shim`
+//   clipper-runtime rootfs …     a short-lived helper for stopped containers (Shim.RootfsHelper)
+//   clipper-runtime init …       the container's tiny init, `--init`         (ContainerRuntime.TinyInit)
+//
+// One file, so that all supervisors of a host share its pages.
+internal import ContainerRuntime
+internal import Glibc
+internal import Shim
+
+let arguments = CommandLine.arguments
+let name = arguments.first?.split(separator: "/").last.map(String.init) ?? ""
+if name == "clipper-shim" { exit(ShimMain.run(Array(arguments.dropFirst()))) }
+switch arguments.dropFirst().first {
+case "shim": exit(ShimMain.run(Array(arguments.dropFirst(2))))
+case "rootfs": exit(RootfsHelper.run(Array(arguments.dropFirst(2))))
+case "init": exit(TinyInit.run(Array(arguments.dropFirst(2))))
+default: exit(RuntimeCommand.run(Array(arguments.dropFirst())))
+}
