@@ -51,7 +51,15 @@ final class Child {
         defer { arguments.forEach { free($0) } }
         var pid: pid_t = 0
         guard let name = arguments[0] else { throw SystemError("spawn", code: ENOMEM) }
-        let code = posix_spawnp(&pid, name, nil, nil, &arguments, environ)
+        // A test's thread may have blocked every signal.
+        var attributes = posix_spawnattr_t()
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+        let code = posix_spawnp(&pid, name, nil, &attributes, &arguments, environ)
         guard code == 0 else { throw SystemError("spawn", code: code) }
         self.pid = pid
     }
