@@ -72,7 +72,7 @@ let package = Package(
         room("Volumes", ["RecordStore", "Linux", "CLinux", logging]),
         room("Supervision", ["ShimProtocol", "OCIRuntimeSpec", "Linux", "CLinux", "JSON", nioCore, nioPosix, logging]),
         room("Dockerfile"),
-        room("Builder", ["Dockerfile", "Images", "OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CCrypto", logging]),
+        room("Builder", ["Dockerfile", "Images", "OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", logging]),
         room(
             "Engine",
             [
@@ -107,7 +107,7 @@ let package = Package(
         tests(of: "OCIRuntimeSpec", ["JSON", "Linux"]),
         tests(of: "ContainerRuntime", ["OCIRuntimeSpec", "Linux", "JSON"]),
         tests(of: "ShimProtocol", ["JSON", "Linux"]),
-        tests(of: "Shim", ["ShimProtocol", "Linux", "JSON"]),
+        tests(of: "Shim", ["ShimProtocol", "Linux", "CLinux", "JSON"]),
         tests(of: "EngineTypes", ["JSON", "Linux"]),
         tests(of: "RecordStore", ["Linux"]),
         tests(of: "OCIImageSpec", ["JSON"]),
@@ -115,7 +115,7 @@ let package = Package(
         tests(of: "Images", ["OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", logging]),
         tests(of: "Networking", ["Linux", "CLinux", "RecordStore", "JSON", logging]),
         tests(of: "Volumes", ["RecordStore", "Linux", logging]),
-        tests(of: "Supervision", ["ShimProtocol", "Linux", "JSON"]),
+        tests(of: "Supervision", ["ShimProtocol", "Linux", "CLinux", "JSON", logging, "clipper-runtime"]),
         tests(of: "Dockerfile"),
         tests(of: "Builder", ["Dockerfile", "Images", "OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", logging]),
         tests(of: "Engine", ["EngineTypes", "OCIRuntimeSpec", "Images", "Linux", "JSON"]),

@@ -1,0 +1,214 @@
+internal import Glibc
+internal import Logging
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+
+// How answers are written. `answer` runs in the request's task, the rest on the event loop.
+extension Connection {
+    func answer(_ exchange: Exchange, _ response: Response) async {
+        let produce: @Sendable (ResponseWriter) async throws -> Void
+        var response = response
+        switch response.body {
+        case .stream(let closure): produce = closure
+        case .file(let file, let offset, let length):
+            response.headers.replaceOrAdd(name: "Content-Length", value: "\(length)")
+            guard exchange.head.method != .HEAD else { fallthrough }
+            produce = { try await Self.send(file, offset, length, to: $0) }
+        default:
+            let response = response
+            return eventLoop.execute { self.send(exchange, response) }
+        }
+        let head = response
+        eventLoop.execute { self.begin(exchange, head) }
+        guard exchange.head.method != .HEAD else { return eventLoop.execute { self.ended(exchange, intact: true) } }
+        do {
+            try await produce(ResponseWriter(connection: self))
+            eventLoop.execute { self.finishStream(exchange) }
+        } catch {
+            eventLoop.execute {
+                if !self.isGone && !(error is CancellationError) {
+                    self.server.logger.info("answer broke off", metadata: ["target": "\(exchange.head.uri)", "error": "\(error)"])
+                }
+                self.ended(exchange, intact: false)
+            }
+        }
+    }
+
+    /// The handler threw.
+    func failed(_ exchange: Exchange, _ error: any Error) {
+        if error is CancellationError { return ended(exchange, intact: false) }
+        server.logger.error("handler failed", metadata: ["target": "\(exchange.head.uri)", "error": "\(error)"])
+        send(exchange, .bytes("500 Internal Server Error\n".utf8, contentType: "text/plain; charset=utf-8", status: .internalServerError))
+    }
+
+    private func send(_ exchange: Exchange, _ response: Response) {
+        guard exchange === current, !isGone else { return }
+        let isHead = exchange.head.method == .HEAD
+        switch response.body {
+        case .bytes(let bytes) where !isHead:
+            // Head and body in one system call.
+            var response = response
+            response.headers.replaceOrAdd(name: "Content-Length", value: "\(bytes.readableBytes)")
+            writeHead(exchange, response)
+            front.write(bytes)
+            front.flush()
+            ended(exchange, intact: true)
+        case .bytes(let bytes):
+            var response = response
+            if !response.headers.contains(name: "Content-Length") {
+                response.headers.add(name: "Content-Length", value: "\(bytes.readableBytes)")
+            }
+            begin(exchange, response)
+            ended(exchange, intact: true)
+        case .none, .stream, .file:
+            var response = response
+            if case .none = response.body, !isHead, response.status.mayHaveResponseBody {
+                response.headers.replaceOrAdd(name: "Content-Length", value: "0")
+            }
+            begin(exchange, response)
+            ended(exchange, intact: true)
+        case .descriptor(let descriptor):
+            begin(exchange, response)
+            if isHead { ended(exchange, intact: true) } else { stream(exchange, descriptor) }
+        case .hijack(let socket, let contentType):
+            hijack(exchange, response, socket, contentType)
+        }
+    }
+
+    private func begin(_ exchange: Exchange, _ response: Response) {
+        guard exchange === current, !isGone else { return }
+        writeHead(exchange, response)
+        front.flush()
+    }
+
+    private func writeHead(_ exchange: Exchange, _ response: Response) {
+        var headers = response.headers
+        exchange.status = response.status
+        let version = exchange.head.version
+        switch response.body {
+        case .stream, .descriptor:
+            guard response.status.mayHaveResponseBody, !headers.contains(name: "Content-Length") else { break }
+            if version.minor >= 1 {
+                exchange.isChunked = true
+                headers.add(name: "Transfer-Encoding", value: "chunked")
+            } else {
+                exchange.keepAlive = false
+            }
+        default:
+            // An answer that comes before the request is complete (mostly an error) ends the connection.
+            if !exchange.body.isComplete { exchange.keepAlive = false }
+        }
+        if !exchange.keepAlive {
+            headers.replaceOrAdd(name: "Connection", value: "close")
+        } else if version.minor == 0 {
+            headers.replaceOrAdd(name: "Connection", value: "keep-alive")
+        }
+        front.write(ResponseHead.serialize(version: version, status: response.status, headers: headers))
+    }
+
+    // MARK: Streams
+
+    /// Writes one piece and waits until the client has taken enough.
+    func writeFromStream(_ buffer: ByteBuffer) async throws {
+        try Task.checkCancellation()
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+                eventLoop.execute {
+                    guard !self.isGone, let exchange = self.current else {
+                        return continuation.resume(throwing: HTTPServerError.clientGone)
+                    }
+                    guard self.pendingWriter == nil else {
+                        return continuation.resume(throwing: HTTPServerError("answer has two writers"))
+                    }
+                    self.writePiece(exchange, buffer)
+                    self.front.flush()
+                    if self.channel.isWritable { continuation.resume() } else { self.pendingWriter = continuation }
+                }
+            }
+        } onCancel: {
+            eventLoop.execute {
+                guard let writer = self.pendingWriter else { return }
+                self.pendingWriter = nil
+                writer.resume(throwing: CancellationError())
+            }
+        }
+    }
+
+    func writePiece(_ exchange: Exchange, _ buffer: ByteBuffer) {
+        guard exchange.isChunked else { return front.write(buffer) }
+        front.write(ByteBuffer(string: String(buffer.readableBytes, radix: 16) + "\r\n"))
+        front.write(buffer)
+        front.write(ByteBuffer(string: "\r\n"))
+    }
+
+    func finishStream(_ exchange: Exchange) {
+        guard exchange === current, !isGone else { return }
+        if exchange.isChunked { front.write(ByteBuffer(string: "0\r\n\r\n")) }
+        front.flush()
+        ended(exchange, intact: true)
+    }
+
+    private static func send(_ file: SharedDescriptor, _ offset: Int, _ length: Int, to writer: ResponseWriter) async throws {
+        guard let descriptor = file.take() else { return }
+        defer { _ = close(descriptor) }
+        var (offset, rest) = (offset, length)
+        while rest > 0 {
+            var buffer = ByteBuffer()
+            let wanted = min(rest, 256 * 1024)
+            let count = buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: wanted) {
+                max(0, pread(descriptor, $0.baseAddress, wanted, off_t(offset)))
+            }
+            guard count > 0 else { throw HTTPServerError("file ended before \(rest) bytes") }
+            try await writer.write(buffer)
+            offset += count
+            rest -= count
+        }
+    }
+
+    private func stream(_ exchange: Exchange, _ descriptor: SharedDescriptor) {
+        guard let number = descriptor.take() else { return ended(exchange, intact: false) }
+        let source = DescriptorSource(connection: self, exchange: exchange)
+        self.source = source
+        source.open(number, on: eventLoop).whenFailure { error in
+            self.server.logger.error("cannot stream descriptor", metadata: ["error": "\(error)"])
+            self.sourceEnded(exchange, intact: false)
+        }
+    }
+
+    func sourceEnded(_ exchange: Exchange, intact: Bool) {
+        guard source != nil else { return }
+        source = nil
+        if intact { finishStream(exchange) } else { ended(exchange, intact: false) }
+    }
+
+    // MARK: Hijack
+
+    private func hijack(_ exchange: Exchange, _ response: Response, _ socket: SharedDescriptor, _ upgradedContentType: String) {
+        guard let number = socket.take() else { return ended(exchange, intact: false) }
+        let relay = Relay(front: front, client: channel)
+        // The head goes out before the stream's first byte can: `open` completes later, on this loop.
+        var head = ByteBuffer()
+        if exchange.head.headers.contains(name: "Upgrade") {
+            exchange.status = .switchingProtocols
+            head.writeString("HTTP/1.1 101 UPGRADED\r\nContent-Type: \(upgradedContentType)\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n")
+        } else {
+            exchange.status = .ok
+            head.writeString("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n")
+        }
+        ResponseHead.write(response.headers, to: &head)
+        head.writeStaticString("\r\n")
+        front.write(head)
+        front.flush()
+        relay.open(number, on: eventLoop).whenComplete { result in
+            switch result {
+            case .success:
+                self.becomeRelay()
+                self.front.hijack(with: relay)
+            case .failure(let error):
+                self.server.logger.error("cannot glue stream", metadata: ["error": "\(error)"])
+                self.ended(exchange, intact: false)
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+internal import Glibc
+internal import NIOConcurrencyHelpers
+public import NIOCore
+public import NIOHTTP1
+
+/// The answer to a request.
+public struct Response: Sendable {
+    public enum Body: Sendable {
+        case none
+        case bytes(ByteBuffer)
+        /// Written by a closure after the head has been sent; when it throws, the connection is cut.
+        case stream(@Sendable (ResponseWriter) async throws -> Void)
+        /// Bytes of a pipe or socket until its end.
+        case descriptor(SharedDescriptor)
+        /// A part of a regular file.
+        case file(SharedDescriptor, offset: Int, length: Int)
+        /// The connection leaves HTTP and is glued to a stream socket both ways; see `Response.hijack`.
+        case hijack(SharedDescriptor, upgradedContentType: String)
+    }
+
+    public var status: HTTPResponseStatus
+    public var headers: HTTPHeaders
+    public var body: Body
+
+    public init(status: HTTPResponseStatus, headers: HTTPHeaders = [:], body: Body = .none) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    /// Bytes with their content type.
+    public static func bytes(_ bytes: some Collection<UInt8>, contentType: String, status: HTTPResponseStatus = .ok) -> Response {
+        Response(status: status, headers: ["Content-Type": contentType], body: .bytes(ByteBuffer(bytes: bytes)))
+    }
+
+    /// Takes the connection out of HTTP: `101 UPGRADED` with `upgradedContentType` when the client asked for an
+    /// upgrade, else `200 OK` with Docker's raw-stream type; then bytes go both ways. The client's half-close is
+    /// passed on to `socket`, the end of `socket` closes the connection. Owns `socket`.
+    public static func hijack(socket: Int32, upgradedContentType: String) -> Response {
+        Response(status: .ok, body: .hijack(SharedDescriptor(owning: socket), upgradedContentType: upgradedContentType))
+    }
+
+    /// Streams a pipe or socket until its end. Owns `descriptor`.
+    public static func stream(descriptor: Int32, contentType: String) -> Response {
+        Response(status: .ok, headers: ["Content-Type": contentType], body: .descriptor(SharedDescriptor(owning: descriptor)))
+    }
+}
+
+/// A descriptor inside a response: closed when the response is dropped without having been sent.
+public final class SharedDescriptor: Sendable {
+    private let number: NIOLockedValueBox<Int32?>
+
+    public init(owning number: Int32) { self.number = NIOLockedValueBox(number) }
+
+    deinit {
+        if let number = take() { _ = close(number) }
+    }
+
+    /// Gives the descriptor away, once.
+    func take() -> Int32? {
+        number.withLockedValue { number in
+            defer { number = nil }
+            return number
+        }
+    }
+}
+
+/// Where a streaming answer is written. Each call sends at once and waits while the client is slow.
+public struct ResponseWriter: Sendable {
+    let connection: Connection
+
+    /// Sends bytes. Throws `HTTPServerError.clientGone`, or `CancellationError` when the task was cancelled.
+    public func write(_ bytes: [UInt8]) async throws { try await write(ByteBuffer(bytes: bytes)) }
+
+    /// Sends bytes. Throws `HTTPServerError.clientGone`, or `CancellationError` when the task was cancelled.
+    public func write(_ buffer: ByteBuffer) async throws {
+        if buffer.readableBytes > 0 { try await connection.writeFromStream(buffer) }
+    }
+}
