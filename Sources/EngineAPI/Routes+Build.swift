@@ -1,0 +1,70 @@
+internal import EngineTypes
+internal import HTTPServer
+internal import JSON
+internal import NIOHTTP1
+
+// Building images.
+extension EngineAPI {
+    static let buildRoutes: [Route] = [
+        Route(.POST, "/build") { call in
+            let query = try call.buildQuery()
+            let (builds, context) = (call.backends.builds, try call.request.body.descriptor())
+            return try await DelayedStream.progress { emit in try await builds.build(query, context: context, emit: emit) }
+        },
+        Route(.POST, "/build/prune", since: "1.31") { call in
+            let report = try await call.backends.builds.pruneCache(all: call.flag("all"), filters: call.filters())
+            return Call.json(["CachesDeleted": .names(report.CachesDeleted), "SpaceReclaimed": .integer(report.SpaceReclaimed ?? 0)])
+        },
+        Route(.POST, "/commit") { call in
+            guard let container = call.text("container") else { throw APIError.invalid("container must be given") }
+            let config = try await call.optionalBody(ContainerConfig.self)
+            let id = try await call.backends.containers.commit(
+                container, repository: call.text("repo"), tag: call.text("tag"), comment: call.text("comment"),
+                author: call.text("author"), pause: call.flag("pause", default: true), changes: call.query.all("changes"), config: config)
+            return Call.json(["Id": .string(id)], status: .created)
+        },
+    ]
+}
+
+extension Call {
+    /// The query of `POST /build`. What the classic builder can't do is refused.
+    func buildQuery() throws -> BuildQuery {
+        var build = BuildQuery()
+        build.version = text("version") ?? "1"
+        guard build.version == "1" else {
+            throw APIError(.notImplemented, "not implemented: building with BuildKit (version=\(build.version)); set DOCKER_BUILDKIT=0")
+        }
+        if let limits = try document("ulimits", [JSONValue].self), !limits.isEmpty { throw unbuilt("ulimits") }
+        if let options = try document("securityopt", [String].self), !options.isEmpty { throw unbuilt("securityopt") }
+        if let isolation = text("isolation"), isolation != "default" { throw unbuilt("isolation=\(isolation)") }
+        build.dockerfile = text("dockerfile") ?? build.dockerfile
+        build.tags = query.all("t").filter { !$0.isEmpty }
+        build.buildArguments = try document("buildargs", [String: String?].self) ?? [:]
+        build.labels = try document("labels", [String: String].self) ?? [:]
+        build.cacheFrom = try document("cachefrom", [String].self) ?? []
+        build.target = text("target") ?? ""
+        build.noCache = flag("nocache")
+        build.pull = flag("pull")
+        build.remove = flag("rm", default: true)
+        build.forceRemove = flag("forcerm")
+        build.quiet = flag("q")
+        build.squash = flag("squash")
+        build.networkMode = text("networkmode") ?? ""
+        build.platform = text("platform") ?? ""
+        build.remote = text("remote") ?? ""
+        build.outputs = text("outputs") ?? ""
+        build.extraHosts = query.all("extrahosts").filter { !$0.isEmpty }
+        build.cgroupParent = text("cgroupparent") ?? ""
+        build.cpusetCpus = text("cpusetcpus") ?? ""
+        build.cpusetMems = text("cpusetmems") ?? ""
+        build.memory = try number("memory", Int64.self) ?? 0
+        build.memorySwap = try number("memswap", Int64.self) ?? 0
+        build.cpuShares = try number("cpushares", Int64.self) ?? 0
+        build.cpuPeriod = try number("cpuperiod", Int64.self) ?? 0
+        build.cpuQuota = try number("cpuquota", Int64.self) ?? 0
+        build.shmSize = try number("shmsize", Int64.self) ?? 0
+        return build
+    }
+
+    private func unbuilt(_ what: String) -> APIError { APIError(.notImplemented, "not implemented: \(what) in a build") }
+}

@@ -1,0 +1,27 @@
+internal import EngineTypes
+internal import HTTPServer
+internal import JSON
+internal import NIOHTTP1
+
+// Commands in running containers.
+extension EngineAPI {
+    static let execRoutes: [Route] = [
+        Route(.POST, "/containers/{id}/exec") { call in
+            let request = try await call.body(ExecCreateRequest.self)
+            guard let command = request.Cmd, !command.words.isEmpty else { throw APIError.invalid("no exec command specified") }
+            let id = try await call.backends.containers.execCreate(call.id, request)
+            return Call.json(["Id": .string(id)], status: .created)
+        },
+        Route(.POST, "/exec/{id}/start") { call in
+            let request = try await call.optionalBody(ExecStartRequest.self) ?? ExecStartRequest()
+            guard let stream = try await call.backends.containers.execStart(call.id, request) else { return Response(status: .ok) }
+            return .hijack(socket: stream.socket, upgradedContentType: call.streamType(isTerminal: stream.isTerminal))
+        },
+        Route(.POST, "/exec/{id}/resize") { call in
+            let (rows, columns) = try call.size()
+            try await call.backends.containers.execResize(call.id, rows: rows, columns: columns)
+            return Response(status: .ok)
+        },
+        Route(.GET, "/exec/{id}/json") { call in try call.json(await call.backends.containers.execInspect(call.id)) },
+    ]
+}

@@ -1,0 +1,38 @@
+internal import EngineTypes
+internal import HTTPServer
+internal import JSON
+internal import NIOCore
+internal import NIOHTTP1
+
+// The daemon itself.
+extension EngineAPI {
+    static let systemRoutes: [Route] = [
+        Route(.POST, "/auth", action: .notBuilt),
+        Route(.GET, "/info") { call in try call.json(await call.backends.system.info()) },
+        Route(.GET, "/version") { call in try call.json(await call.backends.system.version()) },
+        Route(.GET, "/_ping") { _ in Response(status: .ok, headers: pingHeaders, body: .bytes(ByteBuffer(string: "OK"))) },
+        Route(.HEAD, "/_ping") { _ in
+            var headers = pingHeaders
+            headers.add(name: "Content-Length", value: "0")
+            return Response(status: .ok, headers: headers)
+        },
+        Route(.GET, "/events") { call in
+            let (since, until, filters) = (try call.moment("since"), try call.moment("until"), try call.filters())
+            let system = call.backends.system
+            return Response(
+                status: .ok, headers: ["Content-Type": "application/json"],
+                body: .stream { writer in
+                    try await system.events(since: since, until: until, filters: filters) {
+                        try await writer.write(try JSON.encode($0) + [10])
+                    }
+                })
+        },
+        Route(.GET, "/system/df") { call in Call.json(try await call.backends.system.diskUsage(types: call.query.all("type"))) },
+    ]
+
+    /// Clients ask for the classic builder (1) or BuildKit (2) by this.
+    private static let pingHeaders: HTTPHeaders = [
+        "Builder-Version": "1", "Swarm": "inactive", "Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache",
+        "Content-Type": "text/plain; charset=utf-8",
+    ]
+}
