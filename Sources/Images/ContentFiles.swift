@@ -1,0 +1,118 @@
+internal import CLinux
+internal import Glibc
+internal import JSON
+internal import Linux
+internal import OCIImageSpec
+
+/// What is known of a layer, in `layer.json` beside its directory.
+struct LayerRecord: Codable, Sendable {
+    var diffID: Digest
+    var chainID: Digest
+    var parent: Digest?
+    /// Bytes of regular files.
+    var size: Int64
+    /// Bytes of the tar stream.
+    var tarSize: Int64
+    /// The stream as it came, in `blobs`; nil when it is made of the directory on demand.
+    var blob: Descriptor?
+}
+
+/// The files of an image store: where each thing is, and how it gets there durably.
+struct ContentFiles: Sendable {
+    let root: String
+
+    func blob(_ digest: Digest) -> String { "\(root)/blobs/\(digest.algorithm.rawValue)/\(digest.hex)" }
+    func layer(_ chainID: Digest) -> String { "\(root)/layers/\(chainID.hex)" }
+    func diff(_ chainID: Digest) -> String { "\(layer(chainID))/diff" }
+
+    func makeDirectories() throws {
+        for name in ["blobs/sha256", "layers", "tmp", "damaged"] { try Files.makeDirectories("\(root)/\(name)", mode: 0o700) }
+        // Containers' mounts are read by other users through it.
+        for name in ["", "/layers"] { _ = chmod(root + name, 0o711) }
+    }
+
+    /// A path in `tmp` that nobody else uses.
+    func temporary() -> String {
+        let random = (0..<2).map { _ in String(UInt64.random(in: 0 ... .max), radix: 36) }.joined()
+        return "\(root)/tmp/\(random)"
+    }
+
+    /// Stores bytes under their digest: temporary name, flush, rename.
+    func put(_ bytes: [UInt8]) throws -> Digest {
+        let digest = try ContentHash.digest(of: bytes)
+        let path = blob(digest)
+        if Files.exists(path) { return digest }
+        let temporary = temporary()
+        do {
+            let file = try OwnedFD.open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
+            try file.writeAll(bytes)
+            try file.sync()
+            _ = try retrying("rename", path) { rename(temporary, path) }
+        } catch {
+            _ = unlink(temporary)
+            throw error
+        }
+        try Files.syncDirectory(Files.parent(of: path))
+        return digest
+    }
+
+    /// The bytes of a blob, checked against their digest.
+    func read(_ digest: Digest, limit: Int = 64 << 20) throws -> [UInt8] {
+        let bytes = try Files.read(blob(digest), limit: limit)
+        guard try ContentHash.digest(of: bytes) == digest else { throw ImageError(.damaged, "content of \(digest) is not what it was") }
+        return bytes
+    }
+
+    /// Moves an unpacked layer, `<work>/diff` and perhaps `<work>/blob`, to its place. All of it is on the disk before it has its name.
+    func commit(_ record: LayerRecord, workDirectory work: String) throws {
+        if let blob = record.blob {
+            let source = "\(work)/blob"
+            if Files.exists(self.blob(blob.digest)) {
+                _ = unlink(source)
+            } else {
+                _ = try retrying("rename", source) { rename(source, self.blob(blob.digest)) }
+            }
+        }
+        _ = chmod("\(work)/diff", 0o755)
+        _ = chmod(work, 0o711)
+        try Files.write("\(work)/layer.json", String(decoding: try JSON.encode(record), as: UTF8.self))
+        try flush()
+        _ = try retrying("rename", layer(record.chainID)) { rename(work, layer(record.chainID)) }
+        try Files.syncDirectory("\(root)/layers")
+    }
+
+    /// One flush of the file system instead of one for each of a layer's files (syncfs(2)).
+    private func flush() throws {
+        let directory = try OwnedFD.open(root, O_RDONLY | O_DIRECTORY)
+        _ = try retrying("flush", root) { syncfs(directory.raw) }
+    }
+
+    /// Takes a layer's name away at once; what it was is deleted by the caller from the path returned.
+    func detach(_ chainID: Digest) throws -> String {
+        let target = temporary()
+        _ = try retrying("rename", layer(chainID)) { rename(layer(chainID), target) }
+        return target
+    }
+
+    /// Puts what can't be read out of the way.
+    func setAside(_ path: String) throws -> String {
+        let name = path.split(separator: "/").last.map(String.init) ?? "x"
+        let target = "\(root)/damaged/\(name)-\(Timestamp.now().seconds)-\(UInt16.random(in: 0 ... .max))"
+        _ = try retrying("rename", path) { rename(path, target) }
+        return target
+    }
+}
+
+extension Layer {
+    init(_ record: LayerRecord, _ files: ContentFiles) {
+        self.init(
+            diffID: record.diffID, chainID: record.chainID, parent: record.parent, directory: files.diff(record.chainID), size: record.size,
+            tarSize: record.tarSize)
+    }
+
+    /// OCI image spec, "Layer ChainID".
+    static func chainID(_ diffID: Digest, on parent: Digest?) throws -> Digest {
+        guard let parent else { return diffID }
+        return try ContentHash.digest(of: Array("\(parent) \(diffID)".utf8))
+    }
+}

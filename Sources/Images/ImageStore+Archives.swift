@@ -1,0 +1,90 @@
+internal import Archive
+internal import Linux
+internal import OCIImageSpec
+internal import Synchronization
+
+// docker save and docker load.
+extension ImageStore {
+    /// Reads an archive of `docker save` (1.10 and later) or an OCI layout, plain, gzip or zstd. All images or none.
+    /// `progress` gets the bytes read so far.
+    public func load(from descriptor: Int32, progress: ((Int64) -> Void)? = nil) throws -> [LoadedImage] {
+        let loader = ArchiveLoader(store: self)
+        defer { loader.discard() }
+        try loader.read(CountingSource(FileSource(descriptor), progress))
+        let plans = try loader.plans()
+        for plan in plans { _ = try loader.check(plan) }
+        var taken: [Digest] = []
+        do {
+            var loaded: [LoadedImage] = []
+            for plan in plans {
+                let layers = try loader.takeLayers(plan, taken: &taken)
+                let image = try createImage(
+                    configBytes: plan.configBytes, manifestBytes: plan.manifestBytes, layers: layers, parent: nil, tags: plan.tags)
+                loaded.append(LoadedImage(id: image.id, references: plan.tags.map(\.withDefaultTag)))
+            }
+            return loaded
+        } catch {
+            removeUnused(layers: taken)
+            throw error
+        }
+    }
+
+    /// Writes an archive that `docker load`, skopeo and every OCI tool read. `names` as `image(_:)` takes them; a
+    /// repository without a tag means all of its tags.
+    public func save(names: [String], to descriptor: Int32) throws {
+        if names.isEmpty { throw ImageError(.invalid, "no image names given") }
+        let selection = try state.withLock { try select(names, $0) }
+        let leases = try selection.map { try lease($0.image.layers) }
+        try withExtendedLifetime(leases) { try ArchiveSaver(store: self, sink: FileSink(descriptor)).save(selection) }
+    }
+
+    /// Each image once, with the names under which it was asked for.
+    private func select(_ names: [String], _ state: State) throws -> [ArchiveSaver.Selection] {
+        var result: [ArchiveSaver.Selection] = []
+        func add(_ id: Digest, _ tags: [ImageReference]) throws {
+            if let index = result.firstIndex(where: { $0.image.id == id }) {
+                result[index].tags += tags.filter { !result[index].tags.contains($0) }
+            } else {
+                result.append(.init(image: try makeImage(id, state), tags: tags))
+            }
+        }
+        for name in names {
+            if let reference = try? ImageReference(name), reference.tag == nil, reference.digest == nil {
+                let tags = state.references.filter { $0.key.name == reference.name && $0.key.digest == nil }.sorted { $0.key < $1.key }
+                if !tags.isEmpty {
+                    for (tag, id) in tags { try add(id, [tag]) }
+                    continue
+                }
+            }
+            let (id, reference) = try resolve(name, state)
+            try add(id, reference.map { $0.digest == nil ? [$0] : [] } ?? [])
+        }
+        return result
+    }
+
+    /// The stored stream of a digest, when a layer has it.
+    func knownBlob(_ digest: Digest) -> Descriptor? { layerRecord(blob: digest)?.blob }
+
+    func layerRecord(blob digest: Digest) -> LayerRecord? {
+        state.withLock { state in state.layers.values.first { $0.blob?.digest == digest } }
+    }
+}
+
+/// Reports how far reading has come.
+private final class CountingSource: ByteSource {
+    private let source: any ByteSource
+    private let progress: ((Int64) -> Void)?
+    private var total: Int64 = 0
+
+    init(_ source: any ByteSource, _ progress: ((Int64) -> Void)?) {
+        self.source = source
+        self.progress = progress
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let count = try source.read(into: buffer)
+        total += Int64(count)
+        progress?(total)
+        return count
+    }
+}

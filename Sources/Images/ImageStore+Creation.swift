@@ -1,0 +1,94 @@
+internal import JSON
+internal import Linux
+public import OCIImageSpec
+internal import RecordStore
+internal import Synchronization
+
+// New images and names.
+extension ImageStore {
+    /// Records an image over layers of this store. `config.rootfs` is filled in from the layers. `parent` is the image
+    /// it was built on. Each tag is taken from the image that had it.
+    public func createImage(config: ImageConfig, layers: [Layer], parent: Digest? = nil, tags: [ImageReference] = []) throws -> Image {
+        var config = config
+        config.rootfs = .init(diffIDs: layers.map(\.diffID))
+        return try createImage(configBytes: try JSON.encode(config), manifestBytes: nil, layers: layers, parent: parent, tags: tags)
+    }
+
+    /// The same with documents that exist already, byte for byte. Without a manifest one is made.
+    func createImage(configBytes: [UInt8], manifestBytes: [UInt8]?, layers: [Layer], parent: Digest?, tags: [ImageReference]) throws
+        -> Image
+    {
+        let config = try Self.parseConfig(configBytes)
+        let id = try files.put(configBytes)
+        let manifest = try files.put(try manifestBytes ?? makeManifest(id, Int64(configBytes.count), layers))
+        let record = ImageRecord(manifest: manifest, topLayer: layers.last?.chainID, parent: parent, taggedAt: nil)
+        return try state.withLock { state in
+            // Under the lock: nobody deletes a layer between this look and the record that keeps it.
+            for layer in layers { _ = try self.layer(layer.chainID, state) }
+            if let parent, state.images[parent] == nil { throw ImageError(.notFound, "No such image: \(parent)") }
+            var stored = state.images[id] ?? StoredImage(record: record, config: config, layers: layers.map(\.chainID))
+            if stored.record.parent == nil && parent != id { stored.record.parent = parent }
+            if !tags.isEmpty { stored.record.taggedAt = Timestamp.now().description }
+            let names = tags.map(\.withDefaultTag)
+            try records.transaction { transaction in
+                try imageTable.put(id.description, stored.record, in: transaction)
+                for name in names { try referenceTable.put(name.description, ReferenceRecord(image: id), in: transaction) }
+            }
+            state.images[id] = stored
+            for name in names { state.references[name] = id }
+            return try makeImage(id, state)
+        }
+    }
+
+    static func parseConfig(_ bytes: [UInt8]) throws -> ImageConfig {
+        do { return try JSON.decode(ImageConfig.self, from: bytes) } catch {
+            throw ImageError(.invalid, "invalid image config: \((error as? DecodingError)?.summary ?? "\(error)")")
+        }
+    }
+
+    /// A manifest for layers as this store can give them out: the stream that came, or the directory's plain tar.
+    private func makeManifest(_ config: Digest, _ size: Int64, _ layers: [Layer]) throws -> [UInt8] {
+        let descriptors = state.withLock { state in layers.map { descriptor(of: $0, state) } }
+        let manifest = Manifest(config: Descriptor(mediaType: MediaType.ociConfig, digest: config, size: size), layers: descriptors)
+        return try JSON.encode(manifest)
+    }
+
+    func descriptor(of layer: Layer, _ state: State) -> Descriptor {
+        state.layers[layer.chainID]?.blob ?? Descriptor(mediaType: MediaType.ociLayer, digest: layer.diffID, size: layer.tarSize)
+    }
+
+    /// docker import: a root file system's tar stream as an image of one layer.
+    public func importRootfs(
+        from descriptor: Int32, config: RunConfig?, message: String, platform: Platform = .host, reference: ImageReference?
+    ) throws -> Image {
+        if reference?.digest != nil { throw ImageError(.invalid, "cannot import digest reference") }
+        let layer = try importLayer(from: descriptor, parent: nil)
+        do {
+            let now = Timestamp.now().description
+            var image = ImageConfig(platform: platform, config: config ?? RunConfig(), created: now)
+            image.comment = message
+            image.history = [.init(created: now, comment: message)]
+            return try createImage(config: image, layers: [layer], tags: reference.map { [$0] } ?? [])
+        } catch {
+            removeUnused(layers: [layer.chainID])
+            throw error
+        }
+    }
+
+    /// Gives an image another name. A name without a tag means `latest`.
+    public func tag(_ nameOrID: String, as reference: ImageReference) throws {
+        if reference.digest != nil { throw ImageError(.invalid, "refusing to create a tag with a digest reference") }
+        let name = reference.withDefaultTag
+        try state.withLock { state in
+            let id = try resolve(nameOrID, state).id
+            guard var stored = state.images[id] else { throw ImageError(.notFound, "No such image: \(nameOrID)") }
+            stored.record.taggedAt = Timestamp.now().description
+            try records.transaction { transaction in
+                try imageTable.put(id.description, stored.record, in: transaction)
+                try referenceTable.put(name.description, ReferenceRecord(image: id), in: transaction)
+            }
+            state.images[id] = stored
+            state.references[name] = id
+        }
+    }
+}
