@@ -56,8 +56,23 @@ extension JSONValue {
     /// Writes a quoted string: control characters, quote and backslash escaped.
     public static func write(_ text: String, to output: inout [UInt8]) {
         output.append(UInt8(ascii: "\""))
-        for byte in text.utf8 { writeEscaped(byte, to: &output) }
+        var text = text
+        text.withUTF8 { bytes in
+            // Stretches that need no escape, nearly always the whole text, are copied at once.
+            var start = 0
+            for index in bytes.indices where needsEscape(bytes[index]) {
+                output.append(contentsOf: bytes[start..<index])
+                writeEscaped(bytes[index], to: &output)
+                start = index + 1
+            }
+            output.append(contentsOf: bytes[start...])
+        }
         output.append(UInt8(ascii: "\""))
+    }
+
+    @inline(__always)
+    private static func needsEscape(_ byte: UInt8) -> Bool {
+        byte < 32 || byte == 127 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
     }
 
     /// Writes one byte of a string's UTF-8, escaped where JSON asks for it.

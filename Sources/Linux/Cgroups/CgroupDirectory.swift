@@ -23,12 +23,18 @@ struct CgroupDirectory: Sendable, Hashable {
 
     /// One write(2) of the whole text: the kernel takes each write as one command.
     func write(_ name: String, _ text: String) throws(SystemError) {
+        try write(name, lines: [text])
+    }
+
+    /// Several commands to one knob, one write(2) each, through one open file.
+    func write(_ name: String, lines: [String]) throws(SystemError) {
+        if lines.isEmpty { return }
         let target = file(name)
         let knob = try OwnedFD.open(target, O_WRONLY)
-        var copy = text
         let fd = knob.raw
-        _ = try retrying("write \(Self.shown(text)) to", target) {
-            copy.withUTF8 { Glibc.write(fd, $0.baseAddress, $0.count) }
+        for line in lines {
+            var copy = line
+            _ = try retrying("write \(Self.shown(line)) to", target) { copy.withUTF8 { Glibc.write(fd, $0.baseAddress, $0.count) } }
         }
     }
 

@@ -26,7 +26,7 @@ struct DeviceList: Hashable {
     }
 
     /// One entry of v1's list: which devices, by kind and numbers.
-    struct Key: Hashable, Comparable {
+    struct Key: Hashable {
         let kind: DeviceRule.Kind
         let major: UInt32?
         let minor: UInt32?
@@ -39,8 +39,6 @@ struct DeviceList: Hashable {
             kind == other.kind && (major == nil || other.major == nil || major == other.major)
                 && (minor == nil || other.minor == nil || minor == other.minor)
         }
-
-        static func < (left: Key, right: Key) -> Bool { left.text < right.text }
     }
 
     /// v1's form: exceptions to the default. Throws `unsupported` for a list that takes back a part of an earlier
@@ -78,14 +76,16 @@ struct DeviceList: Hashable {
         // With default "deny" the list names what is allowed; with default "allow" the kernel does not list its exceptions.
         let held = present.allowsAll || allowsByDefault ? [:] : present.entries
         let (add, take) = allowsByDefault ? ("devices.deny", "devices.allow") : ("devices.allow", "devices.deny")
-        for (key, access) in wanted.sorted(by: { $0.key < $1.key }) {
-            let missing = access.subtracting(held[key] ?? [])
-            if !missing.isEmpty { try directory.set(add, "\(key.text) \(missing.letters)", for: "devices") }
-        }
-        for (key, access) in held.sorted(by: { $0.key < $1.key }) {
-            let surplus = access.subtracting(wanted[key] ?? [])
-            if !surplus.isEmpty { try directory.set(take, "\(key.text) \(surplus.letters)", for: "devices") }
-        }
+        let missing = Self.lines(wanted.map { ($0.key, $0.value.subtracting(held[$0.key] ?? [])) })
+        let surplus = Self.lines(held.map { ($0.key, $0.value.subtracting(wanted[$0.key] ?? [])) })
+        do {
+            try directory.write(add, lines: missing)
+            try directory.write(take, lines: surplus)
+        } catch { throw SystemError("set devices: \(error.operation)", error.subject, code: error.code) }
+    }
+
+    private static func lines(_ entries: [(key: Key, access: DeviceRule.Access)]) -> [String] {
+        entries.filter { !$0.access.isEmpty }.map { "\($0.key.text) \($0.access.letters)" }.sorted()
     }
 
     /// devices.list: `a *:* rwm` for everything, or one line per allowed entry.
