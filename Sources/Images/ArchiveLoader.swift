@@ -24,8 +24,8 @@ final class ArchiveLoader {
     private enum Member {
         case document([UInt8])
         case layer(IngestedLayer)
-        /// A layer that the store has by this digest; it was skipped.
-        case known(Descriptor)
+        /// A layer of this diff ID, which the store has; it was skipped.
+        case known(Digest)
         case link(String)
         /// Not a layer. Matters only if an image names it.
         case failed(any Error)
@@ -55,8 +55,8 @@ final class ArchiveLoader {
     // MARK: Reading
 
     func read(_ source: any ByteSource) throws {
-        let reader = TarReader(try DecompressingSource(source))
         do {
+            let reader = TarReader(try DecompressingSource(source))
             while let entry = try reader.next() { try read(entry, reader) }
             try reader.drain()
         } catch let error as ArchiveError {
@@ -93,10 +93,10 @@ final class ArchiveLoader {
     }
 
     /// `blobs/sha256/<hex>` of a layer that is here already.
-    private func knownBlob(_ path: String) -> Descriptor? {
+    private func knownBlob(_ path: String) -> Digest? {
         let parts = path.split(separator: "/")
         guard parts.count == 3, parts[0] == "blobs", let digest = try? Digest("\(parts[1]):\(parts[2])") else { return nil }
-        return store.knownBlob(digest)
+        return store.layerRecord(stream: digest)?.diffID
     }
 
     /// Without `.`, empty and `..` components; nil when it leads out.
@@ -234,11 +234,7 @@ final class ArchiveLoader {
     private func diffID(_ path: String) throws -> Digest {
         switch member(path) {
         case .layer(let layer): return layer.diffID
-        case .known(let descriptor):
-            guard let record = store.layerRecord(blob: descriptor.digest) else {
-                throw ImageError(.failed, "layer \(path) went away while loading")
-            }
-            return record.diffID
+        case .known(let diffID): return diffID
         case .failed(let error): throw ImageError(.invalid, "invalid archive: layer \(path): \(error)")
         case .document(let bytes):
             // A layer so small that it looked like a document.
@@ -272,16 +268,10 @@ final class ArchiveLoader {
         case .layer(let layer):
             // Once in the store it is found by its digest, should another image have it on another parent.
             for (name, value) in members {
-                if case .layer(let other) = value, other.workDirectory == layer.workDirectory { members[name] = .known(layer.blob) }
+                if case .layer(let other) = value, other.workDirectory == layer.workDirectory { members[name] = .known(layer.diffID) }
             }
             return try store.commit(layer, parent: parent)
-        case .known(let descriptor):
-            if let record = store.layerRecord(blob: descriptor.digest) {
-                let chainID = try Layer.chainID(record.diffID, on: parent)
-                if let layer = try? store.layer(chainID) { return layer }
-            }
-            let file = try OwnedFD.open(store.files.blob(descriptor.digest))
-            return try store.importLayer(from: file.raw, parent: parent)
+        case .known(let diffID): return try store.copyLayer(diffID, on: parent)
         default: throw ImageError(.invalid, "invalid archive: layer \(path) is missing")
         }
     }

@@ -88,7 +88,7 @@ struct ArchiveSaver {
         }()
         try writer.add(entry)
         let hashing = try HashSink(next: EntrySink(writer))
-        if store.knownBlob(descriptor.digest) != nil {
+        if Files.exists(store.files.blob(descriptor.digest)) {
             try copy(store.files.blob(descriptor.digest), to: hashing)
         } else {
             do { try ImageStore.archive(layer.directory, to: hashing) } catch let error as ArchiveError where error.code == .malformed {

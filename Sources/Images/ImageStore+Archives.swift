@@ -62,12 +62,62 @@ extension ImageStore {
         return result
     }
 
-    /// The stored stream of a digest, when a layer has it.
-    func knownBlob(_ digest: Digest) -> Descriptor? { layerRecord(blob: digest)?.blob }
-
-    func layerRecord(blob digest: Digest) -> LayerRecord? {
-        state.withLock { state in state.layers.values.first { $0.blob?.digest == digest } }
+    /// A layer whose stream, as this store would give it out, has this digest.
+    func layerRecord(stream digest: Digest) -> LayerRecord? {
+        state.withLock { state in state.layers.values.first { ($0.blob?.digest ?? $0.diffID) == digest } }
     }
+
+    /// The layer of a diff ID on another parent: overlayfs' directories are per chain, so that it is unpacked once more.
+    func copyLayer(_ diffID: Digest, on parent: Digest?) throws -> Layer {
+        let chainID = try Layer.chainID(diffID, on: parent)
+        if let layer = try? layer(chainID) { return layer }
+        guard let record = state.withLock({ state in state.layers.values.first { $0.diffID == diffID } }) else {
+            throw ImageError(.failed, "layer \(diffID) went away while loading")
+        }
+        if let blob = record.blob {
+            let file = try OwnedFD.open(files.blob(blob.digest))
+            return try importLayer(from: file.raw, parent: parent)
+        }
+        let pipe = RingPipe()
+        let directory = files.diff(record.chainID)
+        let worker = try Worker {
+            do { try Self.archive(directory, to: PipeSink(pipe)) } catch {
+                pipe.end(error)
+                throw error
+            }
+        }
+        let ingested = Result { try LayerIngest.run(pipe, workDirectory: files.temporary()) }
+        pipe.closeReading()
+        try? worker.join()
+        let layer = try ingested.get()
+        guard layer.diffID == diffID else {
+            try? Files.removeTree(layer.workDirectory)
+            throw ImageError(.damaged, "layer \(record.chainID) is not what it was: something changed \(directory)")
+        }
+        return try commit(layer, parent: parent)
+    }
+}
+
+/// The writing end of a pipe between threads as a sink.
+private final class PipeSink: ByteSink {
+    private let pipe: RingPipe
+
+    init(_ pipe: RingPipe) { self.pipe = pipe }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let goesOn = pipe.write { space in
+                let count = min(space.count, rest.count)
+                space.copyMemory(from: UnsafeRawBufferPointer(rebasing: rest.prefix(count)))
+                rest = rest.dropFirst(count)
+                return count
+            }
+            if !goesOn { throw ImageError(.failed, "write layer: its reader is gone") }
+        }
+    }
+
+    func finish() throws { pipe.end() }
 }
 
 /// Reports how far reading has come.
