@@ -7,13 +7,16 @@ internal import Synchronization
 /// the network namespace in which it was made; its callers must be in the same one (settings are files of it).
 final class BridgeDriver: Sendable {
     private let routing: Mutex<RouteNetlink>
-    /// Removes interfaces, which takes milliseconds, while nobody waits.
+    /// Removes interfaces, which takes milliseconds, while nobody waits: on a thread and a socket of its own.
     private let remover: SerialWorker
+    private let removal: Mutex<RouteNetlink>
     private let lockPath: String
 
     init(lockPath: String) throws(SystemError) {
         let netlink = try RouteNetlink()
         routing = Mutex(netlink)
+        let second = try RouteNetlink()
+        removal = Mutex(second)
         remover = try SerialWorker()
         self.lockPath = lockPath
     }
@@ -87,9 +90,10 @@ final class BridgeDriver: Sendable {
         try routing.withLock { (netlink) throws(SystemError) in _ = try netlink.deleteLink(name) }
     }
 
-    /// Removes an interface in the background. The socket is not shared with those who wait.
+    /// Removes an interface in the background. A failure means that it is gone already, or will be taken by the next
+    /// daemon's `restore`.
     func deleteLater(_ name: String) {
-        remover.enqueue { [self] in try? delete(name) }
+        remover.enqueue { [self] in _ = removal.withLock { try? $0.deleteLink(name) } }
     }
 
     /// Removes a bridge and the near ends on it.
@@ -110,8 +114,14 @@ final class BridgeDriver: Sendable {
     func connect(_ pair: RouteNetlink.VethPair, isolated: Bool) throws(SystemError) {
         try routing.withLock { (netlink) throws(SystemError) in
             try netlink.createVeth(pair)
-            if isolated, let link = try netlink.link(pair.name) { try netlink.setIsolated(link.index, true) }
+            if isolated { try netlink.setBridgePort(pair.name, isolated: true) }
         }
+    }
+
+    /// Lets a container reach itself through a port it has published. Where bridged packets pass the firewall (br_netfilter),
+    /// such a packet returns to the bridge port it came from.
+    func allowHairpin(_ name: String) throws(SystemError) {
+        try routing.withLock { (netlink) throws(SystemError) in try netlink.setBridgePort(name, hairpin: true) }
     }
 
     /// Switches on forwarding, unless it is on.

@@ -162,20 +162,26 @@ extension NetworkManager {
         if endpoint.ipv6 != nil { try sandbox.setIPv6(false) }
     }
 
-    /// Takes a container off a network: its ports first, then its address; the interface is removed in the background.
-    /// `bindings` are those of `publish`. An endpoint that is not known is no error.
+    /// Takes a container off a network: its ports first, then its address; the interface is removed in the background,
+    /// or with `containerLives` (`network disconnect`) before this returns. `bindings` are those of `publish`. An
+    /// endpoint that is not known is no error.
     ///
     /// The host ports are free again when the shim has closed its sockets as well: detach after it has ended.
-    public func detach(_ endpoint: Endpoint, bindings: [PublishedPort]) throws(NetworkError) {
+    public func detach(_ endpoint: Endpoint, bindings: [PublishedPort], containerLives: Bool = false) throws(NetworkError) {
         let known = state.withLock { $0.endpoints[endpoint.id] != nil }
         guard known else { return }
         // The address goes back even when the firewall fails: its ports are no longer in the model, and the next
         // change puts the table right.
         defer {
-            if !endpoint.hostInterface.isEmpty { driver.deleteLater(endpoint.hostInterface) }
+            if !endpoint.hostInterface.isEmpty && !containerLives { driver.deleteLater(endpoint.hostInterface) }
             state.withLock { $0.forget(endpoint) }
         }
         try unpublish(endpoint, bindings)
+        if containerLives && !endpoint.hostInterface.isEmpty {
+            try NetworkError.wrapping("disconnect \(endpoint.containerName)") { () throws(SystemError) in
+                try driver.delete(endpoint.hostInterface)
+            }
+        }
     }
 }
 

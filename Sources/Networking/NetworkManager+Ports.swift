@@ -27,7 +27,10 @@ extension NetworkManager {
         }
         do throws(SystemError) {
             let entries = Self.firewallPorts(endpoint, taken.bindings)
-            if !entries.isEmpty { try firewall.add(entries) }
+            if !entries.isEmpty {
+                try driver.allowHairpin(endpoint.hostInterface)
+                try firewall.add(entries)
+            }
         } catch {
             ports.withLock { Reservation.release(taken.bindings, &$0) }
             throw NetworkError(
@@ -87,9 +90,10 @@ private struct Reservation {
 
     /// Takes the first port of the request that is free on all addresses.
     mutating func reserve(_ request: PortRequest, on addresses: [IPAddress], _ ports: inout PortAllocator) throws(NetworkError) {
-        let candidates = request.hostPorts.map(Array.init) ?? ports.candidates(request.proto)
+        let candidates = ports.candidates(request)
         var failure: NetworkError?
-        for port in candidates {
+        for index in 0..<candidates.count {
+            let port = candidates.at(index)
             do throws(NetworkError) {
                 try take(port, request, addresses, &ports)
                 if request.hostPorts == nil { ports.moveCursor(request.proto, after: port) }

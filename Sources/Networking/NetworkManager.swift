@@ -1,4 +1,4 @@
-internal import Linux
+public import Linux
 public import Logging
 internal import Synchronization
 
@@ -58,6 +58,7 @@ public final class NetworkManager: Sendable {
         self.configuration = configuration
         self.records = records
         self.logger = logger
+        HeldSocket.makeRoom()
         let path = configuration.hostLockPath
         driver = try NetworkError.wrapping("start networking") { () throws(SystemError) in try BridgeDriver(lockPath: path) }
         let table = configuration.tableName
@@ -100,6 +101,11 @@ public final class NetworkManager: Sendable {
     /// The endpoints on a network now, for `network inspect`.
     public func endpoints(onNetwork id: String) -> [Endpoint] {
         state.withLock { state in state.networks[id]?.endpoints.compactMap { state.endpoints[$0] } ?? [] }.sorted { $0.id < $1.id }
+    }
+
+    /// The host's address on the default bridge: what `host-gateway` means in /etc/hosts.
+    public var hostGateway: IPAddress? {
+        state.withLock { state in state.networks.values.first { $0.network.isPredefined && $0.bridge != nil }?.bridge?.plan.v4?.gateway }
     }
 
     /// 64 random hexadecimal digits.

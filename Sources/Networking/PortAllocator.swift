@@ -41,10 +41,13 @@ struct PortAllocator: Sendable {
         if taken[key]?.isEmpty == true { taken[key] = nil }
     }
 
-    /// Dynamic ports in the order in which they are to be tried: each once, from where the last search ended.
-    func candidates(_ proto: PortProtocol) -> [UInt16] {
-        let start = cursor[proto] ?? dynamicPorts.lowerBound
-        return Array(start...dynamicPorts.upperBound) + Array(dynamicPorts.lowerBound..<start)
+    /// How many ports a request may get, and the n-th of them in the order in which they are to be tried: those it names, or
+    /// the dynamic ones, each once, from where the last search ended.
+    func candidates(_ request: PortRequest) -> (count: Int, at: (Int) -> UInt16) {
+        let range = request.hostPorts ?? dynamicPorts
+        let skipped = request.hostPorts == nil ? Int(cursor[request.proto] ?? range.lowerBound) - Int(range.lowerBound) : 0
+        let count = range.count
+        return (count, { range.lowerBound + UInt16((skipped + $0) % count) })
     }
 
     /// The next search begins after this port.

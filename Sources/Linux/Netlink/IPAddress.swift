@@ -98,19 +98,19 @@ extension IPAddress: LosslessStringConvertible {
             guard let groups = groups6(text), groups.count == 8 else { return nil }
             return join(groups)
         }
-        guard let head = groups6(String(text[..<gap.lowerBound])), let tail = groups6(String(text[gap.upperBound...])),
+        guard let head = groups6(String(text[..<gap.lowerBound]), isEnd: false), let tail = groups6(String(text[gap.upperBound...])),
             head.count + tail.count < 8
         else { return nil }
         return join(head + [UInt16](repeating: 0, count: 8 - head.count - tail.count) + tail)
     }
 
-    /// The groups of one side of `::`; a dotted IPv4 address may stand last and counts as two.
-    private static func groups6(_ text: String) -> [UInt16]? {
+    /// The groups of one side of `::`; a dotted IPv4 address may stand at the end and counts as two.
+    private static func groups6(_ text: String, isEnd: Bool = true) -> [UInt16]? {
         if text.isEmpty { return [] }
         var result: [UInt16] = []
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         for (index, part) in parts.enumerated() {
-            if index == parts.count - 1, part.contains(".") {
+            if isEnd, index == parts.count - 1, part.contains(".") {
                 guard let low = parse4(Array(part.utf8)) else { return nil }
                 result += [UInt16(low >> 16), UInt16(truncatingIfNeeded: low)]
             } else {

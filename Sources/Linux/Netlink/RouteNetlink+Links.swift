@@ -62,6 +62,8 @@ extension RouteNetlink {
                 builder.appendLinkHeader(up: true)
                 builder.attribute(code(IFLA_IFNAME), text: pair.name)
                 builder.attribute(code(IFLA_MTU), pair.mtu)
+                builder.attribute(code(IFLA_NUM_TX_QUEUES), UInt32(1))
+                builder.attribute(code(IFLA_NUM_RX_QUEUES), UInt32(1))
                 if let master = pair.master { builder.attribute(code(IFLA_MASTER), UInt32(bitPattern: master)) }
                 builder.nested(code(IFLA_LINKINFO)) { info in
                     info.attribute(code(IFLA_INFO_KIND), text: "veth")
@@ -70,6 +72,8 @@ extension RouteNetlink {
                             peer.appendLinkHeader()
                             peer.attribute(code(IFLA_IFNAME), text: pair.peerName)
                             peer.attribute(code(IFLA_MTU), pair.mtu)
+                            peer.attribute(code(IFLA_NUM_TX_QUEUES), UInt32(1))
+                            peer.attribute(code(IFLA_NUM_RX_QUEUES), UInt32(1))
                             if let mac = pair.peerMAC { peer.attribute(code(IFLA_ADDRESS), mac) }
                             if let namespace = pair.peerNamespace { peer.attribute(code(IFLA_NET_NS_FD), UInt32(bitPattern: namespace)) }
                         }
@@ -110,12 +114,20 @@ extension RouteNetlink {
         try change(index, "move interface") { $0.attribute(code(IFLA_NET_NS_FD), UInt32(bitPattern: descriptor)) }
     }
 
-    /// An isolated port of a bridge talks to the bridge, but not to other isolated ports (Linux 4.18).
-    public func setIsolated(_ index: Int32, _ isolated: Bool) throws(SystemError) {
+    /// Settings of an interface as a port of its bridge; nil leaves one as it is. A hairpin port gets back what it sent when
+    /// the bridge says so; an isolated port talks to the bridge, but not to other isolated ports (Linux 4.18).
+    public func setBridgePort(_ name: String, hairpin: Bool? = nil, isolated: Bool? = nil) throws(SystemError) {
         try connection.execute(
-            .init("isolate bridge port", "\(index)", type: code(RTM_SETLINK)) { builder in
-                builder.appendLinkHeader(index: index, family: UInt8(AF_BRIDGE))
-                builder.nested(code(IFLA_PROTINFO)) { $0.attribute(code(IFLA_BRPORT_ISOLATED), UInt8(isolated ? 1 : 0)) }
+            .init("configure bridge port", name, type: code(RTM_NEWLINK)) { builder in
+                builder.appendLinkHeader()
+                builder.attribute(code(IFLA_IFNAME), text: name)
+                builder.nested(code(IFLA_LINKINFO)) { info in
+                    info.attribute(code(IFLA_INFO_SLAVE_KIND), text: "bridge")
+                    info.nested(code(IFLA_INFO_SLAVE_DATA)) { data in
+                        if let hairpin { data.attribute(code(IFLA_BRPORT_MODE), UInt8(hairpin ? 1 : 0)) }
+                        if let isolated { data.attribute(code(IFLA_BRPORT_ISOLATED), UInt8(isolated ? 1 : 0)) }
+                    }
+                }
             })
     }
 
@@ -195,10 +207,8 @@ extension NetlinkBuilder {
     static let isUpFlag: UInt32 = 1
 
     /// struct ifinfomsg: family, type, index, flags, and which flags are meant.
-    mutating func appendLinkHeader(index: Int32 = 0, family: UInt8 = 0, up: Bool? = nil) {
-        append(family)
-        append(UInt8(0))
-        append(UInt16(0))
+    mutating func appendLinkHeader(index: Int32 = 0, up: Bool? = nil) {
+        append(UInt32(0))
         append(index)
         append(up == true ? Self.isUpFlag : 0)
         append(up == nil ? 0 : Self.isUpFlag)
