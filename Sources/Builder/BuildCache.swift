@@ -20,7 +20,7 @@ struct BuildCache: Sendable {
         self.images = images
     }
 
-    static func key(parent: Digest?, createdBy: String, dependencies: [String] = []) throws(BuildError) -> String {
+    static func key(parent: Digest?, createdBy: String, dependencies: [String] = []) throws -> String {
         try ContentHasher.hash(["1", parent?.description ?? "scratch", createdBy] + dependencies)
     }
 

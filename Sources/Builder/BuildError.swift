@@ -2,7 +2,7 @@
 public struct BuildError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What kind of failure; maps to an HTTP status while nothing has been streamed yet.
     public struct Code: Sendable, Hashable {
-        private enum Value: Hashable, Sendable { case invalid, notFound, notImplemented, failed, cancelled, conflict }
+        private enum Value: Hashable, Sendable { case invalid, notFound, notImplemented, failed, cancelled }
         private let value: Value
 
         /// The Dockerfile, the context or the request is wrong (400).

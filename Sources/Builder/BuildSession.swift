@@ -90,8 +90,9 @@ final class BuildSession {
     /// An image for FROM and `--from`. There is no registry yet: what isn't here can't be had.
     func localImage(_ name: String, platform wanted: Platform?) throws -> Image {
         if Int(name) == nil, name != "scratch" {
-            do { _ = try ImageReference(name) } catch ReferenceError.isIdentifier { /* an ID is as good */  } catch {
-                throw BuildError(.invalid, "\(error)")
+            do { _ = try ImageReference(name) } catch {
+                // An ID is as good as a name.
+                guard case .isIdentifier = error else { throw BuildError(.invalid, "\(error)") }
             }
         }
         let image: Image

@@ -54,21 +54,23 @@ struct SourceTree: ~Copyable {
         }
     }
 
-    /// Paths that match a pattern, component by component, sorted.
+    /// Paths that match a pattern, component by component, sorted. Links to directories are not looked into, as Docker has it.
     private func expand(_ components: [String]) throws -> [String] {
         var found = [""]
-        for (index, component) in components.enumerated() {
-            let isLast = index == components.count - 1
-            guard PathPattern.isPattern(component) else {
-                found = found.map { $0.isEmpty ? component : $0 + "/" + component }
-                if isLast { found = found.filter { (try? root.openInRoot($0, O_PATH | O_NOFOLLOW)) != nil } }
-                continue
-            }
-            guard let pattern = PathPattern(component) else { return [] }
+        for component in components {
+            let pattern = PathPattern.isPattern(component) ? PathPattern(component) : nil
+            if pattern == nil && PathPattern.isPattern(component) { return [] }
             var next: [String] = []
             for directory in found {
-                guard let listing = try? root.openInRoot(directory.isEmpty ? "." : directory, O_RDONLY | O_DIRECTORY) else { continue }
-                let names = try Files.list(consume listing).filter { pattern.matches($0) }.sorted()
+                guard let opened = try? root.openInRoot(directory.isEmpty ? "." : directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) else {
+                    continue
+                }
+                let names: [String]
+                if let pattern {
+                    names = try Files.list(consume opened).filter { pattern.matches($0) }.sorted()
+                } else {
+                    names = (try? opened.openAt(component, O_PATH | O_NOFOLLOW)) == nil ? [] : [component]
+                }
                 next += names.map { directory.isEmpty ? $0 : directory + "/" + $0 }
             }
             found = next

@@ -67,6 +67,7 @@ extension StageBuilder {
         let key = try BuildCache.key(
             parent: state.imageID, createdBy: createdBy, dependencies: instruction.isLink ? ["link"] : unpacks ? [] : ["plain"])
         if try useCache(key) { return }
+        if !instruction.isLink, let found = importedLayer(createdBy: createdBy) { return try commit(found, createdBy: createdBy, key: key) }
         // --link: the layer doesn't depend on what is below it, so nothing below is looked at.
         let layer = try fileStep(layers: instruction.isLink ? [] : nil) { root in
             plan.owner = try chown.map { try owner($0, root: root, isLink: instruction.isLink) }

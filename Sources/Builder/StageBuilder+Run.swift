@@ -19,6 +19,10 @@ extension StageBuilder {
         if let script { dependencies.append(script.content) }
         let key = try BuildCache.key(parent: state.imageID, createdBy: createdBy, dependencies: dependencies)
         if try useCache(key) { return }
+        // What is mounted doesn't show in a history.
+        if dependencies.isEmpty, let found = importedLayer(createdBy: createdBy) {
+            return try commit(found, createdBy: createdBy, key: key)
+        }
 
         let identifier = ContentHasher.randomIdentifier()
         session.emit(" ---> Running in \(identifier.prefix(12))\n")
@@ -85,6 +89,7 @@ extension StageBuilder {
         let createdBy = state.comment("WORKDIR " + path)
         let key = try BuildCache.key(parent: state.imageID, createdBy: createdBy)
         if try useCache(key) { return }
+        if let found = importedLayer(createdBy: createdBy) { return try commit(found, createdBy: createdBy, key: key) }
         let layer = try fileStep { root in
             do { _ = try RootPath(root: root).makeDirectories(path) } catch let error as SystemError where error.code == ENOTDIR {
                 throw BuildError(.failed, "Cannot mkdir: \(path) is not a directory")

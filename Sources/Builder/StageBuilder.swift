@@ -94,6 +94,31 @@ final class StageBuilder {
         return true
     }
 
+    /// Takes a step's layer from an image of `--cache-from`: one that was made by the same instructions on the same layers
+    /// up to here, and then by this one. Nil when there is none.
+    func importedLayer(createdBy: String) -> ImportedLayer? {
+        if session.request.noCache { return nil }
+        let done = state.config.history ?? []
+        for name in session.request.cacheFrom {
+            // An image that isn't here can't help.
+            guard let image = try? session.builder.images.image(name), let history = image.config.history, history.count > done.count,
+                history[done.count].createdBy == createdBy, image.layers.count >= state.layers.count,
+                zip(image.layers, state.layers).allSatisfy({ $0.chainID == $1.chainID }),
+                zip(history, done).allSatisfy({ $0.createdBy == $1.createdBy && ($0.emptyLayer ?? false) == ($1.emptyLayer ?? false) })
+            else { continue }
+            if history[done.count].emptyLayer == true { return ImportedLayer(layer: nil) }
+            if image.layers.count > state.layers.count { return ImportedLayer(layer: image.layers[state.layers.count]) }
+        }
+        return nil
+    }
+
+    /// Ends a step that found its layer in another image.
+    func commit(_ found: ImportedLayer, createdBy: String, key: String) throws {
+        if let layer = found.layer { try session.hold([layer]) }
+        session.emit(" ---> Using cache\n")
+        try commit(createdBy: createdBy, layer: found.layer, key: key)
+    }
+
     /// Ends a step: its layer and its line of history go on the image, the result into the cache.
     func commit(createdBy: String, layer: Layer?, key: String) throws {
         let now = Timestamp.now().description
@@ -156,4 +181,10 @@ final class StageBuilder {
         if layers.isEmpty { return try body(try OwnedFD.open(scratch.upper, O_RDONLY | O_DIRECTORY)) }
         return try session.builder.executor.withRootfs(layers: layers, upper: scratch.upper, work: scratch.work, body)
     }
+}
+
+/// What another image has for a step.
+struct ImportedLayer {
+    /// Nil when the step changed no files there.
+    let layer: Layer?
 }

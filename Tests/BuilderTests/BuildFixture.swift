@@ -51,6 +51,9 @@ final class BuildFixture {
         records = reopened
     }
 
+    /// Drops all records of the cache.
+    func forgetCache() throws { try records.execute("DELETE FROM builder_cache") }
+
     struct Outcome {
         var image: Image
         var progress: [BuildProgress]
@@ -100,6 +103,13 @@ final class BuildFixture {
             try? Files.removeTree(work)
         }
         return try DetachedOverlay.withRootfs(layers: images.layerDirectories(of: image), upper: upper, work: work, body)
+    }
+
+    /// Permissions and owner of a file: `644 0:0`.
+    func describe(_ path: String) throws -> String {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { throw SystemError("lstat", path) }
+        return "\(String(status.st_mode & 0o7777, radix: 8)) \(status.st_uid):\(status.st_gid)"
     }
 
     /// What the layers above the base hold: `f 0644 0:0 2 1000000000 /a.txt`, sorted by path; times after 2008 are `now`.
@@ -187,9 +197,13 @@ struct TestArchive {
             archive.addLink("bin/" + applet, to: "busybox")
         }
         archive.add(
-            "etc/passwd", Array("root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1001:Bob:/home/bob:/bin/sh\n".utf8), uid: 0, gid: 0,
+            "etc/passwd",
+            Array(
+                ("root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/:/bin/false\nwww:x:33:33:www:/var/www:/bin/false\n"
+                    + "bob:x:1000:1001:Bob:/home/bob:/bin/sh\n").utf8), uid: 0, gid: 0, seconds: 1_500_000_000)
+        archive.add(
+            "etc/group", Array("root:x:0:\ndaemon:x:1:\nwww:x:33:\nstaff:x:50:bob\nbobs:x:1001:\n".utf8), uid: 0, gid: 0,
             seconds: 1_500_000_000)
-        archive.add("etc/group", Array("root:x:0:\nstaff:x:50:bob\nbobs:x:1001:\n".utf8), uid: 0, gid: 0, seconds: 1_500_000_000)
         return archive
     }
 

@@ -87,6 +87,19 @@ struct CacheTests {
         #expect(try fixture.build("FROM base\nRUN echo 1 > /1\nRUN true\n").cachedSteps == 1)
     }
 
+    @Test func anotherImageMayServe() throws {
+        let first = try fixture.build(dockerfile, files()) { $0.tags = ["other"] }
+        // A store that got the image by load has no records of how it was made.
+        try fixture.forgetCache()
+        #expect(try fixture.build(dockerfile, files("changed")) { $0.cacheFrom = ["other", "not-here"] }.cachedSteps == 1)
+        try fixture.forgetCache()
+        let second = try fixture.build(dockerfile, files()) { $0.cacheFrom = ["other"] }
+        #expect(second.cachedSteps == 3)
+        #expect(second.image.config.rootfs == first.image.config.rootfs)
+        #expect(second.image.config.config?.cmd == ["/bin/sh", "-c", "x"])
+        #expect(fixture.executor.steps.count == 2)
+    }
+
     @Test func cacheMountsStayFromBuildToBuild() throws {
         // The test's executor has no mounts: what is asked of it is looked at.
         try fixture.build(
