@@ -24,7 +24,8 @@ public enum Files {
     /// Replaces a file whole: a temporary name beside it, rename(2). With `durable` the data and the name are on
     /// the disk when this returns (fsync of file and directory).
     public static func replace(_ path: String, with bytes: [UInt8], mode: mode_t = 0o600, durable: Bool = true) throws(SystemError) {
-        let temporary = "\(path).tmp.\(getpid())"
+        // The thread's number: two threads of the daemon may replace the same file at once.
+        let temporary = "\(path).tmp.\(gettid())"
         do {
             let file = try OwnedFD.open(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode: mode)
             try file.writeAll(bytes)

@@ -64,16 +64,35 @@ extension OwnedFD {
         return SocketPair(first: OwnedFD(owning: ends[0]), second: OwnedFD(owning: ends[1]))
     }
 
-    /// Reads until end of file.
+    /// Reads until end of file, at most `limit` bytes.
     public func readAll(limit: Int = .max) throws(SystemError) -> [UInt8] {
         var result: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65536)
+        // Most files here are the kernel's small ones: a page first, more when it is filled.
+        var size = 4096
         while result.count < limit {
-            let count = try read(into: &chunk)
-            if count == 0 { break }
-            result.append(contentsOf: chunk[..<count])
+            let chunk = try readChunk(min(size, limit - result.count))
+            if chunk.isEmpty { break }
+            if chunk.count == size { size = min(size * 4, 1 << 18) }
+            if result.isEmpty { result = chunk } else { result.append(contentsOf: chunk) }
         }
         return result
+    }
+
+    /// One read(2) of at most `size` bytes; empty at end of file.
+    private func readChunk(_ size: Int) throws(SystemError) -> [UInt8] {
+        var code: Int32 = 0
+        let fd = raw
+        let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            while true {
+                let result = Glibc.read(fd, buffer.baseAddress, size)
+                if result < 0 && errno == EINTR { continue }
+                if result < 0 { code = errno }
+                count = max(0, result)
+                return
+            }
+        }
+        if code != 0 { throw SystemError("read", code: code) }
+        return bytes
     }
 
     /// One read(2) into `buffer`; 0 at end of file.
@@ -126,12 +145,14 @@ extension OwnedFD {
 }
 
 /// The two ends of a pipe.
+@frozen
 public struct PipeEnds: ~Copyable, Sendable {
     public var reading: OwnedFD
     public var writing: OwnedFD
 }
 
 /// The two ends of a socket pair.
+@frozen
 public struct SocketPair: ~Copyable, Sendable {
     public var first: OwnedFD
     public var second: OwnedFD

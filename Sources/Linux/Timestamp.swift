@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// A moment of the wall clock with nanoseconds, in UTC; printed as RFC 3339, which is what the API and logs carry.
@@ -26,18 +27,23 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
         (left.seconds, left.nanoseconds) < (right.seconds, right.nanoseconds)
     }
 
-    /// Nanoseconds from `earlier` to this moment.
+    /// Nanoseconds from `earlier` to this moment; the nearest that Int64 holds when they are more than 292 years apart,
+    /// as Go's Duration does (`never` is 2,000 years ago).
     public func nanoseconds(since earlier: Timestamp) -> Int64 {
-        (seconds - earlier.seconds) * 1_000_000_000 + Int64(nanoseconds - earlier.nanoseconds)
+        let (apart, isFar) = seconds.subtractingReportingOverflow(earlier.seconds)
+        let (whole, isFurther) = apart.multipliedReportingOverflow(by: 1_000_000_000)
+        let (total, isOver) = whole.addingReportingOverflow(Int64(nanoseconds - earlier.nanoseconds))
+        if isFar || isFurther || isOver { return self < earlier ? .min : .max }
+        return total
     }
 
     public func adding(nanoseconds more: Int64) -> Timestamp {
-        let total = Int64(nanoseconds) + more % 1_000_000_000
-        var whole = seconds + more / 1_000_000_000
-        var rest = total
-        if rest < 0 { rest += 1_000_000_000; whole -= 1 }
-        if rest >= 1_000_000_000 { rest -= 1_000_000_000; whole += 1 }
-        return Timestamp(seconds: whole, nanoseconds: Int32(rest))
+        var rest = Int64(nanoseconds) + more % 1_000_000_000
+        var carry = more / 1_000_000_000
+        if rest < 0 { rest += 1_000_000_000; carry -= 1 }
+        if rest >= 1_000_000_000 { rest -= 1_000_000_000; carry += 1 }
+        let (whole, isOver) = seconds.addingReportingOverflow(carry)
+        return Timestamp(seconds: isOver ? (carry < 0 ? .min : .max) : whole, nanoseconds: Int32(rest))
     }
 
     /// Go's time.RFC3339Nano: trailing zeros of the fraction are left out.
@@ -94,7 +100,8 @@ extension Timestamp {
         if let unix = Self.unix(text) { self = unix; return }
         var reader = DigitReader(Array(text.utf8))
         guard let year = reader.number(4), reader.skip("-"), let month = reader.number(2), reader.skip("-"),
-            let day = reader.number(2), (1...12).contains(month), (1...31).contains(day)
+            let day = reader.number(2), (1...12).contains(month), day >= 1,
+            Self.civil(fromDays: Self.days(fromYear: year, month: month, day: day)) == (year, month, day)
         else { return nil }
         var seconds = Self.days(fromYear: year, month: month, day: day) * 86_400
         var nanoseconds: Int64 = 0
@@ -102,7 +109,7 @@ extension Timestamp {
             guard let hour = reader.number(2), reader.skip(":"), let minute = reader.number(2), hour < 24, minute < 60 else { return nil }
             seconds += hour * 3600 + minute * 60
             if reader.skip(":") {
-                guard let second = reader.number(2), second < 61 else { return nil }
+                guard let second = reader.number(2), second < 60 else { return nil }
                 seconds += second
                 if reader.skip(".") {
                     guard let fraction = reader.fraction() else { return nil }
@@ -112,7 +119,7 @@ extension Timestamp {
         }
         if reader.skip("Z") || reader.skip("z") {
         } else if let sign = reader.sign() {
-            guard let hour = reader.number(2), reader.skip(":"), let minute = reader.number(2) else { return nil }
+            guard let hour = reader.number(2), reader.skip(":"), let minute = reader.number(2), hour < 24, minute < 60 else { return nil }
             seconds -= sign * (hour * 3600 + minute * 60)
         }
         guard reader.isAtEnd else { return nil }
@@ -125,7 +132,9 @@ extension Timestamp {
         guard parts.count == 2 else { return Timestamp(seconds: seconds) }
         var reader = DigitReader(Array(parts[1].utf8))
         guard let fraction = reader.fraction(), reader.isAtEnd else { return nil }
-        return Timestamp(seconds: seconds, nanoseconds: Int32(fraction))
+        // -1.25 is a quarter of a second before -1.
+        let moment = Timestamp(seconds: seconds)
+        return moment.adding(nanoseconds: first.hasPrefix("-") ? -fraction : fraction)
     }
 }
 
