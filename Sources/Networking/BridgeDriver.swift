@@ -10,6 +10,7 @@ final class BridgeDriver: Sendable {
     /// Removes interfaces, which takes milliseconds, while nobody waits: on a thread and a socket of its own.
     private let remover: SerialWorker
     private let removal: Mutex<RouteNetlink>
+    private let tracking: Mutex<ConnectionTracking>
     private let lockPath: String
 
     init(lockPath: String) throws(SystemError) {
@@ -17,6 +18,8 @@ final class BridgeDriver: Sendable {
         routing = Mutex(netlink)
         let second = try RouteNetlink()
         removal = Mutex(second)
+        let connections = try ConnectionTracking()
+        tracking = Mutex(connections)
         remover = try SerialWorker()
         self.lockPath = lockPath
     }
@@ -122,6 +125,15 @@ final class BridgeDriver: Sendable {
     /// such a packet returns to the bridge port it came from.
     func allowHairpin(_ name: String) throws(SystemError) {
         try routing.withLock { (netlink) throws(SystemError) in try netlink.setBridgePort(name, hairpin: true) }
+    }
+
+    /// Makes the packets of UDP clients find their way anew, after their ports were published or given up. It goes through
+    /// the kernel's whole table of connections, so in the background; without an answer clients only wait longer.
+    func forgetUDPLater(_ ports: Set<UInt16>, families: Set<IPAddress.Family>) {
+        if ports.isEmpty { return }
+        remover.enqueue { [self] in
+            for family in families { _ = tracking.withLock { try? $0.forgetUDP(toPorts: ports, family: family) } }
+        }
     }
 
     /// Switches on forwarding, unless it is on.

@@ -53,20 +53,21 @@ extension NetworkManager {
         return plan
     }
 
-    /// Makes a new network real: bridge, firewall, record; all or nothing.
+    /// Makes a new network real: record, bridge, firewall; all or nothing. The record comes first: after a crash the next
+    /// start makes what is missing, while a bridge without a record would stay for ever.
     private func build(_ network: Network, _ plan: NetworkPlan) throws(NetworkError) {
-        let entry = try raise(network, plan, allowsExisting: false)
         do {
-            do throws(SystemError) { try firewall.add(Self.bridge(network, plan)) } catch {
-                throw NetworkError(.system, "create network \(network.name): \(error)", cause: error)
-            }
             try records.save(network)
+            let entry = try raise(network, plan, allowsExisting: false)
+            do throws(SystemError) { try firewall.add(Self.bridge(network, plan)) } catch {
+                try? driver.delete(network.bridgeName)
+                throw error
+            }
+            state.withLock { $0.networks[network.id] = Entry(network: network, bridge: entry) }
         } catch {
-            try? firewall.removeBridge(network.bridgeName)
-            try? driver.delete(network.bridgeName)
+            try? records.remove(networkID: network.id)
             throw error as? NetworkError ?? NetworkError(.system, "create network \(network.name): \(error)", cause: error)
         }
-        state.withLock { $0.networks[network.id] = Entry(network: network, bridge: entry) }
     }
 
     /// Makes the bridge of a network, or with `allowsExisting` takes up the one that is there.
@@ -108,12 +109,11 @@ extension NetworkManager {
                 state.networks[network.id]?.isBeingRemoved = true
             }
             do {
-                try records.remove(networkID: network.id)
+                // The record goes last: after a crash the network is there, whole, and can be removed again.
                 try driver.deleteWithPorts(network.bridgeName)
                 try firewall.removeBridge(network.bridgeName)
+                try records.remove(networkID: network.id)
             } catch {
-                // Without its record it would be gone after a restart; with it, it can be removed again.
-                try? records.save(network)
                 state.withLock { $0.networks[network.id]?.isBeingRemoved = false }
                 throw NetworkError(.system, "remove network \(network.name): \(error)", cause: error)
             }

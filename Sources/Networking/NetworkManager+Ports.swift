@@ -30,6 +30,7 @@ extension NetworkManager {
             if !entries.isEmpty {
                 try driver.allowHairpin(endpoint.hostInterface)
                 try firewall.add(entries)
+                forgetUDP(taken.bindings)
             }
         } catch {
             ports.withLock { Reservation.release(taken.bindings, &$0) }
@@ -46,6 +47,12 @@ extension NetworkManager {
         defer { ports.withLock { Reservation.release(bindings, &$0) } }
         let entries = Self.firewallPorts(endpoint, bindings)
         try NetworkError.wrapping("unpublish ports of \(endpoint.containerName)") { () throws(SystemError) in try firewall.remove(entries) }
+        forgetUDP(bindings)
+    }
+
+    private func forgetUDP(_ bindings: [PublishedPort]) {
+        let udp = bindings.filter { $0.proto == .udp }
+        driver.forgetUDPLater(Set(udp.map(\.hostPort)), families: Set(udp.map(\.hostIP.family)))
     }
 
     static func firewallPorts(_ endpoint: Endpoint, _ bindings: [PublishedPort]) -> [Firewall.Port] {

@@ -142,6 +142,29 @@ import Testing
         }
     }
 
+    /// A client that sent before the port was published, and goes on from the same port, arrives once it is; and when the
+    /// port moves to another container, there.
+    @Test func udpClientsFindTheirWayAnew() throws {
+        try TestHost.withManager { manager in
+            let (first, second) = (try Guest(manager, "first"), try Guest(manager, "second"))
+            let outside = try Outside(manager)
+            let client = try outside.run { try TestSocket.connect("198.51.100.1", 5300, udp: true) }
+            func ask(_ guest: Guest, _ server: TestSocket) throws {
+                let published = try manager.publish(guest.endpoint, ports: [Self.port(53, 5300, .udp)])
+                usleep(100_000)
+                // An answer of "port unreachable" to what was sent before may still stand in the socket.
+                if (try? client.write("who")) == nil { try client.write("who") }
+                try server.answer("you")
+                #expect((try? client.read()) ?? (try? client.read()) == "you")
+                published.closeSockets()
+                try manager.detach(guest.endpoint, bindings: published.bindings)
+            }
+            try client.write("early")
+            try ask(first, try first.listen(53, udp: true))
+            try ask(second, try second.listen(53, udp: true))
+        }
+    }
+
     @Test func networksAreIsolated() throws {
         try TestHost.withManager { manager in
             _ = try manager.create(NetworkSpec(name: "blue"))
