@@ -12,8 +12,16 @@ internal import Shim
 
 let arguments = CommandLine.arguments
 let name = arguments.first?.split(separator: "/").last.map(String.init) ?? ""
+let first = arguments.dropFirst().first
+let isShim = name == "clipper-shim" || first == "shim"
+if isShim {
+    ExecutableProtection.ensure(outlivesContainer: true)
+} else if first != "init", let command = arguments.first(where: { ["create", "run", "exec"].contains($0) }) {
+    let detaches = arguments.contains("-d") || arguments.contains("--detach")
+    ExecutableProtection.ensure(outlivesContainer: command == "run" && !detaches)
+}
 if name == "clipper-shim" { exit(ShimMain.run(Array(arguments.dropFirst()))) }
-switch arguments.dropFirst().first {
+switch first {
 case "shim": exit(ShimMain.run(Array(arguments.dropFirst(2))))
 case "rootfs": exit(RootfsHelper.run(Array(arguments.dropFirst(2))))
 case "init": exit(TinyInit.run(Array(arguments.dropFirst(2))))

@@ -41,7 +41,7 @@ struct ForegroundProcess: ~Copyable {
     }
 
     private func copySize(to master: Int32) {
-        if let (rows, columns) = Terminal.size(0) { try? Terminal.setSize(master, rows: rows, columns: columns) }
+        if let (rows, columns) = Terminal.size(0), rows > 0, columns > 0 { try? Terminal.setSize(master, rows: rows, columns: columns) }
     }
 
     private func relay(_ pid: Int32, _ pidfd: Int32, _ master: borrowing OwnedFD) throws -> Int32 {

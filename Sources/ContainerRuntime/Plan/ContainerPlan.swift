@@ -51,7 +51,8 @@ struct ContainerPlan {
 
     /// Where the container's control group is: relative paths lie below Clipper's own (config-linux.md leaves it to us).
     static func cgroupPath(_ configured: String?, id: String) -> String {
-        guard let configured else { return "/clipper-runtime/\(id)" }
+        // No directory above it: none is left behind by the last container.
+        guard let configured else { return "/clipper-runtime-\(id)" }
         return configured.hasPrefix("/") ? configured : "/clipper-runtime/\(configured)"
     }
 

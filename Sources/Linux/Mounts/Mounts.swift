@@ -50,6 +50,7 @@ public enum Mounts {
     /// A new, empty, read-only tmpfs that hangs nowhere yet.
     public static func emptyTmpfs() throws(SystemError) -> OwnedFD {
         let context = OwnedFD(owning: try retrying("create tmpfs") { clp_overlay_fsopen("tmpfs") })
+        try retrying("create tmpfs") { clp_overlay_set_string(context.raw, "source", "tmpfs") }
         try retrying("create tmpfs") { clp_overlay_set_string(context.raw, "nr_inodes", "1") }
         try retrying("create tmpfs") { clp_overlay_create(context.raw) }
         let attributes = UInt32(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
