@@ -1,0 +1,103 @@
+internal import ClientUI
+internal import JSON
+
+/// How every list command prints: Docker's table, a Go template (`table` in front for a header), JSON, or IDs alone.
+struct ListFormat {
+    /// Fields of the standard table in their order.
+    let columns: [String]
+    /// Heading of each field a template may name.
+    let headers: [String: String]
+    /// What `-q` prints.
+    let quietField: String
+    /// Methods of a row (`{{.Label "x"}}`): the row's index, name, arguments.
+    var methods: ((Int, String, [JSONValue]) -> JSONValue?)?
+
+    func print(_ rows: [[String: String]], format: String, quiet: Bool, to out: Output) throws {
+        if quiet && (format.isEmpty || format == "table") {
+            for row in rows { out.line(row[quietField] ?? "") }
+        } else if format.isEmpty || format == "table" {
+            var table = Table()
+            table.add(columns.map { headers[$0] ?? $0.uppercased() })
+            for row in rows { table.add(columns.map { row[$0] ?? "" }) }
+            out.write(table.text())
+        } else {
+            try printTemplate(rows, format, to: out)
+        }
+    }
+
+    private func printTemplate(_ rows: [[String: String]], _ format: String, to out: Output) throws {
+        var source = format == "json" ? "{{json .}}" : Self.unescaped(format)
+        let isTable = source.hasPrefix("table")
+        if isTable { source = String(source.dropFirst(5).drop { $0 == " " }) }
+        let template = try Template(source)
+        var lines: [String] = []
+        if isTable { lines.append(try template.render(Self.document(headers), methods: Self.labelHeader)) }
+        for (index, row) in rows.enumerated() {
+            lines.append(try template.render(Self.document(row)) { name, arguments in methods?(index, name, arguments) })
+        }
+        guard isTable else {
+            for line in lines { out.line(line) }
+            return
+        }
+        var table = Table()
+        for line in lines { table.add(line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)) }
+        out.write(table.text())
+    }
+
+    /// The heading of `{{.Label "com.example.some-name"}}` is `some name`.
+    private static func labelHeader(_ name: String, _ arguments: [JSONValue]) -> JSONValue? {
+        guard name == "Label", let key = arguments.first?.stringValue else { return nil }
+        let last = key.split(separator: ".").last.map(String.init) ?? key
+        return .string(String(last.map { $0 == "-" || $0 == "_" ? " " : $0 }))
+    }
+
+    static func document(_ row: [String: String]) -> JSONValue {
+        .object(JSONObject(row.sorted { $0.key < $1.key }.map { JSONObject.Member(name: $0.key, value: .string($0.value)) }))
+    }
+
+    /// `\t` and `\n` of a shell word as tab and newline.
+    static func unescaped(_ text: String) -> String {
+        var result = ""
+        var rest = Substring(text)
+        while let character = rest.popFirst() {
+            if character == "\\", let next = rest.first, next == "t" || next == "n" {
+                result += next == "t" ? "\t" : "\n"
+                rest.removeFirst()
+            } else {
+                result.append(character)
+            }
+        }
+        return result
+    }
+}
+
+/// The flags that list commands share.
+enum ListFlags {
+    static let format = Flag(
+        "format", .string,
+        "Format output using a custom template:\n'table': table with column headers (default)\n'table TEMPLATE': table using the given Go template\n'json': JSON\n'TEMPLATE': the given Go template"
+    )
+
+    static let noTrunc = Flag("no-trunc", .bool, "Don't truncate output")
+
+    static func filter(_ help: String = "Filter output based on conditions provided") -> Flag {
+        Flag("filter", "f", .list, help, valueName: "filter")
+    }
+
+    static func quiet(_ help: String) -> Flag { Flag("quiet", "q", .bool, help) }
+}
+
+/// Cells that several lists share.
+enum Cell {
+    /// The twelve first digits of an ID; `--no-trunc` keeps all.
+    static func id(_ id: String, truncated: Bool = true) -> String {
+        guard truncated else { return id }
+        let digits = id.hasPrefix("sha256:") ? id.dropFirst(7) : id[...]
+        return String(digits.prefix(12))
+    }
+
+    /// At most `width` characters, the last one an ellipsis when something was left out.
+    static func ellipsis(_ text: String, _ width: Int) -> String {
+        text.count <= width ? text : String(text.prefix(max(width - 1, 0))) + "…"
+    }
+}

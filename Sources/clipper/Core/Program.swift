@@ -1,0 +1,196 @@
+internal import ClientUI
+internal import EngineClient
+internal import Glibc
+internal import Linux
+
+/// One run of the client: from the words of the command line to an exit code.
+struct Program {
+    static let version = "0.1.0"
+
+    private let name: String
+    private let words: [String]
+    private let out = Output(1)
+    private let err = Output(2)
+
+    init(words: [String]) {
+        let path = words.first ?? "clipper"
+        name = path.split(separator: "/").last.map(String.init) ?? "clipper"
+        self.words = Array(words.dropFirst())
+    }
+
+    private static let globalFlags: [Flag] = [
+        Flag("config", .string, "Location of client config files", hidden: true),
+        Flag("context", "c", .string, "Name of the context to use to connect to the daemon", hidden: true),
+        Flag("debug", "D", .bool, "Enable debug mode"),
+        Flag("explain", .bool, "Print the calls made to the daemon with the time of each"),
+        Flag("host", "H", .list, "Daemon socket to connect to"),
+        Flag("log-level", "l", .string, "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")", default: "info"),
+        Flag("tls", .bool, "Use TLS", hidden: true),
+        Flag("tlsverify", .bool, "Use TLS and verify the remote", hidden: true),
+        Flag("version", "v", .bool, "Print version information and quit"),
+    ]
+
+    private static let explainFlag = Flag("explain", .bool, "Print the calls made to the daemon with the time of each", hidden: true)
+
+    func run() -> Int32 {
+        defer {
+            out.flush()
+            err.flush()
+        }
+        let global: FlagParser.Result
+        do { global = try FlagParser.parse(words, flags: Self.globalFlags, interspersed: false) } catch {
+            return usageError(error.message, commandName: "", usage: "[OPTIONS] COMMAND [ARG...]")
+        }
+        if global.values.bool("version") {
+            out.line("Clipper version \(Self.version)")
+            return 0
+        }
+        if global.wantsHelp || global.arguments.isEmpty {
+            out.write(topHelp())
+            return 0
+        }
+        var arguments = global.arguments
+        if arguments[0] == "help" { arguments = arguments.dropFirst() + ["--help"] }
+        if arguments == ["--help"] {
+            out.write(topHelp())
+            return 0
+        }
+        if arguments[0] == "__complete" {
+            return Completion.answer(Array(arguments.dropFirst()), out) { try self.makeClient(global.values) }
+        }
+        return dispatch(arguments, global.values)
+    }
+
+    private func dispatch(_ arguments: [String], _ global: FlagValues) -> Int32 {
+        let two = arguments.prefix(2).joined(separator: " ")
+        if arguments.count > 1, let command = CommandTable.find(two) {
+            return run(command, as: two, Array(arguments.dropFirst(2)), global)
+        }
+        if let command = CommandTable.find(arguments[0]) { return run(command, as: arguments[0], Array(arguments.dropFirst()), global) }
+        if CommandTable.nouns[arguments[0]] != nil { return noun(arguments) }
+        if CommandTable.notBuilt.contains(arguments[0]) {
+            err.line("not implemented: \(name) \(arguments[0])")
+            return 1
+        }
+        err.line("\(name): unknown command: \(name) \(arguments[0])\n\nRun '\(name) --help' for more information")
+        return 1
+    }
+
+    /// `clipper container` alone, or with a verb that isn't there.
+    private func noun(_ arguments: [String]) -> Int32 {
+        let noun = arguments[0]
+        if arguments.count > 1, !arguments[1].hasPrefix("-") {
+            if CommandTable.notBuilt.contains("\(noun) \(arguments[1])") {
+                err.line("not implemented: \(name) \(noun) \(arguments[1])")
+                return 1
+            }
+            err.line(
+                "\(name): unknown command: \(name) \(noun) \(arguments[1])\n\nUsage:  \(name) \(noun)\n\nRun '\(name) \(noun) --help' for more information"
+            )
+            return 1
+        }
+        out.write("Usage:  \(name) \(noun) COMMAND\n\n\(CommandTable.nouns[noun] ?? "")\n\nCommands:\n")
+        out.write(HelpPage.commands(CommandTable.verbs(of: noun)))
+        out.write("\nRun '\(name) \(noun) COMMAND --help' for more information on a command.\n")
+        return 0
+    }
+
+    private func run(_ command: Command, as commandName: String, _ arguments: [String], _ global: FlagValues) -> Int32 {
+        let parsed: FlagParser.Result
+        do {
+            parsed = try FlagParser.parse(arguments, flags: command.flags() + [Self.explainFlag], interspersed: command.interspersed)
+        } catch {
+            return usageError(error.message, commandName: commandName, usage: command.usage)
+        }
+        if parsed.wantsHelp {
+            out.write(help(command, commandName))
+            return 0
+        }
+        if let objection = command.arity.objection(to: parsed.arguments.count) {
+            let verb = if case .atLeast = command.arity { "See" } else { "Run" }
+            err.line("\(name): '\(name) \(commandName)' \(objection)\n\nUsage:  \(usageLine(commandName, command.usage))\n")
+            err.line("\(verb) '\(name) \(commandName) --help' for more information")
+            return 1
+        }
+        do {
+            let client = try makeClient(global)
+            let explain = global.bool("explain") || parsed.values.bool("explain") ? Explanation(client) : nil
+            let context = Context(
+                program: name, commandName: commandName, flags: parsed.values, arguments: parsed.arguments, client: client, out: out,
+                err: err)
+            defer {
+                out.flush()
+                explain?.print(to: err)
+            }
+            return try command.run(context)
+        } catch {
+            out.flush()
+            return report(error, command, commandName)
+        }
+    }
+
+    /// `run` and `create` put their name before what went wrong, as Docker does.
+    private func report(_ error: any Error, _ command: Command, _ commandName: String) -> Int32 {
+        let text = message(of: error)
+        let code = (error as? Failure)?.code ?? command.failureCode
+        if command.failureCode == 125 && code >= 125 {
+            err.line("\(name): \(text)\n\nRun '\(name) \(commandName) --help' for more information")
+        } else if !text.isEmpty {
+            err.line(text)
+        }
+        return code
+    }
+
+    private func makeClient(_ global: FlagValues) throws -> EngineClient {
+        for flag in ["tls", "tlsverify"] where global.bool(flag) { throw Failure.notImplemented("--\(flag)") }
+        if let context = global.given("context"), context != "default" { throw Failure.notImplemented("--context \(context)") }
+        if global.list("host").count > 1 { throw Failure("specify only one -H") }
+        let host = global.list("host").first ?? Context.environment("CLIPPER_HOST") ?? Context.environment("DOCKER_HOST") ?? ""
+        let endpoint = host.isEmpty ? .standard : try EngineEndpoint(parsing: host)
+        let version = Context.environment("DOCKER_API_VERSION").flatMap { $0.isEmpty ? nil : $0 }
+        return EngineClient(endpoint: endpoint, pinnedVersion: version)
+    }
+
+    // Texts
+
+    private func usageLine(_ commandName: String, _ usage: String) -> String {
+        [name, commandName, usage].filter { !$0.isEmpty }.joined(separator: " ")
+    }
+
+    private func usageError(_ message: String, commandName: String, usage: String) -> Int32 {
+        let called = [name, commandName].filter { !$0.isEmpty }.joined(separator: " ")
+        err.line("\(message)\n\nUsage:  \(usageLine(commandName, usage))\n\nRun '\(called) --help' for more information")
+        return 125
+    }
+
+    private func help(_ command: Command, _ commandName: String) -> String {
+        var text = "Usage:  \(usageLine(commandName, command.usage))\n\n\(command.summary)\n"
+        if command.names.count > 1 {
+            text += "\nAliases:\n  \(command.names.map { "\(name) \($0)" }.joined(separator: ", "))\n"
+        }
+        let flags = command.flags()
+        if flags.contains(where: { !$0.isHidden }) { text += "\nOptions:\n\(HelpPage.options(flags, width: Terminal.width))" }
+        return text
+    }
+
+    private func topHelp() -> String {
+        let common = ["run", "exec", "ps", "build", "pull", "push", "images", "version", "info"]
+        let all = CommandTable.verbs(of: nil)
+        return """
+            Usage:  \(name) [OPTIONS] COMMAND
+
+            Build, run and look after containers
+
+            Common Commands:
+            \(HelpPage.commands(common.compactMap { wanted in all.first { $0.name == wanted } }))
+            Management Commands:
+            \(HelpPage.commands(CommandTable.nouns.sorted { $0.key < $1.key }.map { (name: $0.key, summary: $0.value) }))
+            Commands:
+            \(HelpPage.commands(all.filter { !common.contains($0.name) }))
+            Global Options:
+            \(HelpPage.options(Self.globalFlags, width: Terminal.width))
+            Run '\(name) COMMAND --help' for more information on a command.
+
+            """
+    }
+}

@@ -1,0 +1,75 @@
+internal import ClientUI
+internal import JSON
+internal import Linux
+
+extension Command {
+    static var imageList: Command {
+        Command(
+            "image ls", "image list", "images", summary: "List images", usage: "[OPTIONS] [REPOSITORY[:TAG]]", arity: .atMost(1),
+            flags: [
+                Flag("all", "a", .bool, "Show all images (default hides intermediate images)"), Flag("digests", .bool, "Show digests"),
+                ListFlags.filter(), ListFlags.format, ListFlags.noTrunc, ListFlags.quiet("Only show image IDs"),
+                Flag("tree", .bool, "List multi-platform images as a tree (EXPERIMENTAL)", hidden: true),
+            ]
+        ) { context in
+            let flags = context.flags
+            if flags.bool("tree") { throw Failure.notImplemented("--tree") }
+            var filters = JSONObject()
+            for (_, text) in try context.filters() { filters = try JSONValue(parsing: text).objectValue ?? filters }
+            if let reference = context.arguments.first {
+                var set = filters["reference"]?.objectValue ?? JSONObject()
+                set[reference] = true
+                filters["reference"] = .object(set)
+            }
+            var query = filters.isEmpty ? [] : [("filters", JSONValue.object(filters).text())]
+            if flags.bool("all") { query.append(("all", "1")) }
+            let images = try context.get("/images/json", query).arrayValue ?? []
+            let now = Timestamp.now().seconds
+            let rows = images.flatMap { ImageRow.rows($0, digests: flags.bool("digests"), isTruncated: !flags.bool("no-trunc"), now: now) }
+            let columns = ["Repository", "Tag"] + (flags.bool("digests") ? ["Digest"] : []) + ["ID", "CreatedSince", "Size"]
+            let list = ListFormat(columns: columns, headers: ImageRow.headers, quietField: "ID")
+            try list.print(rows, format: flags.string("format"), quiet: flags.bool("quiet"), to: context.out)
+            return 0
+        }
+    }
+}
+
+/// An image as rows of `images`: one for each name it has.
+enum ImageRow {
+    static let headers = [
+        "ID": "IMAGE ID", "Repository": "REPOSITORY", "Tag": "TAG", "Digest": "DIGEST", "CreatedSince": "CREATED",
+        "CreatedAt": "CREATED AT",
+        "Size": "SIZE", "VirtualSize": "SIZE", "SharedSize": "SHARED SIZE", "UniqueSize": "UNIQUE SIZE", "Containers": "CONTAINERS",
+    ]
+
+    static func rows(_ image: JSONValue, digests: Bool, isTruncated: Bool, now: Int64) -> [[String: String]] {
+        let created = image["Created"]?.intValue ?? 0
+        func number(_ key: String) -> String {
+            guard let value = image[key]?.intValue, value >= 0 else { return "N/A" }
+            return key == "Containers" ? "\(value)" : HumanSize.decimal(Double(value), precision: 3)
+        }
+        let size = HumanSize.decimal(image["Size"]?.doubleValue ?? 0, precision: 3)
+        let base = [
+            "ID": Cell.id(image["Id"]?.stringValue ?? "", truncated: isTruncated),
+            "CreatedSince": HumanDuration.text(seconds: now - created) + " ago",
+            "CreatedAt": LocalTime.text(seconds: created), "Size": size, "VirtualSize": size, "SharedSize": number("SharedSize"),
+            "UniqueSize": "N/A",
+            "Containers": number("Containers"),
+        ]
+        return names(image, digests: digests).map { name in
+            base.merging(["Repository": name.repository, "Tag": name.tag, "Digest": name.digest]) { $1 }
+        }
+    }
+
+    private static func names(_ image: JSONValue, digests: Bool) -> [(repository: String, tag: String, digest: String)] {
+        let tags = (image["RepoTags"]?.arrayValue ?? []).compactMap(\.stringValue).filter { $0 != "<none>:<none>" }.map(ImagePull.split)
+        let known = (image["RepoDigests"]?.arrayValue ?? []).compactMap(\.stringValue).filter { $0 != "<none>@<none>" }.map(ImagePull.split)
+        var result: [(repository: String, tag: String, digest: String)] = []
+        for tag in tags {
+            let own = digests ? known.filter { $0.name == tag.name } : []
+            result += own.isEmpty ? [(tag.name, tag.tag, "<none>")] : own.map { (tag.name, tag.tag, $0.tag) }
+        }
+        for digest in known where !tags.contains(where: { $0.name == digest.name }) { result.append((digest.name, "<none>", digest.tag)) }
+        return result.isEmpty ? [("<none>", "<none>", "<none>")] : result
+    }
+}

@@ -1,0 +1,64 @@
+internal import ClientUI
+internal import EngineClient
+internal import JSON
+
+extension Command {
+    static var imageTag: Command {
+        Command(
+            "image tag", "tag", summary: "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
+            usage: "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
+            arity: .exactly(2)
+        ) { context in
+            let (name, tag) = ImagePull.split(context.arguments[1])
+            try context.post("/images/\(Context.imageSegment(context.arguments[0]))/tag", [("repo", name), ("tag", tag)])
+            return 0
+        }
+    }
+
+    static var imageRemove: Command {
+        Command(
+            "image rm", "image remove", "rmi", summary: "Remove one or more images", usage: "[OPTIONS] IMAGE [IMAGE...]",
+            arity: .atLeast(1),
+            flags: [
+                Flag("force", "f", .bool, "Force removal of the image"), Flag("no-prune", .bool, "Do not delete untagged parents"),
+                Flag("platform", .list, "Remove only the given platform variant", hidden: true),
+            ]
+        ) { context in
+            if context.flags.has("platform") { throw Failure.notImplemented("--platform") }
+            let force = context.flags.bool("force")
+            var query: [(String, String)] = force ? [("force", "1")] : []
+            if context.flags.bool("no-prune") { query.append(("noprune", "1")) }
+            return context.forEach(context.arguments) { name in
+                let steps: JSONValue
+                do { steps = try context.delete("/images/\(Context.imageSegment(name))", query) } catch ClientError.api(404, let text)
+                    where force
+                {
+                    context.printError("Error response from daemon: \(text)")
+                    return
+                }
+                for step in steps.arrayValue ?? [] {
+                    if let text = Prune.deletion(step) { context.print(text.prefix(1).uppercased() + text.dropFirst()) }
+                }
+            }
+        }
+    }
+
+    static var imagePrune: Command {
+        Command(
+            "image prune", summary: "Remove unused images", usage: "[OPTIONS]",
+            flags: [Flag("all", "a", .bool, "Remove all unused images, not just dangling ones")]
+                + Prune.flags("Provide filter values (e.g. \"until=<timestamp>\")")
+        ) { context in
+            let all = context.flags.bool("all")
+            var filters = JSONObject()
+            for (_, text) in try context.filters() { filters = try JSONValue(parsing: text).objectValue ?? filters }
+            filters["dangling"] = .object(JSONObject([JSONObject.Member(name: all ? "false" : "true", value: true)]))
+            let warning =
+                all
+                ? "This will remove all images without at least one container associated to them." : "This will remove all dangling images."
+            return try Prune.run(
+                context, "/images/prune", query: [("filters", JSONValue.object(filters).text())], warning: warning, title: "Deleted Images",
+                member: "ImagesDeleted")
+        }
+    }
+}

@@ -1,0 +1,81 @@
+internal import ClientUI
+internal import EngineClient
+internal import JSON
+
+extension Command {
+    static var systemDiskUsage: Command {
+        Command(
+            "system df", summary: "Show disk usage", usage: "[OPTIONS]",
+            flags: [ListFlags.format, Flag("verbose", "v", .bool, "Show detailed information on space usage")]
+        ) { context in
+            if context.flags.bool("verbose") { throw Failure.notImplemented("\(context.program) system df --verbose") }
+            let usage = try context.get("/system/df")
+            func array(_ name: String) -> [JSONValue] { usage[name]?.arrayValue ?? [] }
+            func sum(_ items: [JSONValue], _ size: (JSONValue) -> Double?) -> Double { items.reduce(0) { $0 + max(0, size($1) ?? 0) } }
+            func row(_ type: String, _ total: Int, _ active: Int, _ size: Double, _ free: Double) -> [String: String] {
+                let share = size > 0 ? " (\(Int(free / size * 100))%)" : ""
+                return [
+                    "Type": type, "TotalCount": "\(total)", "Active": "\(active)", "Size": HumanSize.decimal(size),
+                    "Reclaimable": HumanSize.decimal(free) + share,
+                ]
+            }
+            let images = array("Images")
+            let imageSize = usage["LayersSize"]?.doubleValue ?? 0
+            let usedImages = images.filter { ($0["Containers"]?.intValue ?? 0) > 0 }
+            let usedSize = sum(usedImages) { ($0["Size"]?.doubleValue ?? 0) - max(0, $0["SharedSize"]?.doubleValue ?? 0) }
+            let containers = array("Containers")
+            let live = containers.filter { ["running", "paused", "restarting"].contains($0["State"]?.stringValue ?? "") }
+            let volumes = array("Volumes")
+            let usedVolumes = volumes.filter { ($0["UsageData"]?["RefCount"]?.intValue ?? 0) > 0 }
+            let cache = array("BuildCache")
+            func volumeSize(_ volume: JSONValue) -> Double? { volume["UsageData"]?["Size"]?.doubleValue }
+            let rows = [
+                row("Images", images.count, usedImages.count, imageSize, imageSize - usedSize),
+                row(
+                    "Containers", containers.count, live.count, sum(containers) { $0["SizeRw"]?.doubleValue },
+                    sum(containers) { $0["SizeRw"]?.doubleValue } - sum(live) { $0["SizeRw"]?.doubleValue }),
+                row(
+                    "Local Volumes", volumes.count, usedVolumes.count, sum(volumes, volumeSize),
+                    sum(volumes, volumeSize) - sum(usedVolumes, volumeSize)),
+                row(
+                    "Build Cache", cache.count, cache.filter { $0["InUse"]?.boolValue ?? false }.count,
+                    sum(cache) { $0["Size"]?.doubleValue },
+                    sum(cache.filter { !($0["InUse"]?.boolValue ?? false) }) { $0["Size"]?.doubleValue }),
+            ]
+            let headers = ["Type": "TYPE", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SIZE", "Reclaimable": "RECLAIMABLE"]
+            let list = ListFormat(columns: ["Type", "TotalCount", "Active", "Size", "Reclaimable"], headers: headers, quietField: "Type")
+            try list.print(rows, format: context.flags.string("format"), quiet: false, to: context.out)
+            return 0
+        }
+    }
+
+    static var systemPrune: Command {
+        Command(
+            "system prune", summary: "Remove unused data", usage: "[OPTIONS]",
+            flags: [
+                Flag("all", "a", .bool, "Remove all unused images not just dangling ones"),
+                Flag("volumes", .bool, "Prune anonymous volumes"),
+            ] + Prune.flags("Provide filter values (e.g. \"label=<key>=<value>\")")
+        ) { context in
+            throw Failure.notImplemented("\(context.program) system prune (container, image, volume and network prune are)")
+        }
+    }
+
+    static var builderPrune: Command {
+        Command(
+            "builder prune", summary: "Remove build cache", usage: "[OPTIONS]",
+            flags: [
+                Flag("all", "a", .bool, "Remove all unused build cache, not just dangling ones"),
+                Flag("keep-storage", .bytes, "Amount of disk space to keep for cache"),
+            ]
+                + Prune.flags("Provide filter values (e.g. \"until=24h\")")
+        ) { context in
+            var query = try context.filters()
+            if context.flags.bool("all") { query.append(("all", "1")) }
+            if let keep = context.flags.bytes("keep-storage") { query.append(("keep-storage", "\(keep)")) }
+            return try Prune.run(
+                context, "/build/prune", query: query, warning: "This will remove all dangling build cache.",
+                title: "Deleted build cache objects", member: "CachesDeleted")
+        }
+    }
+}
