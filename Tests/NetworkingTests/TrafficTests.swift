@@ -90,6 +90,14 @@ import Testing
         }
     }
 
+    /// Makes the calling thread's namespace send packets for 127.0.0.1 to another machine, as an attacker would.
+    static func sendLoopback(via gateway: String) throws {
+        for path in ["all", "eth0"] { try Files.write("/proc/sys/net/ipv4/conf/\(path)/route_localnet", "1") }
+        try TestHost.output("ip", "addr", "del", "127.0.0.1/8", "dev", "lo")
+        let refusal = try TestHost.output("ip", "route", "add", "127.0.0.1/32", "via", gateway)
+        #expect(refusal.isEmpty)
+    }
+
     @Test func loopbackPortIsClosedToTheOutside() throws {
         try TestHost.withManager { manager in
             let web = try Guest(manager, "web")
@@ -100,17 +108,15 @@ import Testing
             try outside.run {
                 #expect(!Self.isReachable("198.51.100.1", 8080))
                 // A neighbour that sends to 127.0.0.1 by way of this host, and one that knows the container's address.
-                for path in ["all", "eth0", "lo"] { try Files.write("/proc/sys/net/ipv4/conf/\(path)/route_localnet", "1") }
-                try TestHost.output("ip", "route", "add", "127.9.9.9/32", "via", "198.51.100.1")
-                #expect(!Self.isReachable("127.9.9.9", 8080))
+                try Self.sendLoopback(via: "198.51.100.1")
+                #expect(!Self.isReachable("127.0.0.1", 8080))
                 #expect(!Self.isReachable("172.17.0.2", 80))
             }
             // A container must not reach the host's own loopback either.
             let secret = try TestSocket.listen(9999, on: "127.0.0.1")
             try web.run {
-                for path in ["all", "eth0"] { try Files.write("/proc/sys/net/ipv4/conf/\(path)/route_localnet", "1") }
-                try TestHost.output("ip", "route", "add", "127.9.9.9/32", "via", "172.17.0.1")
-                #expect(!Self.isReachable("127.9.9.9", 9999))
+                try Self.sendLoopback(via: "172.17.0.1")
+                #expect(!Self.isReachable("127.0.0.1", 9999))
             }
             _ = secret
         }
