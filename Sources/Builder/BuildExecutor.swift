@@ -39,7 +39,7 @@ public struct RunStep: Sendable, Equatable {
     public var workingDirectory: String
     /// As USER has it: `name`, `uid`, `name:group`, `uid:gid`; empty for root. Looked up in the container's /etc/passwd.
     public var user: String
-    /// Host directories of the read-only layers, top first.
+    /// Host directories of the read-only layers, top first; none on scratch.
     public var layers: [String]
     /// Host directory of the writable layer, and overlayfs' work directory beside it. Exist, empty.
     public var upper: String
@@ -80,7 +80,8 @@ public enum RunMount: Sendable, Equatable {
     /// A host directory or file, which the builder owns, at `target`. Writes to a writable bind are the builder's to keep or drop.
     case bind(source: String, target: String, isReadOnly: Bool)
     /// An overlay of read-only host directories (top first) with a writable layer that is dropped afterwards, bound at `target`
-    /// from `subpath` inside it (empty for its root).
+    /// from `subpath` inside it (empty for its root). `DetachedOverlay.open` makes it without a place on the host; its descriptor can
+    /// be attached (move_mount(2)) in the container's mount namespace.
     case overlay(layers: [String], upper: String, work: String, subpath: String, target: String, isReadOnly: Bool)
     /// A tmpfs at `target`; `size` in bytes, nil for the kernel's default.
     case tmpfs(target: String, size: Int64?)

@@ -61,11 +61,11 @@ struct FileTransfer {
         let from = try Self.openDirectory(name, in: source, path)
         let to = try Self.openDirectory(newName, in: target, path)
         try copyContents(of: from, to: to, path: path)
-        try copyAttributes(from: from.raw, to: to.raw, path)
         let number = to.raw
         let (uid, gid) = (owner?.uid ?? status.st_uid, owner?.gid ?? status.st_gid)
         _ = try retrying("chown", path) { fchown(number, uid, gid) }
         _ = try retrying("chmod", path) { fchmod(number, mode(status)) }
+        try copyAttributes(from: from.raw, to: number, path)
         try setTimes(newName, in: target, status, path)
     }
 
@@ -81,12 +81,12 @@ struct FileTransfer {
         let to = OwnedFD(
             owning: try retrying("create", path) { clp_openat(target, newName, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600) })
         try copyData(from: from, to: to, path)
-        try copyAttributes(from: from.raw, to: to.raw, path)
         let number = to.raw
         let (uid, gid) = (owner?.uid ?? status.st_uid, owner?.gid ?? status.st_gid)
         _ = try retrying("chown", path) { fchown(number, uid, gid) }
-        // After chown, which clears set-id bits.
+        // After chown, which clears set-id bits and capabilities.
         _ = try retrying("chmod", path) { fchmod(number, mode(status)) }
+        try copyAttributes(from: from.raw, to: number, path)
         try setTimes(newName, in: target, status, path)
     }
 

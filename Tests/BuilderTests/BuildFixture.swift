@@ -152,10 +152,12 @@ struct TestArchive {
     mutating func add(_ path: String, _ content: String, mode: UInt32 = 0o644) { add(path, Array(content.utf8), mode: mode) }
 
     mutating func add(
-        _ path: String, _ content: [UInt8], mode: UInt32 = 0o644, uid: UInt32 = 501, gid: UInt32 = 20, seconds: Int64 = 1_000_000_000
+        _ path: String, _ content: [UInt8], mode: UInt32 = 0o644, uid: UInt32 = 501, gid: UInt32 = 20, seconds: Int64 = 1_000_000_000,
+        attributes: [ExtendedAttribute] = []
     ) {
         let time = FileTime(seconds: seconds)
-        entries.append((TarEntry(kind: .file, path: Array(path.utf8), mode: mode, uid: uid, gid: gid, modified: time), content))
+        let entry = TarEntry(kind: .file, path: Array(path.utf8), mode: mode, uid: uid, gid: gid, modified: time, attributes: attributes)
+        entries.append((entry, content))
     }
 
     mutating func addDirectory(_ path: String, mode: UInt32 = 0o755) {
@@ -192,7 +194,8 @@ struct TestArchive {
         archive.addRootDirectory("tmp", mode: 0o1777)
         archive.add("bin/busybox", try Files.read("/usr/bin/busybox"), mode: 0o755, uid: 0, gid: 0)
         for applet in [
-            "sh", "ls", "cat", "echo", "mkdir", "touch", "ln", "id", "true", "false", "chown", "chmod", "env", "pwd", "rm", "printf",
+            "sh", "ls", "cat", "echo", "mkdir", "touch", "ln", "id", "true", "false", "chown", "chmod", "env", "pwd", "rm", "printf", "sed",
+            "date",
         ] {
             archive.addLink("bin/" + applet, to: "busybox")
         }

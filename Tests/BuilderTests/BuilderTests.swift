@@ -204,6 +204,23 @@ struct WholeBuildTests {
         #expect(fixture.failure("FROM base", files) { $0.dockerfile = "../../etc/passwd" }?.code == .invalid)
     }
 
+    @Test func theSampleBuilds() throws {
+        let sample = #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/examples/hello/"
+        var files = TestArchive()
+        for name in ["page.html", "index.cgi"] {
+            files.add(name, try Files.read("/" + sample + name), mode: name == "index.cgi" ? 0o755 : 0o644)
+        }
+        let outcome = try fixture.build(try Files.readText("/" + sample + "Dockerfile"), files) {
+            $0.buildArguments = ["BASE": "base", "GREETING": "Hi there"]
+        }
+        #expect(try fixture.read("/srv/site/index.tmpl", in: outcome.image).contains("<h1>Hi there</h1>"))
+        #expect(try fixture.read("/srv/site/cgi-bin/index.cgi", in: outcome.image).hasPrefix("#!/bin/sh"))
+        let config = try #require(outcome.image.config.config)
+        #expect(config.volumes?.sorted == ["/data"])
+        #expect(config.exposedPorts?.sorted == ["8080/tcp"])
+        #expect(config.cmd?.first == "httpd")
+    }
+
     @Test func ignoreFileTakesTheDockerfileOut() throws {
         let outcome = try fixture.build(
             "FROM base\nCOPY . /all/\n", TestArchive([".dockerignore": "# x\nDockerfile\n.dockerignore\n", "a": "a"]))

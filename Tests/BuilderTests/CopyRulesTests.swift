@@ -1,3 +1,4 @@
+import Archive
 import Images
 import Linux
 import Testing
@@ -141,5 +142,17 @@ struct CopyRulesTests {
         let directory = try #require(outcome.image.layers.first).directory
         #expect(try fixture.describe(directory + "/n/f") == "6711 1000:0")
         #expect(try fixture.describe(directory + "/n") == "755 0:0")
+    }
+
+    @Test func capabilitiesOfFilesSurvive() throws {
+        let fixture = try Self.fixture.get().fixture
+        // struct vfs_cap_data, revision 2: CAP_NET_BIND_SERVICE permitted and effective (linux/capability.h).
+        let capability: [UInt8] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        var archive = TestArchive()
+        archive.add("tool", Array("x".utf8), attributes: [ExtendedAttribute("security.capability", capability)])
+        let outcome = try fixture.build("FROM scratch AS a\nCOPY --chown=5:6 tool /\nFROM scratch\nCOPY --from=a /tool /t/\n", archive)
+        let directory = try #require(outcome.image.layers.first).directory
+        let file = try OwnedFD.open(directory + "/t/tool")
+        #expect(try FileTransfer.attributes(of: file.raw, "tool").map(\.value) == [capability])
     }
 }
