@@ -205,6 +205,28 @@ struct CgroupKernelTests {
         #expect(!Files.exists(inner))
     }
 
+    @Test func followsAProcessIntoCgroupsBelow() throws {
+        let cgroup = try RealCgroup()
+        let child = try Child("sleep", "100")
+        try cgroup.manager.attach(pid: child.pid)
+        #expect(try cgroup.manager.following(process: child.pid).paths == cgroup.manager.paths)
+        let primary = try #require(cgroup.manager.primary)
+        #expect(mkdir(primary.path + "/inner", 0o755) == 0)
+        try Files.write("\(primary.path)/inner/cgroup.procs", "\(child.pid)", flags: O_WRONLY)
+        let followed = try cgroup.manager.following(process: child.pid)
+        #expect(followed.primary?.path == primary.path + "/inner")
+        // A process outside the container leads nowhere.
+        #expect(try cgroup.manager.following(process: getpid()).paths == cgroup.manager.paths)
+    }
+
+    @Test func frozenLeftoverIsThawedWhenTakenOver() throws {
+        let cgroup = try RealCgroup()
+        try cgroup.manager.freeze()
+        #expect(cgroup.manager.isFrozen)
+        let again = try CgroupManager.create(path: cgroup.path, resources: CgroupResources())
+        #expect(!again.isFrozen)
+    }
+
     @Test func devicesOfTheContainerAreRestricted() throws {
         let rules = [DeviceRule(allow: false)] + DeviceRule.containerDefaults
         let cgroup = try RealCgroup { $0.devices = rules }

@@ -3,10 +3,12 @@ internal import Glibc
 
 extension CgroupManager {
     /// Where freezing is done: cgroup2's own freezer where there is one, because the kernel tells when it is done and a
-    /// frozen process can still be killed; else v1's.
+    /// frozen process can still be killed; else v1's. A cgroup2 directory without processes beside a v1 freezer was
+    /// made by something that does not use it.
     private var freezer: CgroupDirectory? {
-        if let unified, unified.has("cgroup.freeze") { return unified }
-        return directory(of: "freezer")
+        let v1 = directory(of: "freezer")
+        guard let unified, let events = try? unified.read("cgroup.events"), KeyedNumbers(events)["frozen"] != nil else { return v1 }
+        return v1 != nil && KeyedNumbers(events)["populated"] == 0 ? v1 : unified
     }
 
     /// Stops every process of the cgroup; returns when all stand still. Throws `timedOut` (and thaws) when one cannot

@@ -52,4 +52,23 @@ extension CgroupManager {
     public func attach(pid: Int32) throws {
         for directory in directories { try directory.write("cgroup.procs", "\(pid)") }
     }
+
+    /// The cgroups in which a process of the container really is: itself, or ones made below it. For joining a container
+    /// that has divided its cgroup (systemd, Docker in it): on v2 its own directory then takes no processes (EBUSY).
+    public func following(process pid: Int32) throws -> CgroupManager {
+        var places: [String: String] = [:]
+        for line in try Files.readText("/proc/\(pid)/cgroup").split(separator: "\n") {
+            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            if fields.count == 3 { places[String(fields[1])] = String(fields[2]) }
+        }
+        let moved = directories.map { directory in
+            let name = directory.isUnified ? "" : directory.controllers.joined(separator: ",")
+            guard let place = places[name], place.hasPrefix(path + "/"), Files.isDirectory(directory.mountPoint + place) else {
+                return directory
+            }
+            return CgroupDirectory(
+                mountPoint: directory.mountPoint, relative: place, controllers: directory.controllers, isUnified: directory.isUnified)
+        }
+        return CgroupManager(layout: layout, path: path, directories: moved)
+    }
 }

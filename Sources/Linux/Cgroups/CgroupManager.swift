@@ -29,6 +29,8 @@ public struct CgroupManager: Sendable {
             for directory in manager.directories {
                 if try directory.make() { made.append(directory) }
             }
+            // One that was left behind frozen would hold whoever enters it.
+            if made.count < manager.directories.count && manager.isFrozen { try manager.thaw() }
             try manager.enableUnifiedControllers(for: resources)
             try manager.apply(resources)
             return manager
