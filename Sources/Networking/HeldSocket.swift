@@ -26,7 +26,9 @@ enum HeldSocket {
     /// Lets the kernel make the process's table of descriptors large at once. It grows by doubling, and each time a process
     /// with threads waits some 14 ms for it: in the middle of publishing ports.
     static func makeRoom() {
-        let high = clp_fcntl(2, F_DUPFD_CLOEXEC, 4095)
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        let high = clp_fcntl(2, F_DUPFD_CLOEXEC, Int(min(limit.rlim_cur, 4096)) - 1)
         if high >= 0 { _ = close(high) }
     }
 
