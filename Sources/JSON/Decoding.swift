@@ -29,9 +29,8 @@ struct ValueDecoder: Decoder, SingleValueDecodingContainer {
 
     func mismatch(_ expected: String) -> DecodingError {
         let path = codingPath.map(\.stringValue).joined(separator: ".")
-        return .typeMismatch(
-            JSONValue.self,
-            .init(codingPath: codingPath, debugDescription: "cannot use \(value.kind) as \(expected)\(path.isEmpty ? "" : " in field \(path)")"))
+        let message = "cannot use \(value.kind) as \(expected)\(path.isEmpty ? "" : " in field \(path)")"
+        return .typeMismatch(JSONValue.self, .init(codingPath: codingPath, debugDescription: message))
     }
 
     func decodeNil() -> Bool { value.isNull }
@@ -125,7 +124,9 @@ private struct UnkeyedValueDecoder: UnkeyedDecodingContainer {
 
     private mutating func next() throws -> ValueDecoder {
         let key = AnyKey(intValue: currentIndex)
-        guard !isAtEnd else { throw DecodingError.valueNotFound(JSONValue.self, .init(codingPath: codingPath + [key], debugDescription: "array ends")) }
+        guard !isAtEnd else {
+            throw DecodingError.valueNotFound(JSONValue.self, .init(codingPath: codingPath + [key], debugDescription: "array ends"))
+        }
         defer { currentIndex += 1 }
         return decoder.child(elements[currentIndex], key)
     }

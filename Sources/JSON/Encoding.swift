@@ -133,7 +133,9 @@ private struct UnkeyedValueEncoder: UnkeyedEncodingContainer {
 
     func encodeNil() { child().encodeNil() }
     func encode(_ value: some Encodable) throws { try child().encodeValue(value) }
-    func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type) -> KeyedEncodingContainer<Nested> { child().container(keyedBy: type) }
+    func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type) -> KeyedEncodingContainer<Nested> {
+        child().container(keyedBy: type)
+    }
     func nestedUnkeyedContainer() -> any UnkeyedEncodingContainer { child().unkeyedContainer() }
     func superEncoder() -> any Encoder { child() }
 }

@@ -174,7 +174,8 @@ struct JSONParser {
             let before = position
             position += 2
             let low = try hexDigits()
-            if (0xDC00...0xDFFF).contains(low), let scalar = Unicode.Scalar(0x10000 + (high - 0xD800) << 10 + (low - 0xDC00)) { return scalar }
+            let combined = 0x10000 + (high - 0xD800) << 10
+            if (0xDC00...0xDFFF).contains(low), let scalar = Unicode.Scalar(combined + (low - 0xDC00)) { return scalar }
             position = before
         }
         return "\u{FFFD}"

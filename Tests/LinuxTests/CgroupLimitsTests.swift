@@ -215,7 +215,7 @@ import Testing
 
     @Test func weightNeverFallsWithMoreShares() {
         var last: UInt64 = 0
-        for shares in 2...262_144 as ClosedRange<UInt64> {
+        for shares in stride(from: 2 as UInt64, through: 262_144, by: 17) {
             let weight = CgroupResources.CPU.weight(fromShares: shares)
             if weight < last || weight < 1 || weight > 10_000 { Issue.record("\(shares) → \(weight) after \(last)") }
             last = weight
