@@ -52,7 +52,9 @@ import Testing
         #expect(ResourceLimitKind(name: "NOFILE") == nil)
     }
 
-    @Test(arguments: [("9", 9), ("KILL", 9), ("SIGKILL", 9), ("sigterm", 15), ("RTMIN", 34), ("RTMIN+3", 37), ("SIGRTMAX-1", 63), ("IOT", 6)])
+    @Test(arguments: [
+        ("9", 9), ("KILL", 9), ("SIGKILL", 9), ("sigterm", 15), ("RTMIN", 34), ("RTMIN+3", 37), ("SIGRTMAX-1", 63), ("IOT", 6),
+    ])
     func readsSignals(_ text: String, _ number: Int32) { #expect(Signal.number(text) == number) }
 
     @Test(arguments: ["", "0", "65", "-9", "SIG", "NOPE", "RTMIN+31", "9x"])
