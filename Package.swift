@@ -77,14 +77,14 @@ let package = Package(
             "Engine",
             [
                 "EngineTypes", "Builder", "Images", "OCIImageSpec", "Networking", "Volumes", "Supervision", "ShimProtocol", "OCIRuntimeSpec", "RecordStore",
-                "ShimProtocol", "Archive", "Linux", "CLinux", "JSON", "CCrypto", logging,
+                "Archive", "Linux", "CLinux", "JSON", "CCrypto", logging,
             ]),
         room("HTTPServer", [nioCore, nioPosix, nioHTTP1, nioConcurrency, logging]),
         room("EngineAPI", ["EngineTypes", "HTTPServer", "JSON", "Linux", nioCore, nioHTTP1, logging]),
         .executableTarget(
             name: "clipperd",
             dependencies: [
-                "EngineAPI", "Engine", "EngineTypes", "HTTPServer", "Images", "Builder", "Networking", "Volumes", "Supervision",
+                "EngineAPI", "Engine", "ClientUI", "EngineTypes", "HTTPServer", "Images", "Builder", "Networking", "Volumes", "Supervision",
                 "RecordStore", "Linux", "JSON", logging,
             ],
             swiftSettings: strict),
@@ -124,6 +124,6 @@ let package = Package(
         tests(of: "RegistryServer", ["HTTPServer", "Linux", "JSON", logging]),
         tests(of: "EngineClient", ["EngineTypes", "JSON", "Linux"]),
         tests(of: "ClientUI", ["JSON"]),
-        tests(of: "clipper", ["ClientUI", "JSON"]),
+        tests(of: "clipper", ["ClientUI", "EngineTypes", "JSON"]),
     ]
 )

@@ -1,0 +1,111 @@
+internal import EngineTypes
+internal import Linux
+internal import Supervision
+
+/// One container in memory: its record, its phase, and those who wait for it to change.
+final class Container: Sendable {
+    /// Where a container is in its life. Each case carries what only that phase has.
+    enum Phase: Sendable {
+        case created
+        case starting
+        case running(ShimConnection)
+        case paused(ShimConnection)
+        /// Ended, and its restart policy starts it again after a pause.
+        case restarting(Task<Void, Never>)
+        case exited
+        case removing
+        /// Its removal failed half-way.
+        case dead
+    }
+
+    /// Something that others can wait for.
+    enum Milestone: Sendable { case exited(code: Int, error: String), removed(code: Int), started }
+
+    struct State: Sendable {
+        var record: ContainerRecord
+        var phase: Phase
+        var waiters: [Int: @Sendable (Milestone) -> Bool] = [:]
+        var nextWaiter = 0
+        var health: HealthState?
+    }
+
+    let id: String
+    /// Serialises start, restart, remove and rename of this container; never held while waiting for its process.
+    let transition = AsyncLock()
+    private let state: Locked<State>
+
+    init(_ record: ContainerRecord, phase: Phase) {
+        id = record.id
+        state = Locked(State(record: record, phase: phase))
+    }
+
+    func withState<Result>(_ body: (inout State) throws -> Result) rethrows -> Result { try state.withLock(body) }
+
+    var record: ContainerRecord { state.withLock { $0.record } }
+    var phase: Phase { state.withLock { $0.phase } }
+    var name: String { state.withLock { $0.record.name } }
+
+    /// The connection of a container that runs or is paused; names the refused operation otherwise.
+    func connection(to verb: String) throws(EngineError) -> ShimConnection {
+        switch phase {
+        case .running(let connection), .paused(let connection): return connection
+        case .created, .starting, .restarting, .exited, .removing, .dead:
+            throw .conflict("cannot \(verb) container: \(id): container \(id) is not running")
+        }
+    }
+
+    /// `connection(to:)`, refusing a paused container too.
+    func unpausedConnection(to verb: String) throws(EngineError) -> ShimConnection {
+        if case .paused = phase { throw .conflict("cannot \(verb) container \(name): container \(name) is paused, unpause the container before \(verb)") }
+        return try connection(to: verb)
+    }
+
+    var isAlive: Bool {
+        switch phase {
+        case .running, .paused, .starting: true
+        case .created, .restarting, .exited, .removing, .dead: false
+        }
+    }
+
+    /// Calls `body` at each milestone until it answers true. Registered when this returns.
+    @discardableResult
+    func observe(_ body: @escaping @Sendable (Milestone) -> Bool) -> Int {
+        state.withLock { state in
+            state.nextWaiter += 1
+            state.waiters[state.nextWaiter] = body
+            return state.nextWaiter
+        }
+    }
+
+    func stopObserving(_ waiter: Int) { _ = state.withLock { $0.waiters.removeValue(forKey: waiter) } }
+
+    func announce(_ milestone: Milestone) {
+        let waiters = state.withLock { $0.waiters }
+        for (identifier, body) in waiters where body(milestone) { stopObserving(identifier) }
+    }
+}
+
+extension Container {
+    /// The state as the API shows it.
+    var apiState: ContainerState {
+        state.withLock { state in
+            let outcome = state.record.outcome
+            let (status, running, paused, restarting) =
+                switch state.phase {
+                case .created, .starting: ("created", false, false, false)
+                case .running: ("running", true, false, false)
+                case .paused: ("paused", true, true, false)
+                case .restarting: ("restarting", true, false, true)
+                case .exited: ("exited", false, false, false)
+                case .removing: ("removing", false, false, false)
+                case .dead: ("dead", false, false, false)
+                }
+            var isDead = false
+            if case .dead = state.phase { isDead = true }
+            return ContainerState(
+                Status: status, Running: running, Paused: paused, Restarting: restarting, OOMKilled: outcome.wasOutOfMemory, Dead: isDead,
+                Pid: running && !restarting ? Int(outcome.pid) : 0, ExitCode: running && !restarting ? 0 : outcome.exitCode, Error: outcome.error,
+                StartedAt: outcome.startedAt, FinishedAt: outcome.finishedAt, Health: state.health)
+        }
+    }
+}

@@ -1,0 +1,159 @@
+internal import EngineTypes
+internal import Images
+internal import Linux
+internal import Logging
+internal import OCIImageSpec
+internal import Volumes
+
+/// Makes containers: checks the request, merges it with the image, finds the mounts, writes the record.
+struct ContainerCreation: Sendable {
+    let store: ContainerStore
+    let images: ImageStore
+    let volumes: VolumeStore
+    let configuration: EngineConfiguration
+    let events: EventBus
+    let logger: Logger
+
+    func create(name: String?, platform: String?, request: ContainerCreateRequest) async throws -> ContainerCreateResponse {
+        let imageName = request.config.Image ?? ""
+        if imageName.isEmpty { throw EngineError.invalid("Config.Image must not be empty: no image specified") }
+        let name = name.map { $0.hasPrefix("/") ? String($0.dropFirst()) : $0 }.flatMap { $0.isEmpty ? nil : $0 }
+        if let name { try ContainerNames.check(name) }
+        let host = (request.hostConfig ?? HostConfig())
+        try host.check(config: request.config)
+        let image = try await offloading { [images] in try images.image(imageName) }
+        if let platform, !platform.isEmpty {
+            guard let wanted = Platform(parsing: platform) else { throw EngineError.invalid("\"\(platform)\": unknown operating system or architecture: invalid argument") }
+            guard image.config.platform.satisfies(wanted) else {
+                throw EngineError.notFound("image with reference \(imageName) was found but does not provide the specified platform (\(platform))")
+            }
+        }
+        let id = ContainerNames.newID()
+        let filled = host.withDefaults(shmSize: configuration.defaultShmSize, logDriver: configuration.defaultLogDriver)
+        try checkRuntime(filled.Runtime ?? "")
+        try checkLog(filled.LogConfig)
+        let config = try merge(request.config, with: image.config.config ?? RunConfig(), id: id, host: filled)
+        let words = (config.Entrypoint?.words ?? []) + (config.Cmd?.words ?? [])
+        guard let path = words.first else { throw EngineError.invalid("no command specified") }
+        let finalName = try reserveName(name, id: id)
+        do {
+            let mounts = try await offloading { [volumes] in try MountResolver(volumes: volumes).resolve(host: filled, config: config) }
+            // What the request could not be started with is refused now, not at start.
+            _ = try SecurityOptions(filled.SecurityOpt ?? [], isPrivileged: filled.Privileged == true)
+            _ = try CapabilitySet.resolve(add: filled.CapAdd ?? [], drop: filled.CapDrop ?? [], isPrivileged: filled.Privileged == true)
+            let record = ContainerRecord(
+                id: id, name: finalName, created: Timestamp.now().description, imageID: image.id.description, imageName: imageName, config: config,
+                hostConfig: filled, networks: networks(request, mode: filled.NetworkMode ?? "default"), path: path,
+                arguments: Array(words.dropFirst()), mounts: mounts, outcome: .init())
+            let container = Container(record, phase: .created)
+            let paths = configuration.paths(of: id)
+            try await offloading {
+                try Files.makeDirectories(paths.upper)
+                try Files.makeDirectories(paths.work)
+            }
+            try await store.save(container)
+            store.insert(container)
+        } catch {
+            store.release(finalName, of: id)
+            try? await offloading { [configuration] in try Files.removeTree(configuration.paths(of: id).data) }
+            throw EngineError.from(error)
+        }
+        events.publish("container", "create", id: id, attributes: attributes(name: finalName, image: imageName, labels: config.Labels))
+        return ContainerCreateResponse(Id: id, Warnings: warnings(request.hostConfig))
+    }
+
+    private func attributes(name: String, image: String, labels: [String: String]?) -> [String: String] {
+        (labels ?? [:]).merging(["name": name, "image": image]) { $1 }
+    }
+
+    private func reserveName(_ name: String?, id: String) throws(EngineError) -> String {
+        if let name {
+            try store.reserve(name, for: id)
+            return name
+        }
+        while true {
+            let name = ContainerNames.generate { store.container(withName: $0) != nil }
+            do { try store.reserve(name, for: id) } catch { continue }
+            return name
+        }
+    }
+
+    private func checkRuntime(_ name: String) throws(EngineError) {
+        guard name == configuration.defaultRuntime || name == "clipper" || configuration.runtimes[name] != nil else {
+            throw .invalid("unknown or invalid runtime name: \(name)")
+        }
+    }
+
+    private func checkLog(_ log: LogConfig?) throws(EngineError) {
+        let driver = log?.Type ?? "json-file"
+        guard ["json-file", "none"].contains(driver) else { throw .notImplemented("log driver \(driver)") }
+        _ = try LogOptions(log?.Config ?? [:], driver: driver)
+    }
+
+    private func warnings(_ host: HostConfig?) -> [String] {
+        var result: [String] = []
+        if host?.OomKillDisable == true && (host?.Memory ?? 0) == 0 {
+            result.append("OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.")
+        }
+        return result
+    }
+
+    /// The networks asked for; the one of NetworkMode is always among them.
+    private func networks(_ request: ContainerCreateRequest, mode: String) -> [String: EndpointSettings] {
+        var result: [String: EndpointSettings] = [:]
+        for (name, settings) in request.networkingConfig?.EndpointsConfig ?? [:] { result[name == "default" ? "bridge" : name] = settings ?? EndpointSettings() }
+        if mode.hasPrefix("container:") { return [:] }
+        let name = mode == "default" ? "bridge" : mode
+        if result[name] == nil { result[name] = EndpointSettings() }
+        if let mac = request.config.MacAddress, !mac.isEmpty, (result[name]?.MacAddress ?? "").isEmpty { result[name]?.MacAddress = mac }
+        return result
+    }
+
+    /// The image gives what the request leaves open; a given Entrypoint drops the image's Cmd, as Docker combines them.
+    private func merge(_ request: ContainerConfig, with image: RunConfig, id: String, host: HostConfig) throws(EngineError) -> ContainerConfig {
+        var config = request
+        if (config.Hostname ?? "").isEmpty { config.Hostname = host.NetworkMode == "host" ? HostFacts.hostname : String(id.prefix(12)) }
+        config.Domainname = config.Domainname ?? ""
+        if (config.User ?? "").isEmpty { config.User = image.user ?? "" }
+        let given = config.Env ?? []
+        let names = Set(given.map { $0.prefix { $0 != "=" } })
+        let inherited = (image.env ?? []).filter { !names.contains($0.prefix { $0 != "=" }) }
+        // A variable without "=" removes the image's.
+        config.Env = inherited + given.filter { $0.contains("=") }
+        for name in image.exposedPorts?.sorted ?? [] { config.ExposedPorts = (config.ExposedPorts ?? [:]).merging([name: EmptyObject()]) { old, _ in old } }
+        for key in (host.PortBindings ?? [:]).keys { config.ExposedPorts = (config.ExposedPorts ?? [:]).merging([key: EmptyObject()]) { old, _ in old } }
+        for name in image.volumes?.sorted ?? [] { config.Volumes = (config.Volumes ?? [:]).merging([name: EmptyObject()]) { old, _ in old } }
+        let hasEntrypoint = config.Entrypoint.map { !$0.words.isEmpty && $0.words != [""] } ?? false
+        if config.Entrypoint == nil {
+            config.Entrypoint = image.entrypoint.map(CommandWords.init)
+            if (config.Cmd?.words ?? []).isEmpty { config.Cmd = image.cmd.map(CommandWords.init) }
+        } else if !hasEntrypoint {
+            // `--entrypoint ""` takes the image's away.
+            config.Entrypoint = nil
+        }
+        if (config.WorkingDir ?? "").isEmpty { config.WorkingDir = image.workingDir ?? "" }
+        if let directory = config.WorkingDir, !directory.isEmpty, !directory.hasPrefix("/") {
+            throw .invalid("the working directory '\(directory)' is invalid, it needs to be an absolute path")
+        }
+        config.Labels = (image.labels ?? [:]).merging(config.Labels ?? [:]) { $1 }
+        if (config.StopSignal ?? "").isEmpty { config.StopSignal = image.stopSignal }
+        if let signal = config.StopSignal, !signal.isEmpty, Signals.number(signal) == nil { throw .invalid("Invalid signal: \(signal)") }
+        if config.Healthcheck == nil, let check = image.healthcheck {
+            var health = HealthConfig()
+            health.Test = check.test
+            health.Interval = check.interval
+            health.Timeout = check.timeout
+            health.StartPeriod = check.startPeriod
+            health.StartInterval = check.startInterval
+            health.Retries = check.retries
+            config.Healthcheck = health
+        }
+        config.AttachStdin = config.AttachStdin ?? false
+        config.AttachStdout = config.AttachStdout ?? false
+        config.AttachStderr = config.AttachStderr ?? false
+        config.Tty = config.Tty ?? false
+        config.OpenStdin = config.OpenStdin ?? false
+        config.StdinOnce = config.StdinOnce ?? false
+        return config
+    }
+}

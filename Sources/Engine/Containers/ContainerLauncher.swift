@@ -1,0 +1,296 @@
+internal import EngineTypes
+internal import Glibc
+internal import Images
+internal import JSON
+internal import Linux
+internal import Logging
+internal import Networking
+internal import OCIImageSpec
+internal import OCIRuntimeSpec
+internal import ShimProtocol
+internal import Supervision
+internal import Volumes
+
+/// Prepares what a container needs (files, mounts, addresses, ports, configuration) and hands it to a shim.
+final class ContainerLauncher: Sendable {
+    struct Launched: Sendable {
+        let connection: ShimConnection
+        let attachments: [NetworkAttachment]
+    }
+
+    private let store: ContainerStore
+    private let images: ImageStore
+    private let volumes: VolumeStore
+    private let networks: NetworkManager
+    private let supervisor: Supervisor
+    private let configuration: EngineConfiguration
+    private let events: EventBus
+    private let logger: Logger
+    /// Streams of clients that attached before the start.
+    private let pendingStreams = Locked<[String: [InitialStream]]>([:])
+
+    init(
+        store: ContainerStore, images: ImageStore, volumes: VolumeStore, networks: NetworkManager, supervisor: Supervisor,
+        configuration: EngineConfiguration, events: EventBus, logger: Logger
+    ) {
+        self.store = store
+        self.images = images
+        self.volumes = volumes
+        self.networks = networks
+        self.supervisor = supervisor
+        self.configuration = configuration
+        self.events = events
+        self.logger = logger
+    }
+
+    func cgroupPath(of record: ContainerRecord) -> String {
+        let parent = record.hostConfig.CgroupParent.flatMap { $0.isEmpty ? nil : $0 } ?? configuration.defaultCgroupParent
+        return "\(parent)/\(record.id)"
+    }
+
+    // MARK: Streams before the start
+
+    func addPendingStream(_ stream: InitialStream, for id: String) { pendingStreams.withLock { $0[id, default: []].append(stream) } }
+
+    private func takePendingStreams(of id: String) -> [InitialStream] { pendingStreams.withLock { $0.removeValue(forKey: id) ?? [] } }
+
+    func dropPendingStreams(of id: String) {
+        for stream in takePendingStreams(of: id) { _ = close(stream.socket) }
+    }
+
+    // MARK: Launch
+
+    func launch(_ container: Container) async throws -> Launched {
+        let record = container.record
+        let streams = takePendingStreams(of: record.id)
+        var streamsAreMine = true
+        defer { if streamsAreMine { for stream in streams { _ = close(stream.socket) } } }
+        let image = try await offloading { [images] in
+            let image = try images.image(record.imageID)
+            return images.layerDirectories(of: image)
+        }
+        let shared = try sharedNamespaces(record)
+        try await copyImageContentIntoVolumes(record, layers: image)
+        let firstDescriptor = Int32(4 + streams.count)
+        let prepared = try await offloading { [self] in try prepare(record, layers: image, shared: shared, namespaceDescriptor: firstDescriptor) }
+        do {
+            var request = LaunchRequest(
+                containerID: record.id, directory: prepared.paths.run, bundle: prepared.paths.bundle, runtime: runtime(record))
+            request.rootfs = .overlay(
+                Overlay(
+                    layers: image, upper: prepared.paths.upper, work: prepared.paths.work, isVolatile: record.hostConfig.AutoRemove == true))
+            request.log = try log(record, prepared.paths)
+            request.terminal = record.config.Tty == true
+            request.stdin = record.config.OpenStdin != true ? .closed : record.config.StdinOnce == true ? .once : .open
+            request.exitRecordPath = prepared.paths.exitRecord
+            request.exitRecordIsDurable = record.hostConfig.AutoRemove != true
+            streamsAreMine = false
+            let connection = try await supervisor.launch(request, descriptors: prepared.descriptors, attaching: streams)
+            for ports in prepared.published { ports.closeSockets() }
+            return Launched(connection: connection, attachments: prepared.attachments)
+        } catch {
+            await detach(prepared.attachments)
+            try? await offloading { try Files.removeTree(prepared.paths.run) }
+            throw error
+        }
+    }
+
+    private func runtime(_ record: ContainerRecord) -> LaunchRequest.Runtime {
+        let name = record.hostConfig.Runtime ?? configuration.defaultRuntime
+        if let path = configuration.runtimes[name] { return .external(path: path, root: configuration.runtimeRoot + "/" + name) }
+        return .inProcess(root: configuration.runtimeRoot + "/clipper")
+    }
+
+    private func log(_ record: ContainerRecord, _ paths: EngineConfiguration.ContainerPaths) throws(EngineError) -> LaunchRequest.Log {
+        let driver = record.hostConfig.LogConfig?.Type ?? configuration.defaultLogDriver
+        if driver == "none" { return .none }
+        var given = record.hostConfig.LogConfig?.Config ?? [:]
+        if given["max-size"] == nil && given["max-file"] == nil { given.merge(configuration.defaultLogOptions) { old, _ in old } }
+        let options = try LogOptions(given, driver: driver)
+        var file = LaunchRequest.Log.JSONFile(path: paths.log)
+        file.maxSize = options.maxSize
+        file.maxFiles = options.maxFiles
+        return .jsonFile(file)
+    }
+
+    /// First processes of the containers whose namespaces this one shares.
+    private struct SharedNamespaces: Sendable {
+        var network: (id: String, pid: Int32)?
+        var pid: Int32?
+        var ipc: Int32?
+    }
+
+    private func sharedNamespaces(_ record: ContainerRecord) throws(EngineError) -> SharedNamespaces {
+        func target(_ mode: String?, _ what: String) throws(EngineError) -> (id: String, pid: Int32)? {
+            guard let mode, mode.hasPrefix("container:") else { return nil }
+            let other = try store.find(String(mode.dropFirst("container:".count)))
+            do { return (other.id, try other.connection(to: "join").containerPID) } catch {
+                throw .conflict("cannot join \(what) of a non running container: \(other.id)")
+            }
+        }
+        var shared = SharedNamespaces()
+        shared.network = try target(record.hostConfig.NetworkMode, "network namespace")
+        shared.pid = try target(record.hostConfig.PidMode, "PID namespace")?.pid
+        shared.ipc = try target(record.hostConfig.IpcMode, "IPC namespace")?.pid
+        return shared
+    }
+
+    /// First use of a volume: it gets what the image has at its place.
+    private func copyImageContentIntoVolumes(_ record: ContainerRecord, layers: [String]) async throws {
+        for mount in record.mounts where mount.kind == .volume {
+            let needsContent = try await offloading { [volumes] in
+                _ = try volumes.acquire(mount.name, user: record.id)
+                guard mount.copiesImageContent, try Files.list(mount.source).isEmpty else { return false }
+                return layers.contains { Files.exists("\($0)\(mount.destination)") } || layers.count > 0 && mount.destination.split(separator: "/").count > 1
+            }
+            guard needsContent else { continue }
+            let target = RootfsRequest.Target.overlay(Overlay(layers: layers, upper: nil, work: nil))
+            do {
+                try await supervisor.runHelper(RootfsRequest(target: target, operation: .copyUp(path: mount.destination, destination: mount.source)))
+            } catch { throw EngineError(.system, "cannot copy the image's content into volume \(mount.name): \(error)", cause: error) }
+        }
+    }
+
+    // MARK: Preparation, blocking
+
+    private struct Prepared: Sendable {
+        var paths: EngineConfiguration.ContainerPaths
+        var attachments: [NetworkAttachment] = []
+        var published: [PublishedPorts] = []
+        var sandbox: NetworkSandbox?
+
+        /// What the shim keeps open: the network namespace first, then the sockets that hold the ports.
+        var descriptors: [Int32] { (sandbox.map { [$0.descriptor] } ?? []) + published.flatMap(\.descriptors) }
+    }
+
+    private func prepare(_ record: ContainerRecord, layers: [String], shared: SharedNamespaces, namespaceDescriptor: Int32) throws -> Prepared {
+        var prepared = Prepared(paths: configuration.paths(of: record.id))
+        do {
+            try Files.makeDirectories("\(prepared.paths.run)/rootfs", mode: 0o700)
+            _ = unlink(prepared.paths.exitRecord)
+            for mount in record.mounts where mount.createsSource && !Files.exists(mount.source) { try Files.makeDirectories(mount.source) }
+            for mount in record.mounts where mount.kind == .bind && !Files.exists(mount.source) {
+                throw EngineError.invalid("invalid mount config for type \"bind\": bind source path does not exist: \(mount.source)")
+            }
+            let mode = record.hostConfig.NetworkMode ?? "default"
+            var choice = SpecBuilder.NetworkNamespaceChoice.host
+            if let other = shared.network {
+                choice = .path("/proc/\(other.pid)/ns/net")
+            } else if mode != "host" {
+                prepared.sandbox = try networks.takeSandbox()
+                choice = .path("/proc/self/fd/\(namespaceDescriptor)")
+            }
+            try connect(record, &prepared)
+            if let other = shared.network {
+                // As Docker: the files of the container whose network is shared.
+                let theirs = configuration.paths(of: other.id)
+                prepared.paths = EngineConfiguration.ContainerPaths(data: prepared.paths.data, run: prepared.paths.run, log: prepared.paths.log)
+                for (from, to) in [(theirs.hosts, prepared.paths.hosts), (theirs.resolvConf, prepared.paths.resolvConf), (theirs.hostname, prepared.paths.hostname)] {
+                    try Files.replace(to, with: try Files.read(from), mode: 0o644, durable: false)
+                }
+            } else {
+                try writeNetworkFiles(record, prepared)
+            }
+            var builder = SpecBuilder(
+                record: record, paths: prepared.paths, configuration: configuration, layers: layers, networkNamespace: choice)
+            builder.sharedPID = shared.pid
+            builder.sharedIPC = shared.ipc
+            let spec = try builder.build()
+            let file = try OwnedFD.open(prepared.paths.config, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+            try file.writeAll(spec.json.serialized())
+            return prepared
+        } catch {
+            for attachment in prepared.attachments { try? networks.detach(attachment.endpoint, bindings: attachment.published) }
+            throw error
+        }
+    }
+
+    private func connect(_ record: ContainerRecord, _ prepared: inout Prepared) throws {
+        guard record.config.NetworkDisabled != true else { return }
+        let mode = record.hostConfig.NetworkMode ?? "default"
+        let primary = mode == "default" ? "bridge" : mode
+        for name in record.networks.keys.sorted(by: { ($0 == primary ? 0 : 1, $0) < ($1 == primary ? 0 : 1, $1) }) {
+            let wanted = record.networks[name] ?? EndpointSettings()
+            if !(wanted.Links ?? []).isEmpty { throw EngineError.notImplemented("EndpointSettings.Links") }
+            if !(wanted.DriverOpts ?? [:]).isEmpty { throw EngineError.notImplemented("EndpointSettings.DriverOpts") }
+            let request = EndpointRequest(
+                ipv4: wanted.IPAMConfig?.IPv4Address.flatMap { $0.isEmpty ? nil : $0 }, ipv6: wanted.IPAMConfig?.IPv6Address.flatMap { $0.isEmpty ? nil : $0 },
+                mac: wanted.MacAddress.flatMap { $0.isEmpty ? nil : $0 }, aliases: wanted.Aliases ?? [])
+            let endpoint = try networks.attach(
+                containerID: record.id, containerName: record.name, hostname: record.config.Hostname ?? "", network: name, sandbox: prepared.sandbox,
+                request: request)
+            prepared.attachments.append(
+                NetworkAttachment(networkName: endpoint.networkName, endpoint: endpoint, settings: Self.settings(endpoint, wanted), published: []))
+            events.publish("network", "connect", id: endpoint.networkID, attributes: ["container": record.id, "name": endpoint.networkName, "type": mode == "host" ? "host" : mode == "none" ? "null" : "bridge"])
+        }
+        guard !prepared.attachments.isEmpty, mode != "host", mode != "none" else { return }
+        let ports = try PortRequests(record).requests
+        guard !ports.isEmpty else { return }
+        let published = try networks.publish(prepared.attachments[0].endpoint, ports: ports)
+        prepared.published.append(published)
+        prepared.attachments[0].published = published.bindings
+    }
+
+    private static func settings(_ endpoint: Endpoint, _ wanted: EndpointSettings) -> EndpointSettings {
+        var settings = wanted
+        settings.NetworkID = endpoint.networkID
+        settings.EndpointID = endpoint.id
+        settings.MacAddress = endpoint.macAddress
+        settings.Gateway = endpoint.ipv4Gateway.map { "\($0)" } ?? ""
+        settings.IPAddress = endpoint.ipv4.map { "\($0.address)" } ?? ""
+        settings.IPPrefixLen = endpoint.ipv4.map { Int($0.length) } ?? 0
+        settings.IPv6Gateway = endpoint.ipv6Gateway.map { "\($0)" } ?? ""
+        settings.GlobalIPv6Address = endpoint.ipv6.map { "\($0.address)" } ?? ""
+        settings.GlobalIPv6PrefixLen = endpoint.ipv6.map { Int($0.length) } ?? 0
+        return settings
+    }
+
+    private func writeNetworkFiles(_ record: ContainerRecord, _ prepared: Prepared) throws {
+        let host = record.hostConfig
+        let usesHost = host.NetworkMode == "host"
+        let gateway = prepared.attachments.first?.endpoint.ipv4Gateway
+        let hosts =
+            usesHost && (host.ExtraHosts ?? []).isEmpty
+            ? (try? Files.readText("/etc/hosts")) ?? ""
+            : try ContainerFiles.hosts(
+                hostname: record.config.Hostname ?? "", domainname: record.config.Domainname ?? "", endpoints: prepared.attachments.map(\.endpoint),
+                extraHosts: host.ExtraHosts ?? [], hostGateway: gateway)
+        func first(_ given: [String]?, _ fallback: [String]) -> [String] { given.flatMap { $0.isEmpty ? nil : $0 } ?? fallback }
+        let resolv = try ContainerFiles.resolvConf(
+            nameservers: first(host.Dns, configuration.dns), searches: first(host.DnsSearch, configuration.dnsSearch),
+            options: first(host.DnsOptions, configuration.dnsOptions), usesHostNetwork: usesHost)
+        for (path, text) in [
+            (prepared.paths.hosts, hosts), (prepared.paths.resolvConf, resolv),
+            (prepared.paths.hostname, ContainerFiles.hostname(record.config.Hostname ?? "")),
+        ] {
+            let file = try OwnedFD.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+            try file.writeAll(Array(text.utf8))
+        }
+    }
+
+    // MARK: The end of a run, and after a restart of the daemon
+
+    /// Gives back addresses and ports.
+    func detach(_ attachments: [NetworkAttachment]) async {
+        guard !attachments.isEmpty else { return }
+        do {
+            try await offloading { [networks] in
+                for attachment in attachments { try networks.detach(attachment.endpoint, bindings: attachment.published) }
+            }
+        } catch { logger.warning("cannot give back a container's address", metadata: ["error": "\(error)"]) }
+        for attachment in attachments {
+            let endpoint = attachment.endpoint
+            events.publish("network", "disconnect", id: endpoint.networkID, attributes: ["container": endpoint.containerID, "name": endpoint.networkName])
+        }
+    }
+
+    func reconnect(_ container: Container) async -> ShimReconnection {
+        let paths = configuration.paths(of: container.id)
+        return await supervisor.reconnect(directory: paths.run, exitRecordPath: paths.exitRecord)
+    }
+
+    func restoreNetworks(of containers: [Container]) async throws {
+        let living = containers.flatMap { $0.record.attachments.map { LivingEndpoint(endpoint: $0.endpoint, bindings: $0.published) } }
+        try await offloading { [networks] in try networks.restore(living) }
+    }
+}

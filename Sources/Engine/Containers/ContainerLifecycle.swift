@@ -1,0 +1,435 @@
+internal import EngineTypes
+internal import Glibc
+internal import Linux
+internal import Logging
+internal import ShimProtocol
+internal import Supervision
+internal import Volumes
+
+/// Starts and ends containers, and follows them while they run.
+final class ContainerLifecycle: Sendable {
+    let store: ContainerStore
+    let launcher: ContainerLauncher
+    let volumes: VolumeStore
+    let events: EventBus
+    let execs: ExecSessions
+    let configuration: EngineConfiguration
+    let logger: Logger
+    /// The task that follows each running container; ends when the container has left nothing behind.
+    private let followers = Locked<[String: Task<Void, Never>]>([:])
+
+    init(
+        store: ContainerStore, launcher: ContainerLauncher, volumes: VolumeStore, events: EventBus, execs: ExecSessions,
+        configuration: EngineConfiguration, logger: Logger
+    ) {
+        self.store = store
+        self.launcher = launcher
+        self.volumes = volumes
+        self.events = events
+        self.execs = execs
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    // MARK: Start
+
+    func start(_ container: Container) async throws {
+        try await container.transition.withLock {
+            switch container.phase {
+            case .running: throw EngineError(.notModified, "container is already running")
+            case .paused: throw EngineError.conflict("cannot start a paused container, try unpause instead")
+            case .removing: throw EngineError.conflict("container is marked for removal and cannot be started")
+            case .dead: throw EngineError.conflict("container is dead and cannot be started")
+            case .restarting(let pause): pause.cancel()
+            case .created, .starting, .exited: break
+            }
+            try await launch(container)
+        }
+    }
+
+    /// Called with the container's transition lock held.
+    private func launch(_ container: Container) async throws {
+        // The shim of the last run unmounts and goes; only then its places may be used again.
+        await followers.current[container.id]?.value
+        container.withState { $0.phase = .starting }
+        let launched: ContainerLauncher.Launched
+        do { launched = try await launcher.launch(container) } catch {
+            let failure = EngineError.from(error)
+            let code = Self.exitCode(of: error)
+            container.withState { state in
+                state.phase = state.record.outcome.startedAt == Timestamp.never.description ? .created : .exited
+                state.record.outcome.exitCode = code
+                state.record.outcome.error = failure.message
+                state.record.attachments = []
+            }
+            try? await store.save(container)
+            container.announce(.exited(code: code, error: failure.message))
+            if container.record.hostConfig.AutoRemove == true { try? await erase(container, volumes: true) }
+            throw failure
+        }
+        let connection = launched.connection
+        container.withState { state in
+            state.phase = .running(connection)
+            state.record.outcome = ContainerRecord.Outcome(
+                phase: .running, pid: connection.containerPID, startedAt: connection.startedAt, finishedAt: state.record.outcome.finishedAt)
+            state.record.wasStoppedByUser = false
+            state.record.attachments = launched.attachments
+        }
+        follow(container, connection)
+        try await store.save(container)
+        publish(container, "start")
+        container.announce(.started)
+    }
+
+    /// Docker's codes for a container that could not be started.
+    private static func exitCode(of error: any Error) -> Int {
+        switch (error as? ShimFailure)?.kind {
+        case .commandNotFound: 127
+        case .commandNotExecutable: 126
+        default: 128
+        }
+    }
+
+    /// Follows a running container until it has ended; at start and after a restart of the daemon.
+    func follow(_ container: Container, _ connection: ShimConnection) {
+        let task = Task {
+            var record: ExitRecord?
+            let attachments = container.record.attachments
+            for await event in connection.events {
+                switch event {
+                case .oom:
+                    container.withState { $0.record.outcome.wasOutOfMemory = true }
+                    publish(container, "oom")
+                case .execExited(let id, let code): execs.ended(id, code: Int(code))
+                case .exited(let exit):
+                    record = exit
+                    await ended(container, exit)
+                case .disconnected: break
+                }
+            }
+            if record == nil {
+                let lost = await launcher.reconnect(container)
+                await ended(container, Self.exitRecord(of: lost, startedAt: connection.startedAt), error: Self.reason(of: lost))
+            }
+            // Only now: the shim's sockets hold the ports until it has gone.
+            await launcher.detach(attachments)
+            followers.withLock { $0[container.id] = nil }
+            await afterExit(container)
+        }
+        followers.withLock { $0[container.id] = task }
+    }
+
+    private static func exitRecord(of lost: ShimReconnection, startedAt: String) -> ExitRecord {
+        if case .exited(let record) = lost { return record }
+        return ExitRecord(exitCode: 137, signal: SIGKILL, oomKilled: false, startedAt: startedAt, exitedAt: Timestamp.now().description)
+    }
+
+    private static func reason(of lost: ShimReconnection) -> String {
+        if case .lost(let reason) = lost { return "the container's supervisor was killed: \(reason)" }
+        return ""
+    }
+
+    // MARK: End
+
+    /// The container's process is gone: write down how it ended, tell everyone. Its shim may live a moment longer.
+    private func ended(_ container: Container, _ exit: ExitRecord, error: String = "") async {
+        let restarts = willRestart(container, exit)
+        container.withState { state in
+            state.record.outcome.phase = restarts ? .restarting : .exited
+            state.record.outcome.pid = 0
+            state.record.attachments = []
+            state.record.outcome.exitCode = Int(exit.exitCode)
+            state.record.outcome.finishedAt = exit.exitedAt
+            state.record.outcome.wasOutOfMemory = exit.oomKilled || state.record.outcome.wasOutOfMemory
+            state.record.outcome.error = error.isEmpty ? Self.explanation(exit, state.record) : error
+            state.health = nil
+            if case .removing = state.phase {} else { state.phase = .exited }
+        }
+        do { try await store.save(container) } catch { logger.error("cannot record a container's end", metadata: ["error": "\(error)"]) }
+        execs.forget(container: container.id)
+        publish(container, "die", ["exitCode": "\(exit.exitCode)", "execDuration": "\(Self.duration(exit))"])
+        container.announce(.exited(code: Int(exit.exitCode), error: ""))
+    }
+
+    /// One sentence when a container did not end by itself.
+    private static func explanation(_ exit: ExitRecord, _ record: ContainerRecord) -> String {
+        if exit.oomKilled, let limit = record.hostConfig.Memory, limit > 0 {
+            return "out of memory: the kernel killed a process of the container at its memory limit of \(limit) bytes"
+        }
+        return ""
+    }
+
+    private static func duration(_ exit: ExitRecord) -> Int64 {
+        guard let start = Timestamp(exit.startedAt), let end = Timestamp(exit.exitedAt) else { return 0 }
+        return max(0, end.seconds - start.seconds)
+    }
+
+    /// The end of a container that nobody followed: as if it had been.
+    func finish(_ container: Container, _ exit: ExitRecord, error: String) async {
+        await ended(container, exit, error: error)
+        await afterExit(container)
+    }
+
+    /// Everything the shim held is gone: remove the container, or start it again.
+    private func afterExit(_ container: Container) async {
+        let record = container.record
+        await releaseVolumes(record)
+        if record.hostConfig.AutoRemove == true {
+            do { try await erase(container, volumes: true) } catch { logger.error("cannot remove a container", metadata: ["error": "\(error)"]) }
+            return
+        }
+        if record.outcome.phase == .restarting { scheduleRestart(container) }
+    }
+
+    private func releaseVolumes(_ record: ContainerRecord) async {
+        let names = record.mounts.filter { $0.kind == .volume }.map(\.name)
+        guard !names.isEmpty else { return }
+        try? await offloading { [volumes] in
+            for name in names { try volumes.release(name, user: record.id) }
+        }
+    }
+
+    // MARK: Restart policy
+
+    private func willRestart(_ container: Container, _ exit: ExitRecord) -> Bool {
+        container.withState { state in
+            if case .removing = state.phase { return false }
+            if state.record.wasStoppedByUser { return false }
+            let policy = state.record.hostConfig.RestartPolicy
+            switch policy?.Name {
+            case "always", "unless-stopped": return true
+            case "on-failure":
+                let limit = policy?.MaximumRetryCount ?? 0
+                return exit.exitCode != 0 && (limit == 0 || state.record.restartCount < limit)
+            default: return false
+            }
+        }
+    }
+
+    /// Docker's back-off: 100 ms, doubled each time up to a minute, from the start after a run of ten seconds.
+    private func scheduleRestart(_ container: Container) {
+        let record = container.record
+        let ran = Timestamp(record.outcome.finishedAt).flatMap { end in Timestamp(record.outcome.startedAt).map { end.nanoseconds(since: $0) } } ?? 0
+        let exponent = ran > 10_000_000_000 ? 0 : min(record.restartCount, 10)
+        let delay = min(UInt64(100_000_000) << UInt64(exponent), 60_000_000_000)
+        let task = Task {
+            try? await Task.sleep(nanoseconds: delay)
+            if Task.isCancelled { return }
+            await restartNow(container)
+        }
+        container.withState { state in
+            if case .exited = state.phase { state.phase = .restarting(task) } else { task.cancel() }
+        }
+    }
+
+    private func restartNow(_ container: Container) async {
+        do {
+            try await container.transition.withLock {
+                guard case .restarting = container.phase else { return }
+                container.withState { $0.record.restartCount += 1 }
+                try await launch(container)
+            }
+        } catch {
+            logger.error("cannot restart a container", metadata: ["container": "\(container.id)", "error": "\(error)"])
+        }
+    }
+
+    /// Ends a pause between restarts; the container counts as stopped.
+    private func cancelRestart(_ container: Container) async -> Bool {
+        guard case .restarting(let task) = container.phase else { return false }
+        task.cancel()
+        container.withState { state in
+            state.phase = .exited
+            state.record.outcome.phase = .exited
+            state.record.wasStoppedByUser = true
+        }
+        try? await store.save(container)
+        container.announce(.exited(code: container.record.outcome.exitCode, error: ""))
+        return true
+    }
+
+    // MARK: Stop and kill
+
+    func stop(_ container: Container, timeout: Int?, signal name: String?) async throws {
+        if await cancelRestart(container) { return }
+        guard container.isAlive else { throw EngineError(.notModified, "container is already stopped") }
+        let record = container.record
+        let text = name.flatMap { $0.isEmpty ? nil : $0 } ?? record.config.StopSignal.flatMap { $0.isEmpty ? nil : $0 } ?? "SIGTERM"
+        guard let signal = Signals.number(text) else { throw EngineError.invalid("Invalid signal: \(text)") }
+        let seconds = timeout ?? record.config.StopTimeout ?? 10
+        container.withState { $0.record.wasStoppedByUser = true }
+        let exit = ExitWaiter(container)
+        try await deliver(signal, to: container)
+        if await !exit.wait(seconds: seconds < 0 ? nil : seconds) {
+            try await deliver(SIGKILL, to: container)
+            _ = await exit.wait(seconds: nil)
+        }
+        try? await store.save(container)
+        publish(container, "stop")
+    }
+
+    func kill(_ container: Container, signal name: String?) async throws {
+        let text = name.flatMap { $0.isEmpty ? nil : $0 } ?? "SIGKILL"
+        guard let signal = Signals.number(text) else { throw EngineError.invalid("Invalid signal: \(text)") }
+        if case .restarting = container.phase, await cancelRestart(container) { return }
+        _ = try container.connection(to: "kill")
+        let stop = container.record.config.StopSignal.flatMap { Signals.number($0) } ?? SIGTERM
+        if signal == SIGKILL || signal == stop { container.withState { $0.record.wasStoppedByUser = true } }
+        let exit = ExitWaiter(container)
+        try await deliver(signal, to: container)
+        if signal == SIGKILL { _ = await exit.wait(seconds: 10) }
+    }
+
+    private func deliver(_ signal: Int32, to container: Container) async throws {
+        let connection: ShimConnection
+        do { connection = try container.connection(to: "kill") } catch {
+            // It ended in the meantime: nothing to signal.
+            if !container.isAlive { return }
+            throw error
+        }
+        if case .paused = container.phase, signal == SIGKILL || signal == SIGTERM { try? await unpause(container) }
+        do throws(ShimFailure) { try await connection.signal(signal) } catch {
+            if error.kind != .conflict && error.kind != .lost && error.kind != .notFound { throw EngineError.from(error) }
+        }
+        publish(container, "kill", ["signal": "\(signal)"])
+    }
+
+    func restart(_ container: Container, timeout: Int?, signal: String?) async throws {
+        do { try await stop(container, timeout: timeout, signal: signal) } catch let error as EngineError where error.code == .notModified {}
+        await followers.current[container.id]?.value
+        try await start(container)
+        publish(container, "restart")
+    }
+
+    // MARK: Pause
+
+    func pause(_ container: Container) async throws {
+        guard case .running(let connection) = container.phase else {
+            if case .paused = container.phase { throw EngineError.conflict("Container \(container.id) is already paused") }
+            throw EngineError.conflict("Container \(container.id) is not running")
+        }
+        let cgroup = launcher.cgroupPath(of: container.record)
+        try await offloading { try CgroupManager.open(path: cgroup).freeze() }
+        container.withState { state in
+            state.phase = .paused(connection)
+            state.record.outcome.phase = .paused
+        }
+        try await store.save(container)
+        publish(container, "pause")
+    }
+
+    func unpause(_ container: Container) async throws {
+        guard case .paused(let connection) = container.phase else { throw EngineError.conflict("Container \(container.id) is not paused") }
+        let cgroup = launcher.cgroupPath(of: container.record)
+        try await offloading { try CgroupManager.open(path: cgroup).thaw() }
+        container.withState { state in
+            state.phase = .running(connection)
+            state.record.outcome.phase = .running
+        }
+        try await store.save(container)
+        publish(container, "unpause")
+    }
+
+    // MARK: Remove
+
+    func remove(_ container: Container, force: Bool, volumes removesVolumes: Bool) async throws {
+        if container.isAlive || isRestarting(container) {
+            guard force else {
+                let status = container.apiState.Status
+                throw EngineError.conflict(
+                    "cannot remove container \"\(container.name)\": container is \(status): "
+                        + (status == "paused" ? "unpause and then stop" : "stop") + " the container before removing or force remove")
+            }
+            let exit = ExitWaiter(container)
+            if await !cancelRestart(container) {
+                container.withState { $0.record.wasStoppedByUser = true }
+                try await deliver(SIGKILL, to: container)
+                _ = await exit.wait(seconds: 30)
+            }
+        }
+        await followers.current[container.id]?.value
+        if container.record.hostConfig.AutoRemove == true, (try? store.find(container.id)) == nil { return }
+        try await erase(container, volumes: removesVolumes)
+    }
+
+    private func isRestarting(_ container: Container) -> Bool {
+        if case .restarting = container.phase { return true }
+        return false
+    }
+
+    /// Deletes a container that has ended: its directories, its anonymous volumes when asked, its record.
+    private func erase(_ container: Container, volumes removesVolumes: Bool) async throws {
+        let mayErase = container.withState { state in
+            if case .removing = state.phase { return false }
+            state.phase = .removing
+            return true
+        }
+        guard mayErase else { throw EngineError.conflict("removal of container \(container.id) is already in progress") }
+        let record = container.record
+        let paths = configuration.paths(of: container.id)
+        launcher.dropPendingStreams(of: container.id)
+        do {
+            try await offloading {
+                try Files.removeTree(paths.run)
+                try Files.removeTree(paths.data)
+            }
+        } catch {
+            container.withState { $0.phase = .dead }
+            throw EngineError(.system, "cannot remove container \(record.name): \(error)", cause: error)
+        }
+        try await store.delete(container)
+        if removesVolumes {
+            for mount in record.mounts where mount.isAnonymous {
+                do { try await offloading { [volumes] in try volumes.remove(mount.name, force: true) } } catch {
+                    logger.warning("cannot remove an anonymous volume", metadata: ["volume": "\(mount.name)", "error": "\(error)"])
+                }
+            }
+        }
+        publish(container, "destroy")
+        container.announce(.removed(code: record.outcome.exitCode))
+    }
+
+    // MARK: Events
+
+    func publish(_ container: Container, _ action: String, _ more: [String: String] = [:]) {
+        let record = container.record
+        let attributes = (record.config.Labels ?? [:]).merging(["name": record.name, "image": record.imageName]) { $1 }.merging(more) { $1 }
+        events.publish("container", action, id: record.id, attributes: attributes)
+    }
+}
+
+/// Waits for the next end of a container; registered when made, so that no end is missed.
+struct ExitWaiter {
+    private let stream: AsyncStream<Void>
+
+    init(_ container: Container) {
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+        self.stream = stream
+        container.observe { milestone in
+            if case .started = milestone { return false }
+            continuation.yield()
+            continuation.finish()
+            return true
+        }
+        if !container.isAlive { continuation.finish() }
+    }
+
+    /// True when it ended within the time; nil waits forever.
+    func wait(seconds: Int?) async -> Bool {
+        await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                for await _ in stream { return true }
+                return !Task.isCancelled
+            }
+            if let seconds {
+                group.addTask {
+                    try? await Task.sleep(nanoseconds: UInt64(seconds) * 1_000_000_000)
+                    return false
+                }
+            }
+            let first = await group.next() ?? false
+            group.cancelAll()
+            return first
+        }
+    }
+}

@@ -1,0 +1,169 @@
+public import EngineTypes
+internal import Images
+internal import Linux
+internal import Networking
+
+extension ContainerService {
+    public func inspect(_ id: String, size: Bool) async throws -> ContainerInspect {
+        let container = try store.find(id)
+        let record = container.record
+        let paths = configuration.paths(of: container.id)
+        var answer = ContainerInspect(
+            Id: record.id, Created: record.created, Path: record.path, Args: record.arguments, State: container.apiState, Image: record.imageID,
+            ResolvConfPath: paths.resolvConf, HostnamePath: paths.hostname, HostsPath: paths.hosts, LogPath: paths.log, Name: "/\(record.name)",
+            RestartCount: record.restartCount, Driver: "overlay2", Platform: "linux", ExecIDs: nil, HostConfig: record.hostConfig,
+            GraphDriver: DriverData(Data: ["UpperDir": paths.upper, "WorkDir": paths.work, "MergedDir": "\(paths.run)/rootfs"], Name: "overlay2"),
+            Mounts: record.mounts.filter { $0.kind != .tmpfs }.map(Self.mountPoint), Config: record.config,
+            NetworkSettings: Self.networkSettings(record))
+        let open = execs.open(in: record.id)
+        answer.ExecIDs = open.isEmpty ? nil : open
+        if size {
+            let upper = paths.upper
+            let written = try await offloading { try DirectorySize.bytes(of: upper) }
+            answer.SizeRw = written
+            answer.SizeRootFs = written + (try await imageSize(record.imageID))
+        }
+        return answer
+    }
+
+    private func imageSize(_ id: String) async throws -> Int64 { try await offloading { [images] in try images.image(id).size } }
+
+    static func mountPoint(_ mount: ResolvedMount) -> MountPoint {
+        MountPoint(
+            Type: mount.kind.rawValue, Name: mount.kind == .volume ? mount.name : nil, Source: mount.source, Destination: mount.destination,
+            Driver: mount.kind == .volume ? "local" : nil, Mode: mount.mode, RW: !mount.isReadOnly, Propagation: mount.kind == .volume ? "" : mount.propagation)
+    }
+
+    static func networkSettings(_ record: ContainerRecord) -> NetworkSettings {
+        var settings = NetworkSettings()
+        settings.Networks = record.networks
+        for (name, wanted) in record.networks {
+            var empty = wanted
+            empty.IPAddress = ""
+            empty.NetworkID = ""
+            empty.EndpointID = ""
+            empty.Gateway = ""
+            empty.MacAddress = wanted.MacAddress ?? ""
+            empty.IPPrefixLen = 0
+            settings.Networks[name] = empty
+        }
+        for attachment in record.attachments { settings.Networks[attachment.networkName] = attachment.settings }
+        if record.outcome.phase == .running || record.outcome.phase == .paused {
+            for key in (record.config.ExposedPorts ?? [:]).keys { settings.Ports[key] = .some(nil) }
+            for port in record.attachments.flatMap(\.published) {
+                let binding = PortBinding(HostIp: "\(port.hostIP)", HostPort: "\(port.hostPort)")
+                settings.Ports[port.containerKey] = ((settings.Ports[port.containerKey] ?? nil) ?? []) + [binding]
+            }
+            settings.SandboxID = record.id
+            settings.SandboxKey = "/proc/\(record.outcome.pid)/ns/net"
+        }
+        if let bridge = record.attachments.first(where: { $0.networkName == "bridge" })?.settings {
+            settings.EndpointID = bridge.EndpointID ?? ""
+            settings.Gateway = bridge.Gateway ?? ""
+            settings.IPAddress = bridge.IPAddress ?? ""
+            settings.IPPrefixLen = bridge.IPPrefixLen ?? 0
+            settings.MacAddress = bridge.MacAddress ?? ""
+            settings.IPv6Gateway = bridge.IPv6Gateway ?? ""
+            settings.GlobalIPv6Address = bridge.GlobalIPv6Address ?? ""
+            settings.GlobalIPv6PrefixLen = bridge.GlobalIPv6PrefixLen ?? 0
+        }
+        return settings
+    }
+
+    public func list(all: Bool, limit: Int?, size: Bool, filters: Filters) async throws -> [ContainerSummary] {
+        let filter = try ContainerFilter(filters, store: store, images: images)
+        var containers = store.all.sorted { $0.record.created > $1.record.created }
+        let showsAll = all || limit != nil || filter.impliesAll
+        containers = containers.filter { container in
+            if !showsAll {
+                let state = container.apiState
+                guard state.Running else { return false }
+            }
+            return filter.matches(container)
+        }
+        if let limit, limit > 0 { containers = Array(containers.prefix(limit)) }
+        var result: [ContainerSummary] = []
+        for container in containers {
+            var summary = Self.summary(container)
+            if size {
+                let upper = configuration.paths(of: container.id).upper
+                let written = try await offloading { try DirectorySize.bytes(of: upper) }
+                summary.SizeRw = written
+                summary.SizeRootFs = written + ((try? await imageSize(container.record.imageID)) ?? 0)
+            }
+            result.append(summary)
+        }
+        return result
+    }
+
+    static func summary(_ container: Container) -> ContainerSummary {
+        let record = container.record
+        let state = container.apiState
+        var ports: [ContainerSummary.Port] = []
+        if state.Running {
+            let published = record.attachments.flatMap(\.published)
+            for port in published {
+                ports.append(.init(IP: "\(port.hostIP)", PrivatePort: Int(port.containerPort), PublicPort: Int(port.hostPort), Type: port.proto.rawValue))
+            }
+            for key in (record.config.ExposedPorts ?? [:]).keys.sorted() where !published.contains(where: { $0.containerKey == key }) {
+                if let (port, proto) = try? PortRequests.parse(key) { ports.append(.init(IP: nil, PrivatePort: Int(port), PublicPort: nil, Type: proto.rawValue)) }
+            }
+        }
+        let settings = networkSettings(record)
+        let command = ([record.path] + record.arguments).map { $0.contains(" ") ? "'\($0)'" : $0 }.joined(separator: " ")
+        return ContainerSummary(
+            Id: record.id, Names: ["/\(record.name)"], Image: record.imageName, ImageID: record.imageID, Command: command,
+            Created: Timestamp(record.created)?.seconds ?? 0, Ports: ports, Labels: record.config.Labels ?? [:], State: state.Status,
+            Status: StatusText.text(state), HostConfig: .init(NetworkMode: record.hostConfig.NetworkMode ?? "default"),
+            NetworkSettings: .init(Networks: settings.Networks), Mounts: record.mounts.filter { $0.kind != .tmpfs }.map(mountPoint))
+    }
+
+    public func top(_ id: String, arguments: String) async throws -> ContainerTop {
+        let container = try store.find(id)
+        let connection = try container.connection(to: "top")
+        if case .restarting = container.phase { throw EngineError.conflict("Container \(id) is restarting, wait until the container is running") }
+        let cgroup = lifecycle.launcher.cgroupPath(of: container.record)
+        _ = connection
+        return try await offloading { try ProcessTable(processes: try CgroupManager.open(path: cgroup).processes()).table(arguments: arguments) }
+    }
+}
+
+/// `Up 3 minutes (Paused)`: a container's state in words, as `docker ps` shows it.
+enum StatusText {
+    static func text(_ state: ContainerState) -> String {
+        func since(_ text: String) -> String { Timestamp(text).map { words(Timestamp.now().nanoseconds(since: $0) / 1_000_000_000) } ?? "" }
+        switch state.Status {
+        case "running", "paused":
+            if state.Paused { return "Up \(since(state.StartedAt)) (Paused)" }
+            if let health = state.Health, health.Status != "none" {
+                return "Up \(since(state.StartedAt)) (\(health.Status == "starting" ? "health: starting" : health.Status))"
+            }
+            return "Up \(since(state.StartedAt))"
+        case "restarting": return "Restarting (\(state.ExitCode)) \(since(state.FinishedAt)) ago"
+        case "removing": return "Removal In Progress"
+        case "dead": return "Dead"
+        case "created": return "Created"
+        default: return "Exited (\(state.ExitCode)) \(since(state.FinishedAt)) ago"
+        }
+    }
+
+    /// go-units' HumanDuration.
+    static func words(_ seconds: Int64) -> String {
+        let minutes = seconds / 60
+        let hours = (seconds + 1800) / 3600
+        switch seconds {
+        case ..<1: return "Less than a second"
+        case 1: return "1 second"
+        case ..<60: return "\(seconds) seconds"
+        default: break
+        }
+        if minutes == 1 { return "About a minute" }
+        if minutes < 60 { return "\(minutes) minutes" }
+        if hours == 1 { return "About an hour" }
+        if hours < 48 { return "\(hours) hours" }
+        if hours < 24 * 7 * 2 { return "\(hours / 24) days" }
+        if hours < 24 * 30 * 2 { return "\(hours / 24 / 7) weeks" }
+        if hours < 24 * 365 * 2 { return "\(hours / 24 / 30) months" }
+        return "\(hours / 24 / 365) years"
+    }
+}

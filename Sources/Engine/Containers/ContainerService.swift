@@ -1,0 +1,288 @@
+public import EngineTypes
+internal import Glibc
+public import Images
+public import JSON
+internal import Linux
+public import Logging
+public import Networking
+internal import ShimProtocol
+public import Supervision
+public import Volumes
+
+/// What the API asks for containers. Finds the container, checks what is asked, and hands it to the one who does it.
+public final class ContainerService: Sendable {
+    let store: ContainerStore
+    let images: ImageStore
+    let lifecycle: ContainerLifecycle
+    let execs: ExecSessions
+    let configuration: EngineConfiguration
+    let supervisor: Supervisor
+    private let creation: ContainerCreation
+    private let launcher: ContainerLauncher
+    private let logger: Logger
+
+    public init(
+        store: ContainerStore, images: ImageStore, volumes: VolumeStore, networks: NetworkManager, supervisor: Supervisor, events: EventBus,
+        configuration: EngineConfiguration, logger: Logger
+    ) {
+        self.store = store
+        self.images = images
+        self.configuration = configuration
+        self.supervisor = supervisor
+        self.logger = logger
+        execs = ExecSessions()
+        creation = ContainerCreation(store: store, images: images, volumes: volumes, configuration: configuration, events: events, logger: logger)
+        launcher = ContainerLauncher(
+            store: store, images: images, volumes: volumes, networks: networks, supervisor: supervisor, configuration: configuration, events: events,
+            logger: logger)
+        lifecycle = ContainerLifecycle(
+            store: store, launcher: launcher, volumes: volumes, events: events, execs: execs, configuration: configuration, logger: logger)
+    }
+
+    public func create(name: String?, platform: String?, request: ContainerCreateRequest) async throws -> ContainerCreateResponse {
+        try await creation.create(name: name, platform: platform, request: request)
+    }
+
+    public func start(_ id: String, detachKeys: String?) async throws { try await lifecycle.start(try store.find(id)) }
+
+    public func stop(_ id: String, timeout: Int?, signal: String?) async throws {
+        try await lifecycle.stop(try store.find(id), timeout: timeout, signal: signal)
+    }
+
+    public func restart(_ id: String, timeout: Int?, signal: String?) async throws {
+        try await lifecycle.restart(try store.find(id), timeout: timeout, signal: signal)
+    }
+
+    public func kill(_ id: String, signal: String?) async throws { try await lifecycle.kill(try store.find(id), signal: signal) }
+
+    public func pause(_ id: String) async throws { try await lifecycle.pause(try store.find(id)) }
+
+    public func unpause(_ id: String) async throws { try await lifecycle.unpause(try store.find(id)) }
+
+    public func remove(_ id: String, force: Bool, volumes: Bool, link: Bool) async throws {
+        if link { throw EngineError.notImplemented("removing a link") }
+        try await lifecycle.remove(try store.find(id), force: force, volumes: volumes)
+    }
+
+    public func rename(_ id: String, to newName: String) async throws {
+        let container = try store.find(id)
+        let name = newName.hasPrefix("/") ? String(newName.dropFirst()) : newName
+        if name.isEmpty { throw EngineError.invalid("Neither old nor new names may be empty") }
+        try ContainerNames.check(name)
+        try await container.transition.withLock {
+            let old = container.name
+            if old == name { throw EngineError.invalid("Renaming a container with the same name as its current name") }
+            try store.reserve(name, for: container.id)
+            container.withState { $0.record.name = name }
+            do { try await store.save(container) } catch {
+                container.withState { $0.record.name = old }
+                store.release(name, of: container.id)
+                throw EngineError.from(error)
+            }
+            store.release(old, of: container.id)
+            lifecycle.publish(container, "rename", ["oldName": "/\(old)"])
+        }
+    }
+
+    public func resize(_ id: String, rows: Int, columns: Int) async throws {
+        let connection = try store.find(id).connection(to: "resize")
+        do { try await connection.resize(rows: UInt16(clamping: rows), columns: UInt16(clamping: columns)) } catch { throw EngineError.from(error) }
+    }
+
+    // MARK: Wait
+
+    public func wait(_ id: String, condition: WaitCondition) async throws -> @Sendable () async throws -> ContainerWaitResponse {
+        let container = try store.find(id)
+        let (stream, continuation) = AsyncStream.makeStream(of: ContainerWaitResponse.self)
+        let observer = container.observe { milestone in
+            switch (milestone, condition) {
+            case (.started, _), (.exited, .removed): return false
+            case (.exited(let code, let error), _):
+                continuation.yield(ContainerWaitResponse(StatusCode: Int64(code), Error: error.isEmpty ? nil : .init(Message: error)))
+            case (.removed(let code), _): continuation.yield(ContainerWaitResponse(StatusCode: Int64(code)))
+            }
+            continuation.finish()
+            return true
+        }
+        if condition == .notRunning && !container.isAlive {
+            container.stopObserving(observer)
+            let code = container.record.outcome.exitCode
+            return { ContainerWaitResponse(StatusCode: Int64(code)) }
+        }
+        return {
+            defer { container.stopObserving(observer) }
+            for await answer in stream { return answer }
+            throw CancellationError()
+        }
+    }
+
+    // MARK: Streams
+
+    public func hasTerminal(_ id: String) async throws -> Bool { try store.find(id).record.config.Tty == true }
+
+    public func attach(_ id: String, _ request: AttachRequest) async throws -> AttachedStream {
+        let container = try store.find(id)
+        let record = container.record
+        let isTerminal = record.config.Tty == true
+        let wantsStdin = request.stdin && record.config.OpenStdin == true
+        let options = AttachOptions(stdin: wantsStdin, stdout: request.stdout, stderr: request.stderr)
+        if case .paused = container.phase { throw EngineError.conflict("container \(id) is paused, unpause the container before attach") }
+        if request.logs {
+            return try await LogReplay(container: container, configuration: configuration).attach(request, options, isTerminal: isTerminal)
+        }
+        lifecycle.publish(container, "attach")
+        if case .running(let connection) = container.phase {
+            do { return AttachedStream(socket: try await connection.attach(options), isTerminal: isTerminal) } catch { throw EngineError.from(error) }
+        }
+        let pair = try OwnedFD.socketPair(type: Int32(SOCK_STREAM.rawValue))
+        launcher.addPendingStream(InitialStream(options: options, socket: pair.second.duplicateRaw()), for: container.id)
+        return AttachedStream(socket: pair.first.duplicateRaw(), isTerminal: isTerminal)
+    }
+
+    public func logs(_ id: String, _ request: LogRequest, emit: @escaping @Sendable ([UInt8]) async throws -> Void) async throws {
+        let container = try store.find(id)
+        guard request.stdout || request.stderr else { throw EngineError.invalid("Bad parameters: you must choose at least one stream") }
+        let driver = container.record.hostConfig.LogConfig?.Type ?? "json-file"
+        guard driver == "json-file" else { throw EngineError.notImplemented("configured logging driver does not support reading: \(driver)") }
+        let paths = configuration.paths(of: container.id)
+        let reader = LogReader(path: paths.log, directory: paths.data, request: request, isFramed: container.record.config.Tty != true)
+        try await reader.run(container: container, emit: emit)
+    }
+
+    // MARK: Files
+
+    public func archiveGet(_ id: String, path: String) async throws -> (status: JSONValue, tar: Descriptor) {
+        let container = try store.find(id)
+        let status = try await archiveStatus(id, path: path)
+        return (status, try helperOutput(container, .archiveOut(path: path)))
+    }
+
+    public func archiveStatus(_ id: String, path: String) async throws -> JSONValue {
+        let container = try store.find(id)
+        do {
+            guard let status = try await supervisor.runHelper(RootfsRequest(target: try rootTarget(container), operation: .stat(path: path))) else {
+                throw EngineError(.system, "no status of \(path)")
+            }
+            return [
+                "name": .string(status.name), "size": .integer(status.size), "mode": .integer(Int64(GoFileMode.mode(status.mode))),
+                "mtime": .string(status.modifiedAt), "linkTarget": .string(status.linkTarget),
+            ]
+        } catch let error as ShimFailure where error.kind == .notFound {
+            throw EngineError.notFound("Could not find the file \(path) in container \(id)")
+        } catch { throw EngineError.from(error) }
+    }
+
+    public func archivePut(_ id: String, path: String, noOverwriteDirNonDir: Bool, copyUIDGID: Bool, tar: Descriptor) async throws {
+        defer { _ = close(tar) }
+        let container = try store.find(id)
+        let operation = RootfsRequest.Operation.archiveIn(path: path, noOverwriteDirNonDir: noOverwriteDirNonDir, copyOwner: copyUIDGID)
+        do {
+            try await supervisor.runHelper(RootfsRequest(target: try rootTarget(container), operation: operation), input: tar)
+        } catch let error as ShimFailure where error.kind == .notFound {
+            throw EngineError.notFound("Could not find the file \(path) in container \(id)")
+        } catch { throw EngineError.from(error) }
+    }
+
+    public func export(_ id: String) async throws -> Descriptor { try helperOutput(try store.find(id), .export) }
+
+    /// Where a container's files are: behind its process, or in its layers.
+    func rootTarget(_ container: Container) throws -> RootfsRequest.Target {
+        if let connection = try? container.connection(to: "read") { return .process(connection.containerPID) }
+        let paths = configuration.paths(of: container.id)
+        let image = try images.image(container.record.imageID)
+        return .overlay(Overlay(layers: images.layerDirectories(of: image), upper: paths.upper, work: paths.work))
+    }
+
+    /// Starts the helper and gives the reading end of its output.
+    private func helperOutput(_ container: Container, _ operation: RootfsRequest.Operation) throws -> Descriptor {
+        let pipe = try OwnedFD.pipe()
+        let request = RootfsRequest(target: try rootTarget(container), operation: operation)
+        let writing = pipe.writing.duplicateRaw()
+        Task { [supervisor, logger] in
+            defer { _ = close(writing) }
+            do { try await supervisor.runHelper(request, output: writing) } catch {
+                logger.warning("reading a container's files failed", metadata: ["error": "\(error)"])
+            }
+        }
+        return pipe.reading.duplicateRaw()
+    }
+
+    // MARK: Not built
+
+    public func changes(_ id: String) async throws -> JSONValue {
+        _ = try store.find(id)
+        throw EngineError.notImplemented("GET /containers/{id}/changes")
+    }
+
+    public func update(_ id: String, request: JSONValue) async throws -> [String] {
+        _ = try store.find(id)
+        throw EngineError.notImplemented("POST /containers/{id}/update")
+    }
+
+    public func stats(_ id: String, stream: Bool, oneShot: Bool, emit: @escaping @Sendable (JSONValue) async throws -> Void) async throws {
+        _ = try store.find(id)
+        throw EngineError.notImplemented("GET /containers/{id}/stats")
+    }
+
+    public func commit(
+        _ id: String, repository: String?, tag: String?, comment: String?, author: String?, pause: Bool, changes: [String], config: ContainerConfig?
+    ) async throws -> String {
+        _ = try store.find(id)
+        throw EngineError.notImplemented("POST /commit")
+    }
+
+    // MARK: Prune
+
+    public func prune(filters: Filters) async throws -> PruneReport {
+        try filters.requireOnly(["label", "label!", "until"])
+        if filters["until"] != nil { throw EngineError.notImplemented("prune filter until") }
+        var report = PruneReport()
+        var deleted: [String] = []
+        for container in store.all where !container.isAlive {
+            if case .restarting = container.phase { continue }
+            let labels = container.record.config.Labels ?? [:]
+            if let wanted = filters["label"], !Filters.labels(labels, satisfy: wanted) { continue }
+            if let unwanted = filters["label!"], Filters.labels(labels, satisfy: unwanted) { continue }
+            do {
+                try await lifecycle.remove(container, force: false, volumes: false)
+                deleted.append(container.id)
+            } catch { logger.warning("cannot prune a container", metadata: ["container": "\(container.id)", "error": "\(error)"]) }
+        }
+        report.ContainersDeleted = deleted
+        report.SpaceReclaimed = 0
+        return report
+    }
+
+    /// IDs of containers that use an image.
+    func users(ofImage id: String) -> [ImageUser] {
+        store.all.filter { $0.record.imageID == id }.map { ImageUser(containerID: $0.id, isRunning: $0.isAlive) }
+    }
+
+    /// IDs of containers that mention a volume.
+    func users(ofVolume name: String) -> [String] { store.all.filter { $0.record.mounts.contains { $0.name == name && $0.kind == .volume } }.map(\.id) }
+}
+
+extension OwnedFD {
+    /// Gives the descriptor away without closing it: for values that carry a raw descriptor.
+    func duplicateRaw() -> Int32 { (try? duplicate().take()) ?? -1 }
+}
+
+/// Go's os.FileMode, which X-Docker-Container-Path-Stat carries, from st_mode.
+enum GoFileMode {
+    static func mode(_ mode: UInt32) -> UInt32 {
+        var result = mode & 0o777
+        switch mode & 0o170000 {
+        case 0o040000: result |= 1 << 31
+        case 0o120000: result |= 1 << 27
+        case 0o060000: result |= 1 << 26
+        case 0o020000: result |= 1 << 26 | 1 << 21
+        case 0o010000: result |= 1 << 25
+        case 0o140000: result |= 1 << 24
+        default: break
+        }
+        if mode & 0o4000 != 0 { result |= 1 << 23 }
+        if mode & 0o2000 != 0 { result |= 1 << 22 }
+        if mode & 0o1000 != 0 { result |= 1 << 20 }
+        return result
+    }
+}

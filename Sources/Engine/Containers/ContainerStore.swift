@@ -1,0 +1,86 @@
+internal import EngineTypes
+public import Logging
+public import RecordStore
+
+/// All containers, in memory and written through to the record store. Looking one up never waits for a disk.
+public final class ContainerStore: Sendable {
+    private struct Index {
+        var byID: [String: Container] = [:]
+        var byName: [String: String] = [:]
+    }
+
+    private let index = Locked(Index())
+    private let table: RecordTable<ContainerRecord>
+    private let logger: Logger
+
+    /// Opens the table; `load` brings the records into memory.
+    public init(records: RecordStore, logger: Logger) throws {
+        table = try records.table("containers", of: ContainerRecord.self)
+        self.logger = logger
+    }
+
+    /// Reads all records. One that cannot be read stays where it is and is reported.
+    func load(_ make: (ContainerRecord) -> Container) throws {
+        let (records, damaged) = try table.readable()
+        for error in damaged { logger.error("a container's record cannot be read; it is left alone", metadata: ["error": "\(error)"]) }
+        let containers = records.map { make($0.record) }
+        index.withLock { index in
+            for container in containers {
+                index.byID[container.id] = container
+                index.byName[container.name] = container.id
+            }
+        }
+    }
+
+    var all: [Container] { index.withLock { Array($0.byID.values) } }
+
+    /// By full id, name (with or without a leading slash) or a unique beginning of an id; in Docker's order.
+    func find(_ text: String) throws(EngineError) -> Container {
+        let name = text.hasPrefix("/") ? String(text.dropFirst()) : text
+        let found: [Container] = index.withLock { index in
+            if let container = index.byID[text] { return [container] }
+            if let id = index.byName[name], let container = index.byID[id] { return [container] }
+            return text.isEmpty ? [] : index.byID.values.filter { $0.id.hasPrefix(text) }
+        }
+        if found.count > 1 { throw .invalid("Multiple IDs found with provided prefix: \(text)") }
+        guard let container = found.first else { throw .notFound("No such container: \(text)") }
+        return container
+    }
+
+    func container(withName name: String) -> String? { index.withLock { $0.byName[name] } }
+
+    /// Takes a name for an id; throws Docker's conflict when it is taken.
+    func reserve(_ name: String, for id: String) throws(EngineError) {
+        let owner = index.withLock { index -> String? in
+            if let owner = index.byName[name], owner != id { return owner }
+            index.byName[name] = id
+            return nil
+        }
+        if let owner {
+            throw .conflict(
+                "Conflict. The container name \"/\(name)\" is already in use by container \"\(owner)\". "
+                    + "You have to remove (or rename) that container to be able to reuse that name.")
+        }
+    }
+
+    func release(_ name: String, of id: String) {
+        index.withLock { index in if index.byName[name] == id { index.byName[name] = nil } }
+    }
+
+    func insert(_ container: Container) { index.withLock { $0.byID[container.id] = container } }
+
+    func save(_ container: Container) async throws {
+        let record = container.record
+        try await offloaded { [table] in try table.put(record.id, record) }
+    }
+
+    /// Forgets a container and frees its name.
+    func delete(_ container: Container) async throws {
+        let id = container.id
+        try await offloaded { [table] in _ = try table.delete(id) }
+        index.withLock { index in
+            index.byID[id] = nil
+            for (name, owner) in index.byName where owner == id { index.byName[name] = nil }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+internal import EngineTypes
+
+extension HostConfig {
+    /// Refuses by name what cannot be applied, with Docker's texts where Docker has them.
+    func check(config: ContainerConfig) throws(EngineError) {
+        try checkUnbuilt()
+        try checkMemory()
+        try checkCPU()
+        try checkNetwork(config)
+        if let policy = RestartPolicy, let name = policy.Name, !name.isEmpty {
+            guard ["no", "always", "unless-stopped", "on-failure"].contains(name) else {
+                throw .invalid("invalid restart policy: unknown policy '\(name)'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'")
+            }
+            if let count = policy.MaximumRetryCount, count != 0, name != "on-failure" {
+                throw .invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'")
+            }
+            if let count = policy.MaximumRetryCount, count < 0 {
+                throw .invalid("invalid restart policy: maximum retry count cannot be negative")
+            }
+            if AutoRemove == true && name != "no" { throw .invalid("can't create 'AutoRemove' container with restart policy") }
+        }
+        if let size = ShmSize, size < 0 { throw .invalid("SHM size can not be less than 0") }
+        if let adjustment = OomScoreAdj, !(-1000...1000).contains(adjustment) {
+            throw .invalid("Invalid value \(adjustment), range for oom score adj is [-1000, 1000]")
+        }
+    }
+
+    private func checkUnbuilt() throws(EngineError) {
+        func refuse(_ condition: Bool, _ what: String) throws(EngineError) {
+            if condition { throw .notImplemented("HostConfig.\(what)") }
+        }
+        try refuse(!(Links ?? []).isEmpty, "Links")
+        try refuse(!(DeviceRequests ?? []).isEmpty, "DeviceRequests")
+        try refuse(!(VolumesFrom ?? []).isEmpty, "VolumesFrom")
+        try refuse(!["", "host"].contains(UsernsMode ?? ""), "UsernsMode=\(UsernsMode ?? "")")
+        try refuse(!["", "default"].contains(Isolation ?? ""), "Isolation=\(Isolation ?? "")")
+        try refuse(!(StorageOpt ?? [:]).isEmpty, "StorageOpt")
+        try refuse(!(Cgroup ?? "").isEmpty, "Cgroup")
+        try refuse(!["", "local"].contains(VolumeDriver ?? ""), "VolumeDriver=\(VolumeDriver ?? "")")
+        try refuse(!["", "host"].contains(UTSMode ?? ""), "UTSMode=\(UTSMode ?? "")")
+        try refuse(!["", "host", "private"].contains(CgroupnsMode ?? ""), "CgroupnsMode=\(CgroupnsMode ?? "")")
+        try refuse((CpuCount ?? 0) != 0 || (CpuPercent ?? 0) != 0, "CpuCount and CpuPercent (Windows)")
+        try refuse((IOMaximumIOps ?? 0) != 0 || (IOMaximumBandwidth ?? 0) != 0, "IOMaximumIOps and IOMaximumBandwidth (Windows)")
+        try refuse((KernelMemory ?? 0) > 0, "KernelMemory")
+        for mount in Mounts ?? [] {
+            let kind = mount.Type ?? ""
+            try refuse(["image", "cluster", "npipe"].contains(kind), "Mounts.Type=\(kind)")
+            try refuse(!(mount.VolumeOptions?.Subpath ?? "").isEmpty, "Mounts.VolumeOptions.Subpath")
+            try refuse(mount.BindOptions?.ReadOnlyForceRecursive == true, "Mounts.BindOptions.ReadOnlyForceRecursive")
+        }
+    }
+
+    private func checkMemory() throws(EngineError) {
+        let memory = Memory ?? 0
+        if memory != 0 && memory < 6 * 1024 * 1024 { throw .invalid("Minimum memory limit allowed is 6MB") }
+        let swap = MemorySwap ?? 0
+        if memory == 0 && swap > 0 { throw .invalid("You should always set the Memory limit when using Memoryswap limit, see usage") }
+        if memory > 0 && swap > 0 && swap < memory { throw .invalid("Minimum memoryswap limit should be larger than memory limit, see usage") }
+        if let swappiness = MemorySwappiness, swappiness != -1, !(0...100).contains(swappiness) {
+            throw .invalid("Invalid value: \(swappiness), valid memory swappiness range is 0-100")
+        }
+        let reservation = MemoryReservation ?? 0
+        if reservation > 0 && reservation < 6 * 1024 * 1024 { throw .invalid("Minimum memory reservation allowed is 6MB") }
+        if memory > 0 && reservation > memory { throw .invalid("Minimum memory limit can not be less than memory reservation limit, see usage") }
+    }
+
+    private func checkCPU() throws(EngineError) {
+        let nano = NanoCpus ?? 0
+        if nano != 0 {
+            if (CpuPeriod ?? 0) != 0 { throw .invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set") }
+            if (CpuQuota ?? 0) != 0 { throw .invalid("Conflicting options: Nano CPUs and CPU Quota cannot both be set") }
+            let available = HostFacts.processorCount
+            if nano < 0 || nano > Int64(available) * 1_000_000_000 {
+                throw .invalid("range of CPUs is from 0.01 to \(available).00, as there are only \(available) CPUs available")
+            }
+        }
+        if let period = CpuPeriod, period != 0, !(1000...1_000_000).contains(period) {
+            throw .invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
+        }
+        if let quota = CpuQuota, quota > 0, quota < 1000 { throw .invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)") }
+        if let weight = BlkioWeight, weight != 0, !(10...1000).contains(weight) { throw .invalid("Range of blkio weight is from 10 to 1000") }
+    }
+
+    private func checkNetwork(_ config: ContainerConfig) throws(EngineError) {
+        let mode = NetworkMode ?? "default"
+        let shares = mode == "host" || mode.hasPrefix("container:")
+        if mode.hasPrefix("container:") {
+            if !(config.Hostname ?? "").isEmpty { throw .invalid("conflicting options: hostname and the network mode") }
+            if !(Dns ?? []).isEmpty { throw .invalid("conflicting options: dns and the network mode") }
+            if !(ExtraHosts ?? []).isEmpty { throw .invalid("conflicting options: custom host-to-IP mapping and the network mode") }
+            if !(PortBindings ?? [:]).isEmpty { throw .invalid("conflicting options: port publishing and the container type network mode") }
+            if !(config.ExposedPorts ?? [:]).isEmpty { throw .invalid("conflicting options: port exposing and the container type network mode") }
+        }
+        if shares && !(config.MacAddress ?? "").isEmpty { throw .invalid("conflicting options: mac-address and the network mode") }
+    }
+
+    /// Fills in what the client left out, so that `inspect` shows every field.
+    func withDefaults(shmSize: Int64, logDriver: String) -> HostConfig {
+        var filled = self
+        filled.CpuShares = CpuShares ?? 0
+        filled.Memory = Memory ?? 0
+        filled.NanoCpus = NanoCpus ?? 0
+        filled.CgroupParent = CgroupParent ?? ""
+        filled.BlkioWeight = BlkioWeight ?? 0
+        filled.BlkioWeightDevice = BlkioWeightDevice ?? []
+        filled.BlkioDeviceReadBps = BlkioDeviceReadBps ?? []
+        filled.BlkioDeviceWriteBps = BlkioDeviceWriteBps ?? []
+        filled.BlkioDeviceReadIOps = BlkioDeviceReadIOps ?? []
+        filled.BlkioDeviceWriteIOps = BlkioDeviceWriteIOps ?? []
+        filled.CpuPeriod = CpuPeriod ?? 0
+        filled.CpuQuota = CpuQuota ?? 0
+        filled.CpuRealtimePeriod = CpuRealtimePeriod ?? 0
+        filled.CpuRealtimeRuntime = CpuRealtimeRuntime ?? 0
+        filled.CpusetCpus = CpusetCpus ?? ""
+        filled.CpusetMems = CpusetMems ?? ""
+        filled.Devices = Devices ?? []
+        filled.MemoryReservation = MemoryReservation ?? 0
+        // Docker: without a swap limit a container may use as much swap as memory.
+        let memory = Memory ?? 0
+        filled.MemorySwap = MemorySwap.flatMap { $0 == 0 ? nil : $0 } ?? (memory > 0 ? memory * 2 : 0)
+        filled.OomKillDisable = OomKillDisable ?? false
+        filled.Ulimits = Ulimits ?? []
+        filled.ContainerIDFile = ContainerIDFile ?? ""
+        filled.LogConfig = EngineTypes.LogConfig(
+            Type: LogConfig?.Type.flatMap { $0.isEmpty ? nil : $0 } ?? logDriver, Config: LogConfig?.Config ?? [:])
+        filled.NetworkMode = NetworkMode.flatMap { $0.isEmpty ? nil : $0 } ?? "default"
+        filled.PortBindings = PortBindings ?? [:]
+        filled.RestartPolicy = EngineTypes.RestartPolicy(
+            Name: RestartPolicy?.Name.flatMap { $0.isEmpty ? nil : $0 } ?? "no", MaximumRetryCount: RestartPolicy?.MaximumRetryCount ?? 0)
+        filled.AutoRemove = AutoRemove ?? false
+        filled.VolumeDriver = VolumeDriver ?? ""
+        filled.ConsoleSize = ConsoleSize ?? [0, 0]
+        filled.CgroupnsMode = CgroupnsMode.flatMap { $0.isEmpty ? nil : $0 } ?? (HostFacts.isUnifiedCgroup ? "private" : "host")
+        filled.Dns = Dns ?? []
+        filled.DnsOptions = DnsOptions ?? []
+        filled.DnsSearch = DnsSearch ?? []
+        filled.IpcMode = IpcMode.flatMap { $0.isEmpty ? nil : $0 } ?? "private"
+        filled.OomScoreAdj = OomScoreAdj ?? 0
+        filled.PidMode = PidMode ?? ""
+        filled.Privileged = Privileged ?? false
+        filled.PublishAllPorts = PublishAllPorts ?? false
+        filled.ReadonlyRootfs = ReadonlyRootfs ?? false
+        filled.UTSMode = UTSMode ?? ""
+        filled.UsernsMode = UsernsMode ?? ""
+        filled.ShmSize = ShmSize.flatMap { $0 == 0 ? nil : $0 } ?? shmSize
+        filled.Runtime = Runtime.flatMap { $0.isEmpty ? nil : $0 } ?? "clipper"
+        filled.Isolation = Isolation ?? ""
+        filled.MaskedPaths = Privileged == true ? MaskedPaths : MaskedPaths ?? SpecDefaults.maskedPaths
+        filled.ReadonlyPaths = Privileged == true ? ReadonlyPaths : ReadonlyPaths ?? SpecDefaults.readonlyPaths
+        return filled
+    }
+}

@@ -1,0 +1,61 @@
+/// Where the engine keeps things and how it runs containers; made by clipperd from flags and daemon.json.
+public struct EngineConfiguration: Sendable {
+    /// Images, containers and volumes (`--data-root`).
+    public var dataRoot: String
+    /// What need not survive a reboot: bundles, sockets, exit records (`--exec-root`).
+    public var execRoot: String
+    /// Path of clipper-runtime.
+    public var runtimeExecutable: String
+    /// Further OCI runtimes by name (`--add-runtime`).
+    public var runtimes: [String: String] = [:]
+    /// Name of the runtime for containers that name none.
+    public var defaultRuntime = "clipper"
+    public var defaultCgroupParent = "/clipper"
+    public var defaultLogDriver = "json-file"
+    /// Log options for containers that give none; logs rotate by default.
+    public var defaultLogOptions: [String: String] = ["max-size": "20m", "max-file": "5"]
+    /// Bytes of /dev/shm.
+    public var defaultShmSize: Int64 = 67_108_864
+    public var defaultUlimits: [String: (soft: Int64, hard: Int64)] = [:]
+    public var labels: [String] = []
+    public var dns: [String] = []
+    public var dnsSearch: [String] = []
+    public var dnsOptions: [String] = []
+    public var isDebug = false
+
+    public init(dataRoot: String, execRoot: String, runtimeExecutable: String) {
+        self.dataRoot = dataRoot
+        self.execRoot = execRoot
+        self.runtimeExecutable = runtimeExecutable
+    }
+
+    /// The directories and files of one container.
+    struct ContainerPaths: Sendable {
+        let data: String
+        let run: String
+
+        var upper: String { "\(data)/upper" }
+        var work: String { "\(data)/work" }
+        var hostname: String { "\(data)/hostname" }
+        var hosts: String { "\(data)/hosts" }
+        var resolvConf: String { "\(data)/resolv.conf" }
+        var bundle: String { run }
+        var config: String { "\(run)/config.json" }
+        var exitRecord: String { "\(data)/exit.json" }
+        var log: String
+    }
+
+    func paths(of id: String) -> ContainerPaths {
+        ContainerPaths(data: "\(dataRoot)/containers/\(id)", run: "\(execRoot)/containers/\(id)", log: "\(dataRoot)/containers/\(id)/\(id)-json.log")
+    }
+
+    /// State directory of the OCI runtimes.
+    var runtimeRoot: String { "\(execRoot)/runtime" }
+}
+
+/// What this Clipper is called in answers.
+public enum EngineVersion {
+    public static let version = "0.1.0"
+    public static let apiVersion = "1.50"
+    public static let minimumAPIVersion = "1.24"
+}

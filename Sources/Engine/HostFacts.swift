@@ -1,0 +1,37 @@
+internal import Glibc
+internal import Linux
+
+/// What this host is, read once.
+enum HostFacts {
+    static let processorCount = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+
+    /// nil when no cgroup hierarchy is mounted.
+    static let cgroups: CgroupLayout? = try? CgroupLayout.detect()
+
+    static var isUnifiedCgroup: Bool { cgroups?.version == .v2 }
+
+    /// Total memory in bytes.
+    static let totalMemory: Int64 = {
+        let text = (try? Files.readText("/proc/meminfo")) ?? ""
+        let line = text.split(separator: "\n").first { $0.hasPrefix("MemTotal:") }
+        return (line?.split(separator: " ").dropFirst().first.flatMap { Int64($0) } ?? 0) * 1024
+    }()
+
+    static let kernelRelease: String = {
+        ((try? Files.readText("/proc/sys/kernel/osrelease")) ?? "").split(separator: "\n").first.map(String.init) ?? ""
+    }()
+
+    static let hostname: String = {
+        ((try? Files.readText("/proc/sys/kernel/hostname")) ?? "").split(separator: "\n").first.map(String.init) ?? ""
+    }()
+
+    /// PRETTY_NAME of os-release(5).
+    static let operatingSystem: String = {
+        let text = (try? Files.readText("/etc/os-release")) ?? ""
+        let line = text.split(separator: "\n").first { $0.hasPrefix("PRETTY_NAME=") }
+        return line.map { String($0.dropFirst("PRETTY_NAME=".count).filter { $0 != "\"" }) } ?? "Linux"
+    }()
+
+    /// As `uname -m` names it.
+    static let machine: String = SeccompHost.architecture == "amd64" ? "x86_64" : SeccompHost.architecture == "arm64" ? "aarch64" : SeccompHost.architecture
+}

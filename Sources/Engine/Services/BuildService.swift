@@ -1,0 +1,92 @@
+public import Builder
+public import EngineTypes
+internal import Glibc
+internal import Images
+public import JSON
+internal import Linux
+public import Logging
+internal import OCIImageSpec
+
+/// What the API asks for builds: runs the builder on a thread of its own and hands its progress to the client.
+public final class BuildService: Sendable {
+    private let builder: ImageBuilder
+    private let events: EventBus
+    private let logger: Logger
+
+    public init(builder: ImageBuilder, events: EventBus, logger: Logger) {
+        self.builder = builder
+        self.events = events
+        self.logger = logger
+    }
+
+    public func build(_ query: BuildQuery, context: Int32, emit: @escaping @Sendable (JSONValue) async throws -> Void) async throws {
+        defer { _ = close(context) }
+        let request = try Self.request(query)
+        let cancellation = BuildCancellation()
+        let (progress, continuation) = AsyncStream.makeStream(of: BuildProgress.self)
+        let said = Locked(false)
+        let builder = self.builder
+        let work = Task {
+            defer { continuation.finish() }
+            return try await offloaded {
+                try builder.build(request, context: context, cancellation: cancellation) { message in
+                    said.withLock { $0 = true }
+                    continuation.yield(message)
+                }
+            }
+        }
+        try await withTaskCancellationHandler {
+            do {
+                for await message in progress { try await emit(message.json) }
+            } catch {
+                // The client has gone: nobody wants the image.
+                cancellation.cancel()
+                _ = try? await work.value
+                throw error
+            }
+        } onCancel: {
+            cancellation.cancel()
+        }
+        do {
+            let image = try await work.value
+            for tag in image.references.map(\.familiar) where query.tags.contains(where: { tag.hasPrefix($0) }) {
+                events.publish("image", "tag", id: image.id.description, attributes: ["name": tag])
+            }
+        } catch {
+            // Before the first message the status can still say it; after it only the stream can.
+            guard said.current else { throw EngineError.from(error) }
+            try await emit(BuildProgress(error: error).json)
+        }
+    }
+
+    private static func request(_ query: BuildQuery) throws(EngineError) -> BuildRequest {
+        if !query.remote.isEmpty { throw .notImplemented("build from a remote context") }
+        if !query.outputs.isEmpty { throw .notImplemented("build outputs") }
+        if query.version == "2" { throw .notImplemented("BuildKit sessions: build with DOCKER_BUILDKIT=0") }
+        var request = BuildRequest()
+        request.dockerfile = query.dockerfile
+        request.tags = query.tags
+        request.target = query.target
+        request.buildArguments = query.buildArguments
+        request.labels = query.labels
+        request.noCache = query.noCache
+        request.pull = query.pull
+        request.squash = query.squash
+        request.platform = query.platform
+        request.cacheFrom = query.cacheFrom
+        request.networkMode = query.networkMode.isEmpty ? "default" : query.networkMode
+        request.extraHosts = query.extraHosts
+        request.resources.memory = query.memory
+        request.resources.memorySwap = query.memorySwap
+        request.resources.cpuShares = query.cpuShares
+        request.resources.cpuPeriod = query.cpuPeriod
+        request.resources.cpuQuota = query.cpuQuota
+        request.resources.cpusetCpus = query.cpusetCpus
+        request.resources.cpusetMems = query.cpusetMems
+        request.resources.cgroupParent = query.cgroupParent
+        request.resources.shmSize = query.shmSize
+        return request
+    }
+
+    public func pruneCache(all: Bool, filters: Filters) async throws -> PruneReport { throw EngineError.notImplemented("POST /build/prune") }
+}

@@ -1,0 +1,107 @@
+public import EngineTypes
+internal import Linux
+public import Networking
+
+/// What the API asks for networks.
+public final class NetworkService: Sendable {
+    private let networks: NetworkManager
+    private let containers: ContainerService
+    private let events: EventBus
+
+    public init(networks: NetworkManager, containers: ContainerService, events: EventBus) {
+        self.networks = networks
+        self.containers = containers
+        self.events = events
+    }
+
+    private func resource(_ network: Network) -> NetworkResource {
+        var joined: [String: NetworkContainer] = [:]
+        for endpoint in networks.endpoints(onNetwork: network.id) {
+            joined[endpoint.containerID] = NetworkContainer(
+                Name: endpoint.containerName, EndpointID: endpoint.id, MacAddress: endpoint.macAddress,
+                IPv4Address: endpoint.ipv4.map { "\($0)" } ?? "", IPv6Address: endpoint.ipv6.map { "\($0)" } ?? "")
+        }
+        let ranges = network.ipam.ranges.map {
+            IPAMConfig(
+                Subnet: $0.subnet, IPRange: $0.ipRange, Gateway: $0.gateway, AuxiliaryAddresses: $0.auxiliaryAddresses.isEmpty ? nil : $0.auxiliaryAddresses)
+        }
+        return NetworkResource(
+            Name: network.name, Id: network.id, Created: network.created, Driver: network.driver, EnableIPv6: network.enableIPv6,
+            IPAM: IPAM(Driver: network.ipam.driver, Options: network.ipam.options, Config: ranges), Internal: network.isInternal,
+            Attachable: network.isAttachable, Containers: joined, Options: network.options, Labels: network.labels)
+    }
+
+    public func list(filters: Filters) async throws -> [NetworkResource] {
+        try filters.requireOnly(["dangling", "driver", "id", "label", "name", "scope", "type"])
+        return networks.networks().filter { network in
+            if let wanted = filters["name"], !wanted.contains(where: { network.name.contains($0) }) { return false }
+            if let wanted = filters["id"], !wanted.contains(where: { network.id.hasPrefix($0) }) { return false }
+            if let wanted = filters["driver"], !wanted.contains(network.driver) { return false }
+            if let wanted = filters["scope"], !wanted.contains(network.scope) { return false }
+            if let wanted = filters["type"], !wanted.contains(network.isPredefined ? "builtin" : "custom") { return false }
+            if let wanted = filters["label"], !Filters.labels(network.labels, satisfy: wanted) { return false }
+            if let wanted = filters["dangling"] {
+                let isDangling = !network.isPredefined && networks.endpoints(onNetwork: network.id).isEmpty
+                if isDangling != ["true", "1"].contains(wanted[0]) { return false }
+            }
+            return true
+        }.map(resource)
+    }
+
+    public func create(_ request: NetworkCreateRequest) async throws -> NetworkCreateResponse {
+        var spec = NetworkSpec(name: request.Name ?? "")
+        spec.driver = request.Driver.flatMap { $0.isEmpty ? nil : $0 } ?? "bridge"
+        spec.enableIPv4 = request.EnableIPv4 ?? true
+        spec.enableIPv6 = request.EnableIPv6 ?? false
+        spec.isInternal = request.Internal ?? false
+        spec.isAttachable = request.Attachable ?? false
+        spec.isIngress = request.Ingress ?? false
+        spec.isConfigOnly = request.ConfigOnly ?? false
+        spec.configFrom = request.ConfigFrom.flatMap { $0.Network.isEmpty ? nil : $0.Network }
+        spec.scope = request.Scope ?? ""
+        spec.options = request.Options ?? [:]
+        spec.labels = request.Labels ?? [:]
+        spec.ipam = IPAMSettings(
+            driver: request.IPAM?.Driver.flatMap { $0.isEmpty ? nil : $0 } ?? "default", options: request.IPAM?.Options ?? [:],
+            ranges: (request.IPAM?.Config ?? []).map {
+                IPAMRange(subnet: $0.Subnet ?? "", ipRange: $0.IPRange, gateway: $0.Gateway, auxiliaryAddresses: $0.AuxiliaryAddresses ?? [:])
+            })
+        let network = try await offloading { [networks, spec] in try networks.create(spec) }
+        events.publish("network", "create", id: network.id, attributes: ["name": network.name, "type": network.driver])
+        return NetworkCreateResponse(Id: network.id, Warning: "")
+    }
+
+    public func inspect(_ id: String, verbose: Bool, scope: String?) async throws -> NetworkResource {
+        do { return resource(try networks.network(id)) } catch { throw EngineError.from(error) }
+    }
+
+    public func remove(_ id: String) async throws {
+        let network = try await offloading { [networks] in try networks.remove(id) }
+        events.publish("network", "destroy", id: network.id, attributes: ["name": network.name, "type": network.driver])
+    }
+
+    public func connect(_ id: String, _ request: NetworkConnectRequest) async throws {
+        _ = try await inspect(id, verbose: false, scope: nil)
+        throw EngineError.notImplemented("POST /networks/{id}/connect")
+    }
+
+    public func disconnect(_ id: String, _ request: NetworkDisconnectRequest) async throws {
+        _ = try await inspect(id, verbose: false, scope: nil)
+        throw EngineError.notImplemented("POST /networks/{id}/disconnect")
+    }
+
+    public func prune(filters: Filters) async throws -> PruneReport {
+        try filters.requireOnly(["label", "label!", "until"])
+        if filters["until"] != nil { throw EngineError.notImplemented("prune filter until") }
+        var report = PruneReport()
+        var deleted: [String] = []
+        for network in networks.networks() where !network.isPredefined && networks.endpoints(onNetwork: network.id).isEmpty {
+            if let wanted = filters["label"], !Filters.labels(network.labels, satisfy: wanted) { continue }
+            if let unwanted = filters["label!"], Filters.labels(network.labels, satisfy: unwanted) { continue }
+            try await remove(network.id)
+            deleted.append(network.name)
+        }
+        report.NetworksDeleted = deleted
+        return report
+    }
+}

@@ -1,0 +1,130 @@
+internal import CLinux
+public import EngineTypes
+internal import Glibc
+public import Images
+public import JSON
+public import Linux
+
+/// What the API asks for the system as a whole.
+public final class SystemService: Sendable {
+    private let configuration: EngineConfiguration
+    private let containers: ContainerService
+    private let images: ImageStore
+    private let bus: EventBus
+    /// Stable for one data root.
+    private let identity: String
+
+    public init(configuration: EngineConfiguration, containers: ContainerService, images: ImageStore, events: EventBus) throws {
+        self.configuration = configuration
+        self.containers = containers
+        self.images = images
+        bus = events
+        let path = "\(configuration.dataRoot)/engine-id"
+        if let text = try? Files.readText(path), let line = text.split(separator: "\n").first {
+            identity = String(line)
+        } else {
+            identity = ContainerNames.newID()
+            try Files.replace(path, with: Array("\(identity)\n".utf8))
+        }
+    }
+
+    private static var goArchitecture: String { SeccompHost.architecture }
+
+    public func version() async throws -> SystemVersion {
+        let kernel = HostFacts.kernelRelease
+        let details = [
+            "ApiVersion": EngineVersion.apiVersion, "Arch": Self.goArchitecture, "BuildTime": "", "Experimental": "false", "GitCommit": "", "GoVersion": "",
+            "KernelVersion": kernel, "MinAPIVersion": EngineVersion.minimumAPIVersion, "Os": "linux",
+        ]
+        return SystemVersion(
+            Platform: .init(Name: "Clipper"),
+            Components: [
+                .init(Name: "Engine", Version: EngineVersion.version, Details: details),
+                .init(Name: "clipper-runtime", Version: EngineVersion.version, Details: ["GitCommit": ""]),
+            ],
+            Version: EngineVersion.version, ApiVersion: EngineVersion.apiVersion, MinAPIVersion: EngineVersion.minimumAPIVersion, GitCommit: "", Os: "linux",
+            Arch: Self.goArchitecture, KernelVersion: kernel, BuildTime: "")
+    }
+
+    public func info() async throws -> SystemInfo {
+        var info = SystemInfo()
+        info.ID = identity
+        let states = containers.store.all.map { $0.apiState }
+        info.Containers = states.count
+        info.ContainersPaused = states.count { $0.Paused }
+        info.ContainersRunning = states.count { $0.Running && !$0.Paused }
+        info.ContainersStopped = info.Containers - info.ContainersPaused - info.ContainersRunning
+        info.Images = try await offloading { [images] in images.list().count }
+        info.Driver = "overlay2"
+        info.DriverStatus = [["Backing Filesystem", "extfs"], ["Supports d_type", "true"], ["Native Overlay Diff", "true"]]
+        info.DriverStatus[0][1] = Self.filesystem(of: configuration.dataRoot)
+        let controllers = Set(HostFacts.cgroups?.controllers ?? [])
+        info.MemoryLimit = controllers.contains("memory")
+        info.SwapLimit = controllers.contains("memory") && Self.canLimitSwap
+        info.CpuCfsPeriod = controllers.contains("cpu")
+        info.CpuCfsQuota = controllers.contains("cpu")
+        info.CPUShares = controllers.contains("cpu")
+        info.CPUSet = controllers.contains("cpuset")
+        info.PidsLimit = controllers.contains("pids")
+        info.OomKillDisable = controllers.contains("memory") && !HostFacts.isUnifiedCgroup
+        info.IPv4Forwarding = (try? Files.readText("/proc/sys/net/ipv4/ip_forward"))?.hasPrefix("1") ?? false
+        info.Debug = configuration.isDebug
+        info.NFd = (try? Files.list("/proc/self/fd").count) ?? 0
+        info.NGoroutines = (try? Files.list("/proc/self/task").count) ?? 0
+        info.SystemTime = Timestamp.now().description
+        info.LoggingDriver = configuration.defaultLogDriver
+        info.CgroupDriver = "cgroupfs"
+        info.CgroupVersion = HostFacts.isUnifiedCgroup ? "2" : "1"
+        info.NEventsListener = bus.listenerCount
+        info.KernelVersion = HostFacts.kernelRelease
+        info.OperatingSystem = HostFacts.operatingSystem
+        info.Architecture = HostFacts.machine
+        info.RegistryConfig = ["InsecureRegistryCIDRs": ["127.0.0.0/8"], "IndexConfigs": [:], "Mirrors": []]
+        info.NCPU = HostFacts.processorCount
+        info.MemTotal = HostFacts.totalMemory
+        info.DockerRootDir = configuration.dataRoot
+        info.Name = HostFacts.hostname
+        info.Labels = configuration.labels
+        info.ServerVersion = EngineVersion.version
+        info.Runtimes = ["clipper": .init(path: configuration.runtimeExecutable)].merging(configuration.runtimes.mapValues { .init(path: $0) }) { $1 }
+        info.DefaultRuntime = configuration.defaultRuntime
+        info.InitBinary = "clipper-runtime"
+        info.SecurityOptions = ["name=seccomp,profile=builtin"] + (HostFacts.isUnifiedCgroup ? ["name=cgroupns"] : [])
+        info.Warnings = Self.warnings(info)
+        return info
+    }
+
+    private static var canLimitSwap: Bool {
+        guard let memory = HostFacts.cgroups?.hierarchy(of: "memory") else { return false }
+        return memory.isUnified || Files.exists("\(memory.mountPoint)/memory.memsw.limit_in_bytes")
+    }
+
+    private static func filesystem(of path: String) -> String {
+        var status = statfs()
+        guard statfs(path, &status) == 0 else { return "<unknown>" }
+        switch Int(status.f_type) {
+        case 0xEF53: return "extfs"
+        case 0x5846_5342: return "xfs"
+        case 0x0102_1994: return "tmpfs"
+        case 0x9123_683E: return "btrfs"
+        case 0x794c_7630: return "overlayfs"
+        default: return "<unknown>"
+        }
+    }
+
+    private static func warnings(_ info: SystemInfo) -> [String] {
+        var result: [String] = []
+        if !info.MemoryLimit { result.append("WARNING: No memory limit support") }
+        if !info.SwapLimit { result.append("WARNING: No swap limit support") }
+        if !info.CpuCfsQuota { result.append("WARNING: No cpu cfs quota support") }
+        if !info.PidsLimit { result.append("WARNING: No pids limit support") }
+        if !info.IPv4Forwarding { result.append("WARNING: IPv4 forwarding is disabled") }
+        return result
+    }
+
+    public func events(
+        since: Timestamp?, until: Timestamp?, filters: Filters, emit: @escaping @Sendable (EventMessage) async throws -> Void
+    ) async throws { try await bus.events(since: since, until: until, filters: filters, emit: emit) }
+
+    public func diskUsage(types: [String]) async throws -> JSONValue { throw EngineError.notImplemented("GET /system/df") }
+}

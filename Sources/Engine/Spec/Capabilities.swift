@@ -1,0 +1,27 @@
+internal import EngineTypes
+
+/// Which capabilities a container has, from `--cap-add`, `--cap-drop` and `--privileged`, as Docker combines them.
+enum CapabilitySet {
+    static func resolve(add: [String], drop: [String], isPrivileged: Bool) throws(EngineError) -> [String] {
+        if isPrivileged { return SpecDefaults.allCapabilities }
+        let added = try names(add)
+        let dropped = try names(drop)
+        let base = added.contains("ALL") ? SpecDefaults.allCapabilities : dropped.contains("ALL") ? [] : SpecDefaults.capabilities
+        var result = base.filter { !dropped.contains($0) }
+        for name in added where name != "ALL" && !result.contains(name) { result.append(name) }
+        return result
+    }
+
+    private static func names(_ list: [String]) throws(EngineError) -> [String] {
+        var result: [String] = []
+        for text in list {
+            let upper = text.uppercased()
+            let name = upper == "ALL" || upper.hasPrefix("CAP_") ? upper : "CAP_\(upper)"
+            guard name == "ALL" || SpecDefaults.allCapabilities.contains(name) else {
+                throw .invalid("invalid capability: \"\(text)\"")
+            }
+            result.append(name)
+        }
+        return result
+    }
+}

@@ -1,0 +1,89 @@
+internal import EngineTypes
+internal import JSON
+internal import Linux
+internal import OCIRuntimeSpec
+
+/// `--security-opt`, read and checked.
+struct SecurityOptions {
+    var noNewPrivileges = false
+    var systemPathsUnconfined = false
+    private var filter = Filter.standard
+
+    private enum Filter {
+        case standard, unconfined
+        case custom(DockerSeccompProfile)
+    }
+
+    init(_ options: [String], isPrivileged: Bool) throws(EngineError) {
+        if isPrivileged { filter = .unconfined }
+        for option in options {
+            let separator: Character = option.contains("=") ? "=" : ":"
+            let parts = option.split(separator: separator, maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            let value = parts.count == 2 ? parts[1] : ""
+            switch parts[0] {
+            case "no-new-privileges":
+                guard ["", "true", "false"].contains(value) else { throw .invalid("invalid --security-opt: \"\(option)\"") }
+                noNewPrivileges = value != "false"
+            case "systempaths" where value == "unconfined": systemPathsUnconfined = true
+            case "seccomp": try readSeccomp(value)
+            case "apparmor" where value == "unconfined" || value == "docker-default": break
+            case "apparmor": throw .notImplemented("SecurityOpt apparmor=\(value)")
+            case "label" where value == "disable": break
+            case "label": throw .notImplemented("SecurityOpt label=\(value): SELinux")
+            default: throw .invalid("invalid --security-opt 2: \"\(option)\"")
+            }
+        }
+    }
+
+    private mutating func readSeccomp(_ value: String) throws(EngineError) {
+        switch value {
+        case "unconfined": filter = .unconfined
+        case "builtin", "": filter = .standard
+        default:
+            do { filter = .custom(try DockerSeccompProfile(parsing: Array(value.utf8))) } catch {
+                throw .invalid("Decoding seccomp profile failed: \(error)", cause: error)
+            }
+        }
+    }
+
+    /// The filter for a container with these capabilities; nil for none.
+    func seccomp(capabilities: [String]) throws(EngineError) -> Spec.Seccomp? {
+        switch filter {
+        case .unconfined: return nil
+        case .standard: return Self.standard(capabilities)
+        case .custom(let profile):
+            return profile.resolve(capabilities: capabilities, architecture: SeccompHost.architecture, kernel: SeccompHost.kernelVersion)
+        }
+    }
+
+    /// Resolved profiles by capability set: resolving and converting the default takes longer than the rest of the configuration.
+    private static let resolved = Locked<[[String]: Spec.Seccomp]>([:])
+
+    private static func standard(_ capabilities: [String]) -> Spec.Seccomp {
+        let key = capabilities.sorted()
+        if let known = resolved.withLock({ $0[key] }) { return known }
+        let seccomp = Spec.Seccomp(DefaultSeccompProfile.resolve(capabilities: capabilities))
+        resolved.withLock { cache in
+            if cache.count > 64 { cache.removeAll() }
+            cache[key] = seccomp
+        }
+        return seccomp
+    }
+}
+
+extension Spec.Seccomp {
+    /// The default profile in the specification's words.
+    init(_ profile: SeccompProfile) {
+        self.init(defaultAction: profile.defaultAction.rawValue)
+        defaultErrnoRet = profile.defaultErrnoRet
+        architectures = profile.architectures.map(\.rawValue)
+        flags = profile.flags.map(\.rawValue)
+        syscalls = profile.rules.map { rule in
+            Spec.SyscallRule(
+                names: rule.names, action: rule.action.rawValue, errnoRet: rule.errnoRet,
+                args: rule.arguments.map {
+                    Spec.SyscallArgument(index: $0.index, value: $0.value, valueTwo: $0.valueTwo, op: $0.comparison.rawValue)
+                })
+        }
+    }
+}
