@@ -81,7 +81,8 @@ extension ControlRequest {
             let process = try fields.object("process").value
             self = .execCreate(
                 ExecRequest(
-                    id: try fields.string("exec"), process: process, terminal: try fields.flag("terminal"), stdin: try fields.flag("stdin")))
+                    id: try fields.string("exec"), process: process, terminal: try fields.flag("terminal"), stdin: try fields.flag("stdin"))
+            )
         case "execStart": self = .execStart(id: try fields.string("exec"))
         case "execForget": self = .execForget(id: try fields.string("exec"))
         case "execSignal": self = .execSignal(id: try fields.string("exec"), signal: try fields.number("signal"))

@@ -1,46 +1,115 @@
+internal import CLinux
+internal import Glibc
 public import JSON
+internal import Linux
 public import ShimProtocol
+internal import Synchronization
 
 /// A running container, through its shim.
 public final class ShimConnection: Sendable {
-    public let containerID: String
-    /// The container's first process.
-    public let containerPID: Int32
-    public let shimPID: Int32
-    /// RFC 3339.
-    public let startedAt: String
+    public let state: ContainerState
     /// What happens, in order; ends after `disconnected`. For one consumer.
     public let events: AsyncStream<ShimEvent>
+    private let channel: ControlChannel
+    private let directory: String
 
-    init() {
-        containerID = ""
-        containerPID = 0
-        shimPID = 0
-        startedAt = ""
-        events = AsyncStream { $0.finish() }
+    public var containerID: String { state.containerID }
+    /// The container's first process.
+    public var containerPID: Int32 { state.containerPID }
+    public var shimPID: Int32 { state.shimPID }
+    /// RFC 3339.
+    public var startedAt: String { state.startedAt }
+
+    init(_ channel: ControlChannel, _ state: ContainerState, directory: String, exitRecordPath: String) {
+        self.channel = channel
+        self.state = state
+        self.directory = directory
+        let (events, continuation) = AsyncStream.makeStream(of: ShimEvent.self)
+        self.events = events
+        let recordPath = exitRecordPath.isEmpty ? "\(directory)/\(ShimWire.exitRecordName)" : exitRecordPath
+        let flag = SharedFlag()
+        channel.setHandler { notice in
+            switch notice {
+            case .outOfMemory: continuation.yield(.oom)
+            case .execExited(let id, let code): continuation.yield(.execExited(id: id, exitCode: code))
+            case .exited(let record):
+                flag.set()
+                continuation.yield(.exited(record))
+            case nil:
+                Task {
+                    _ = await Spawn.awaitEnd(of: state.shimPID)
+                    if !flag.isSet {
+                        Remains.kill(state)
+                        if let record = Remains.exitRecord(recordPath, of: state) { continuation.yield(.exited(record)) }
+                    }
+                    continuation.yield(.disconnected)
+                    continuation.finish()
+                }
+            }
+        }
     }
 
     /// Sends a signal to the container's first process.
-    public func signal(_ number: Int32) async throws(ShimFailure) {}
-    public func resize(rows: UInt16, columns: UInt16) async throws(ShimFailure) {}
+    public func signal(_ number: Int32) async throws(ShimFailure) { _ = try await channel.request(.signal(number)) }
+
+    /// Sets the size of the container's terminal.
+    public func resize(rows: UInt16, columns: UInt16) async throws(ShimFailure) {
+        _ = try await channel.request(.resize(rows: rows, columns: columns))
+    }
+
     /// Ends the container's standard input.
-    public func closeStdin() async throws(ShimFailure) {}
-    /// A socket with the container's raw stream (ShimProtocol), the caller's to close.
-    public func attach(_ options: AttachOptions) async throws(ShimFailure) -> Int32 { throw ShimFailure(.unsupported, "not implemented: attach") }
+    public func closeStdin() async throws(ShimFailure) { _ = try await channel.request(.closeStdin) }
+
+    /// A socket (blocking, close-on-exec) with the container's raw stream (ShimProtocol), the caller's to close.
+    /// Its end is end of file, or a reset when input that nobody took was on its way.
+    public func attach(_ options: AttachOptions) async throws(ShimFailure) -> Int32 { try await open(.attach(options)) }
+
     public func attach(stdin: Bool, stdout: Bool, stderr: Bool) async throws(ShimFailure) -> Int32 {
         try await attach(AttachOptions(stdin: stdin, stdout: stdout, stderr: stderr))
     }
 
     /// Makes an exec known to the shim; `process` is the OCI process object.
-    public func execCreate(id: String, process: JSONValue, terminal: Bool, stdin: Bool) async throws(ShimFailure) {}
-    /// Starts a created exec; its process number. Attach before this to lose no output.
-    public func execStart(id: String) async throws(ShimFailure) -> Int32 { throw ShimFailure(.unsupported, "not implemented: exec") }
-    /// A socket with the exec's raw stream, the caller's to close.
-    public func execAttach(id: String, _ options: AttachOptions) async throws(ShimFailure) -> Int32 {
-        throw ShimFailure(.unsupported, "not implemented: exec")
+    public func execCreate(id: String, process: JSONValue, terminal: Bool, stdin: Bool) async throws(ShimFailure) {
+        _ = try await channel.request(.execCreate(ExecRequest(id: id, process: process, terminal: terminal, stdin: stdin)))
     }
-    public func execSignal(id: String, _ number: Int32) async throws(ShimFailure) {}
-    public func execResize(id: String, rows: UInt16, columns: UInt16) async throws(ShimFailure) {}
+
+    /// Starts a created exec; its process number. Attach before this to lose no output. After a failure the shim has
+    /// forgotten the exec and its streams end.
+    public func execStart(id: String) async throws(ShimFailure) -> Int32 {
+        guard case .process(let pid) = try await channel.request(.execStart(id: id)) else {
+            throw ShimFailure(.lost, "exec start: the container's supervisor answered something else")
+        }
+        return pid
+    }
+
+    /// A socket with the exec's raw stream, the caller's to close. The event `execExited` is sent before its end; whoever
+    /// relays the stream waits for that event before passing the end on, if the exit code is to be known by then.
+    public func execAttach(id: String, _ options: AttachOptions) async throws(ShimFailure) -> Int32 {
+        try await open(.attachExec(id: id, options))
+    }
+
+    public func execSignal(id: String, _ number: Int32) async throws(ShimFailure) {
+        _ = try await channel.request(.execSignal(id: id, signal: number))
+    }
+
+    public func execResize(id: String, rows: UInt16, columns: UInt16) async throws(ShimFailure) {
+        _ = try await channel.request(.execResize(id: id, rows: rows, columns: columns))
+    }
+
     /// Forgets an exec that was created and never started.
-    public func execForget(id: String) async throws(ShimFailure) {}
+    public func execForget(id: String) async throws(ShimFailure) { _ = try await channel.request(.execForget(id: id)) }
+
+    private func open(_ opening: Opening) async throws(ShimFailure) -> Int32 {
+        let connection: OwnedFD
+        do throws(SystemError) { connection = try ShimSocket.connect(directory: directory) } catch { throw ShimFailure(.lost, "\(error)") }
+        _ = try await ShimSocket.open(connection, opening)
+        return connection.take()
+    }
+}
+
+/// Whether the exit was announced; shared by the handler's calls.
+private final class SharedFlag: Sendable {
+    private let value = Mutex(false)
+    var isSet: Bool { value.withLock { $0 } }
+    func set() { value.withLock { $0 = true } }
 }

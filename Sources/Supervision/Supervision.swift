@@ -8,7 +8,6 @@
 // bytes. Used by Engine.
 public import ShimProtocol
 
-
 /// What happens to a running container, in order.
 public enum ShimEvent: Sendable, Equatable {
     /// The kernel killed a process of the container for lack of memory.

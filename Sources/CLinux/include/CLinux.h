@@ -12,4 +12,5 @@
 #include "clp_process.h"
 #include "clp_overlay.h"
 #include "clp_shim.h"
+#include "clp_client.h"
 #endif

@@ -1,0 +1,45 @@
+// What the supervisor and the daemon's side of it wait with: epoll, signalfd; and Unix sockets by a path.
+#ifndef CLP_SHIM_H
+#define CLP_SHIM_H
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+static inline int clp_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+static inline int clp_epoll_add(int epoll, int fd, uint32_t events, uint64_t token) { struct epoll_event event = {.events = events, .data.u64 = token}; return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event); }
+static inline int clp_epoll_change(int epoll, int fd, uint32_t events, uint64_t token) { struct epoll_event event = {.events = events, .data.u64 = token}; return epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event); }
+static inline int clp_epoll_remove(int epoll, int fd) { return epoll_ctl(epoll, EPOLL_CTL_DEL, fd, 0); }
+static inline uint32_t clp_epoll_input(void) { return EPOLLIN; }
+static inline uint32_t clp_epoll_output(void) { return EPOLLOUT; }
+static inline uint32_t clp_epoll_gone(void) { return EPOLLHUP | EPOLLERR; }
+// Blocks one signal and gives a non-blocking descriptor that tells of it.
+static inline int clp_signal_descriptor(int signal) { sigset_t set; sigemptyset(&set); sigaddset(&set, signal); return sigprocmask(SIG_BLOCK, &set, 0) ? -1 : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK); }
+static inline void clp_ignore_signal(int number) { signal(number, SIG_IGN); }
+static inline int clp_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+// The next child that has ended: its pid with *status as of waitpid(2); 0 when none has; -1 when there is none.
+static inline pid_t clp_reap_next(int *status) { return waitpid(-1, status, WNOHANG | __WALL); }
+// -1 with ENAMETOOLONG for a path of more than 107 bytes.
+static inline int clp_unix_address(struct sockaddr_un *address, const char *path) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    if (strlen(path) >= sizeof address->sun_path) { errno = ENAMETOOLONG; return -1; }
+    strcpy(address->sun_path, path);
+    return 0;
+}
+static inline int clp_unix_bind(int fd, const char *path) { struct sockaddr_un address; return clp_unix_address(&address, path) ? -1 : bind(fd, (struct sockaddr *)&address, sizeof address); }
+static inline int clp_unix_connect(int fd, const char *path) { struct sockaddr_un address; return clp_unix_address(&address, path) ? -1 : connect(fd, (struct sockaddr *)&address, sizeof address); }
+static inline int clp_shim_accept(int fd) { return accept4(fd, 0, 0, SOCK_CLOEXEC); }
+// The user at the other end of a Unix socket.
+static inline int clp_peer_user(int fd, uid_t *user) {
+    struct ucred credentials;
+    socklen_t length = sizeof credentials;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length)) return -1;
+    *user = credentials.uid;
+    return 0;
+}
+#endif

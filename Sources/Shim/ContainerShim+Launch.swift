@@ -1,0 +1,169 @@
+internal import CLinux
+internal import Glibc
+internal import JSON
+internal import Linux
+internal import ShimProtocol
+
+extension ContainerShim {
+    /// Starts the container; afterwards nothing is left of a failure but the shim, which ends.
+    func launch(_ request: LaunchRequest) throws(ShimFailure) -> ContainerState {
+        guard case .waiting = phase else { throw ShimFailure(.conflict, "launch: this shim has a container already") }
+        self.request = request
+        do {
+            let driver = try makeDriver(request)
+            let streams = try makeStreams(request)
+            try attachInitialPeers(request, to: streams)
+            let directory = try OwnedFD.open(request.directory, O_RDONLY | O_DIRECTORY)
+            listener = try UnixSocket.listen(in: directory, name: ShimWire.socketName)
+            let pid = try start(request, driver, streams)
+            let state = ContainerState(
+                containerID: request.containerID, shimPID: getpid(), containerPID: pid,
+                containerStartTime: ContainerShim.startTime(of: pid), startedAt: Timestamp.now().description)
+            self.state = state
+            self.driver = driver
+            self.streams = streams
+            try watchListener()
+            phase = .running
+            return state
+        } catch let failure as ShimFailure {
+            launchFailed()
+            throw failure
+        } catch {
+            launchFailed()
+            throw ShimFailure(.runtime, "\(error)")
+        }
+    }
+
+    private func launchFailed() {
+        if let request { unlink("\(request.directory)/\(ShimWire.socketName)") }
+        exitStatus = 1
+        phase = .leaving
+    }
+
+    private func makeDriver(_ request: LaunchRequest) throws(ShimFailure) -> any RuntimeDriver {
+        switch request.runtime {
+        case .inProcess(let root): try InProcessDriver(request, root: root)
+        case .external(let path, let root): ExternalDriver(request, program: path, root: root)
+        }
+    }
+
+    private func makeStreams(_ request: LaunchRequest) throws -> ProcessStreams {
+        var log: LogWriter?
+        if case .jsonFile(let configuration) = request.log { log = try LogWriter(configuration) }
+        return ProcessStreams(
+            isTerminal: request.terminal, inputEnd: ContainerShim.inputEnd(request.stdin), log: log, loop: loop)
+    }
+
+    private static func inputEnd(_ stdin: LaunchRequest.StandardInput) -> ProcessStreams.InputEnd {
+        switch stdin {
+        case .closed: .noInput
+        case .open: .never
+        case .once: .withPeer
+        }
+    }
+
+    /// The sockets of peers that attach before the start follow the control socket.
+    private func attachInitialPeers(_ request: LaunchRequest, to streams: ProcessStreams) throws {
+        for (index, options) in request.attachments.enumerated() {
+            let number = ShimWire.controlDescriptor + 1 + Int32(index)
+            try retrying("take over stream", "\(number)") { clp_fcntl(number, F_SETFD, Int(FD_CLOEXEC)) }
+            try streams.attach(OwnedFD(owning: number), options)
+        }
+    }
+
+    private func start(_ request: LaunchRequest, _ driver: any RuntimeDriver, _ streams: ProcessStreams) throws -> Int32 {
+        var rootfs = RootfsSource(tree: nil)
+        if case .overlay(let overlay) = request.rootfs { rootfs.tree = try OverlayMount.make(overlay) }
+        let withInput = request.stdin != .closed
+        if !request.terminal {
+            let pipes: ChildStreams? = try streams.makePipes(withInput: withInput)
+            return try driver.start(rootfs: rootfs, streams: pipes).pid
+        }
+        var started = try driver.start(rootfs: rootfs, streams: nil)
+        guard let master = started.terminalMaster.take() else { throw ShimFailure(.runtime, "the runtime gave no terminal") }
+        try streams.adoptTerminal(master, withInput: withInput)
+        return started.pid
+    }
+
+    /// Field 22 of /proc/pid/stat (proc(5)): clock ticks after boot. 0 when the process is gone.
+    static func startTime(of pid: Int32) -> UInt64 {
+        guard let text = try? Files.readText("/proc/\(pid)/stat"), let end = text.lastIndex(of: ")") else { return 0 }
+        let fields = text[end...].split(separator: " ")
+        return fields.count > 20 ? UInt64(fields[20]) ?? 0 : 0
+    }
+
+    /// What the answer need not wait for.
+    func afterAnswer() {
+        if case .leaving = phase { return leaveIfDone() }
+        guard case .running = phase, outOfMemory == nil, let request, let state else { return }
+        outOfMemory = OOMNotice(driver?.cgroup, loop: loop) { [unowned self] in tell(.outOfMemory) }
+        do {
+            try Files.replace("\(request.directory)/\(ShimWire.stateName)", with: state.json.serialized(), durable: false)
+        } catch { ShimLog.write("\(error)") }
+        // The container may be over already: its signal was taken in by whoever waited inside the runtime's call.
+        reap()
+    }
+
+    // MARK: Later connections
+
+    private func watchListener() throws {
+        guard let number = listenerNumber else { return }
+        _ = try loop.watch(number, Readiness.input) { [unowned self] _ in acceptPeer() }
+    }
+
+    private var listenerNumber: Int32? {
+        switch listener {
+        case .some(let listener): listener.raw
+        case .none: nil
+        }
+    }
+
+    private func acceptPeer() {
+        guard let number = listenerNumber else { return }
+        let connection = clp_shim_accept(number)
+        if connection < 0 { return }
+        let socket = OwnedFD(owning: connection)
+        var user: uid_t = 0
+        // The socket file's mode says the same; this holds even if the directory was opened to others.
+        guard clp_peer_user(socket.raw, &user) == 0, user == geteuid() || user == 0 else { return }
+        do {
+            let peer = try ControlPeer(socket, loop: loop)
+            peer.onFrame = { [unowned self, unowned peer] frame in opened(peer, frame) }
+            peer.onGone = { [unowned self, unowned peer] in
+                _ = loop.after(milliseconds: 0) { [self] in newcomers.removeAll { $0 === peer } }
+            }
+            newcomers.append(peer)
+        } catch { ShimLog.write("\(error)") }
+    }
+
+    /// The first frame of a connection says what it is.
+    private func opened(_ peer: ControlPeer, _ frame: JSONValue) {
+        do throws(ShimFailure) {
+            switch try Opening(frame) {
+            case .control:
+                guard let state else { throw ShimFailure(.conflict, "the container is not running") }
+                addPeer(peer)
+                peer.send(.answer(id: 0, .state(state)))
+                // It came between the end of the container and the shim's own.
+                if let record = writtenRecord { peer.send(.notice(.exited(record))) }
+            case .attach(let options):
+                guard let streams else { throw ShimFailure(.conflict, "the container is not running") }
+                try attach(peer, options, to: streams)
+            case .attachExec(let id, let options): try attach(peer, options, to: try exec(id).streams)
+            }
+        } catch {
+            peer.send(.answer(id: 0, .failure(error)))
+            return peer.drop()
+        }
+        _ = loop.after(milliseconds: 0) { [self] in newcomers.removeAll { $0 === peer } }
+    }
+
+    private func attach(_ peer: ControlPeer, _ options: AttachOptions, to streams: ProcessStreams) throws(ShimFailure) {
+        peer.send(.answer(id: 0, .done))
+        let backlog = peer.backlog
+        guard let socket = peer.takeSocket() else { return }
+        do throws(SystemError) { try streams.attach(socket, options, backlog: backlog) } catch {
+            throw ShimFailure(.runtime, "\(error)")
+        }
+    }
+}

@@ -1,0 +1,174 @@
+internal import CLinux
+internal import Glibc
+internal import Linux
+internal import ShimProtocol
+
+/// Writes a container's output as Docker's json-file driver does:
+/// `{"log":"line\n","stream":"stdout","attrs":{…},"time":"2026-11-23T21:00:00.5Z"}`, one object a line.
+///
+/// A line longer than 16 KiB comes in pieces, of which only the last ends in `\n`. Unfinished lines wait until they
+/// are finished or the container ends. What one read brought has one time and, room permitting, is one write.
+final class LogWriter {
+    /// Longest piece of a line, as in Docker.
+    static let longestPiece = 16384
+
+    private let configuration: LaunchRequest.Log.JSONFile
+    private var file: OwnedFD
+    private var size: Int64
+    /// `"attrs":{…},` or nothing.
+    private let attributes: [UInt8]
+    /// Unfinished lines of standard output and standard error.
+    private var unfinished: [[UInt8]] = [[], []]
+    private let buffer: UnsafeMutablePointer<UInt8>
+    private let capacity: Int
+    private var used = 0
+    private var hasComplained = false
+
+    init(_ configuration: LaunchRequest.Log.JSONFile) throws(SystemError) {
+        self.configuration = configuration
+        attributes = LogWriter.attributesText(configuration.attributes)
+        file = try LogWriter.open(configuration.path)
+        size = Int64(try file.status().st_size)
+        // Room for a piece of which every byte becomes six, and for what one read usually makes.
+        capacity = 6 * LogWriter.longestPiece + attributes.count + 256 + 65536
+        buffer = .allocate(capacity: capacity)
+    }
+
+    deinit { buffer.deallocate() }
+
+    private static func open(_ path: String) throws(SystemError) -> OwnedFD {
+        try OwnedFD.open(path, O_WRONLY | O_CREAT | O_APPEND, mode: 0o640)
+    }
+
+    private static func attributesText(_ attributes: [String: String]) -> [UInt8] {
+        if attributes.isEmpty { return [] }
+        var text = Array("\"attrs\":{".utf8)
+        for (index, attribute) in attributes.sorted(by: { $0.key < $1.key }).enumerated() {
+            if index > 0 { text.append(UInt8(ascii: ",")) }
+            for (part, end) in [(attribute.key, ":"), (attribute.value, "")] {
+                text.append(UInt8(ascii: "\""))
+                var bytes = Array(part.utf8)
+                let escaped = [UInt8](unsafeUninitializedCapacity: bytes.count * 6) { output, count in
+                    guard let base = output.baseAddress else { return }
+                    count = bytes.withUnsafeMutableBufferPointer { LogEscape.write($0.baseAddress, $0.count, to: base) }
+                }
+                text += escaped + Array("\"\(end)".utf8)
+            }
+        }
+        return text + Array("},".utf8)
+    }
+
+    /// Takes what one read brought. `stream` is 1 or 2.
+    func append(_ data: UnsafeRawBufferPointer, stream: Int) {
+        guard let base = data.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
+        let ending = endings(stream: stream)
+        var position = 0
+        while position < data.count {
+            let rest = data.count - position
+            let newline = memchr(base + position, 10, rest).map { UnsafeRawPointer($0) - UnsafeRawPointer(base + position) }
+            takeLine(base + position, newline ?? rest, isFinished: newline != nil, stream: stream, ending)
+            position += newline.map { $0 + 1 } ?? rest
+        }
+        flush()
+    }
+
+    /// The container ended: unfinished lines are written as they are.
+    func finish() {
+        for stream in 1...2 where !unfinished[stream - 1].isEmpty {
+            let ending = endings(stream: stream)
+            let line = unfinished[stream - 1]
+            unfinished[stream - 1] = []
+            line.withUnsafeBufferPointer { if let base = $0.baseAddress { write(base, $0.count, ending.unfinished) } }
+        }
+        flush()
+    }
+
+    private func takeLine(
+        _ bytes: UnsafePointer<UInt8>, _ count: Int, isFinished: Bool, stream: Int, _ ending: (finished: [UInt8], unfinished: [UInt8])
+    ) {
+        var start = 0
+        if !unfinished[stream - 1].isEmpty {
+            start = min(count, LogWriter.longestPiece - unfinished[stream - 1].count)
+            unfinished[stream - 1].append(contentsOf: UnsafeBufferPointer(start: bytes, count: start))
+            let isWhole = isFinished && start == count && unfinished[stream - 1].count < LogWriter.longestPiece
+            guard isWhole || unfinished[stream - 1].count == LogWriter.longestPiece else { return }
+            let line = unfinished[stream - 1]
+            unfinished[stream - 1] = []
+            line.withUnsafeBufferPointer {
+                if let base = $0.baseAddress { write(base, $0.count, isWhole ? ending.finished : ending.unfinished) }
+            }
+            if isWhole { return }
+        }
+        while count - start >= LogWriter.longestPiece {
+            write(bytes + start, LogWriter.longestPiece, ending.unfinished)
+            start += LogWriter.longestPiece
+        }
+        if isFinished {
+            write(bytes + start, count - start, ending.finished)
+        } else if start < count {
+            unfinished[stream - 1] = Array(UnsafeBufferPointer(start: bytes + start, count: count - start))
+        }
+    }
+
+    /// What follows the text of a line that is finished and of one that is not.
+    private func endings(stream: Int) -> (finished: [UInt8], unfinished: [UInt8]) {
+        let head = Array("\",\"stream\":\"\(stream == 1 ? "stdout" : "stderr")\",".utf8)
+        let tail = head + attributes + Array("\"time\":\"\(Timestamp.now())\"}\n".utf8)
+        return (Array("\\n".utf8) + tail, tail)
+    }
+
+    private func write(_ bytes: UnsafePointer<UInt8>, _ count: Int, _ ending: [UInt8]) {
+        if used + 6 * count + ending.count + 16 > capacity { flush() }
+        if configuration.maxSize > 0 && size + Int64(used) >= configuration.maxSize {
+            flush()
+            rotate()
+        }
+        used += put("{\"log\":\"", at: buffer + used)
+        used += LogEscape.write(bytes, count, to: buffer + used)
+        ending.withUnsafeBufferPointer { if let base = $0.baseAddress { memcpy(buffer + used, base, $0.count) } }
+        used += ending.count
+    }
+
+    private func put(_ text: StaticString, at place: UnsafeMutablePointer<UInt8>) -> Int {
+        memcpy(place, text.utf8Start, text.utf8CodeUnitCount)
+        return text.utf8CodeUnitCount
+    }
+
+    /// A log that cannot be written (disk full) never stops the container: the lines are lost, the first time is told.
+    private func flush() {
+        var offset = 0
+        while offset < used {
+            let count = Glibc.write(file.raw, buffer + offset, used - offset)
+            if count < 0 {
+                if errno == EINTR { continue }
+                complain(SystemError("write log", configuration.path))
+                break
+            }
+            offset += count
+        }
+        size += Int64(offset)
+        used = 0
+    }
+
+    /// `path` becomes `path.1` and so on; the oldest goes. With one file it is emptied.
+    private func rotate() {
+        let path = configuration.path
+        if configuration.maxFiles > 1 {
+            for number in stride(from: configuration.maxFiles - 1, through: 1, by: -1) {
+                rename(number == 1 ? path : "\(path).\(number - 1)", "\(path).\(number)")
+            }
+        } else {
+            truncate(path, 0)
+        }
+        do {
+            file = try LogWriter.open(path)
+            size = 0
+        } catch { complain(error) }
+    }
+
+    private func complain(_ error: SystemError) {
+        if hasComplained { return }
+        hasComplained = true
+        ShimLog.write("\(error)")
+    }
+}

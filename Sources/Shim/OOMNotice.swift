@@ -1,0 +1,44 @@
+internal import Linux
+
+/// Tells when the kernel kills a process of the container for lack of memory, and how often it has.
+final class OOMNotice {
+    /// A reference to what cannot be copied.
+    private final class Holder {
+        let watch: OOMWatch
+        init(_ cgroup: CgroupManager) throws { watch = try cgroup.oomWatch() }
+        var number: Int32 { watch.descriptor.raw }
+        func drain() { watch.drain() }
+    }
+
+    private let loop: EventLoop
+    private let cgroup: CgroupManager?
+    private let holder: Holder?
+    private let onKill: () -> Void
+    private var token: UInt64?
+    private var seen: UInt64 = 0
+
+    /// Without a memory controller it tells nothing.
+    init(_ cgroup: CgroupManager?, loop: EventLoop, onKill: @escaping () -> Void) {
+        self.loop = loop
+        self.cgroup = cgroup
+        self.onKill = onKill
+        holder = cgroup.flatMap { try? Holder($0) }
+        guard let holder else { return }
+        token = try? loop.watch(holder.number, Readiness.input) { [unowned self] _ in
+            holder.drain()
+            checkCount()
+        }
+    }
+
+    deinit { if let token { loop.unwatch(token) } }
+
+    /// v1 announces before it kills: the count at the container's end is what counts.
+    var hasKilled: Bool { (cgroup?.oomKills ?? 0) > 0 }
+
+    /// Tells of kills since the last time.
+    func checkCount() {
+        guard let count = cgroup?.oomKills, count > seen else { return }
+        seen = count
+        onKill()
+    }
+}

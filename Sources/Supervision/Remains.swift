@@ -1,0 +1,43 @@
+internal import CLinux
+internal import Glibc
+internal import JSON
+internal import Linux
+internal import ShimProtocol
+
+/// What a shim that is gone has left in the run directory and on the machine.
+enum Remains {
+    /// The record of this run of the container, if its shim came to write it.
+    static func exitRecord(_ path: String, of state: ContainerState? = nil) -> ExitRecord? {
+        guard let bytes = try? Files.read(path), let value = try? JSONValue(parsing: bytes), let record = try? ExitRecord(value) else {
+            return nil
+        }
+        // A record of an earlier run that nobody took away says nothing about this one.
+        if let state, state.startedAt != record.startedAt { return nil }
+        return record
+    }
+
+    /// What the shim wrote down when it started the container.
+    static func state(directory: String) -> ContainerState? {
+        guard let bytes = try? Files.read("\(directory)/\(ShimWire.stateName)"), let value = try? JSONValue(parsing: bytes) else {
+            return nil
+        }
+        return try? ContainerState(value)
+    }
+
+    /// Kills the container's first process, if it is still the same: its streams and its exit code are lost with the shim.
+    static func kill(_ state: ContainerState) {
+        let pidfd = clp_pidfd_open(state.containerPID, 0)
+        if pidfd < 0 { return }
+        let owned = OwnedFD(owning: pidfd)
+        // Asked after the descriptor is there: it and the answer are about one process.
+        guard startTime(of: state.containerPID) == state.containerStartTime else { return }
+        _ = clp_pidfd_send_signal(owned.raw, SIGKILL)
+    }
+
+    /// Field 22 of /proc/pid/stat (proc(5)).
+    private static func startTime(of pid: Int32) -> UInt64? {
+        guard let text = try? Files.readText("/proc/\(pid)/stat"), let end = text.lastIndex(of: ")") else { return nil }
+        let fields = text[end...].split(separator: " ")
+        return fields.count > 20 ? UInt64(fields[20]) : nil
+    }
+}
