@@ -37,7 +37,10 @@ extension RootFilesystem {
             let isDirectory = try target.status().st_mode & S_IFMT == S_IFDIR
             if isDirectory {
                 if empty == nil { empty = try Mounts.emptyTmpfs() }
-                try cover(target, with: empty, path)
+                do { try cover(target, with: empty, path) } catch let error as SystemError where error.code == EINVAL {
+                    // Before Linux 6.15 a mount that is attached nowhere cannot be cloned: one tmpfs for each path.
+                    try Mounts.attach(try Mounts.emptyTmpfs(), to: target, name: path)
+                }
             } else {
                 if null == nil { null = try openNull() }
                 try cover(target, with: null, path)

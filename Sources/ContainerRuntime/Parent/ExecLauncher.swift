@@ -38,7 +38,9 @@ struct ExecLauncher {
     }
 
     private func clone(_ container: borrowing OwnedFD, sync: consuming SyncChannel, parentEnd: Int32) throws -> ClonedProcess {
-        let unified = try target.cgroup?.descriptorForClone()
+        // Where the container's process is: one that has divided its cgroup leaves no room in the outer part.
+        let cgroup = try target.cgroup?.following(process: target.pid)
+        let unified = try cgroup?.descriptorForClone()
         let unifiedNumber: Int32?
         switch unified {
         case .some(let descriptor): unifiedNumber = descriptor.raw
@@ -46,7 +48,7 @@ struct ExecLauncher {
         }
         let child = ExecInit(
             plan: plan, container: container.raw, hasUserNamespace: try hasUserNamespace(), stdio: options.stdio, sync: sync,
-            entrance: try target.cgroup?.entrance(includingUnified: unifiedNumber == nil), available: try CapabilitySet.permitted())
+            entrance: try cgroup?.entrance(includingUnified: unifiedNumber == nil), available: try CapabilitySet.permitted())
         var visit = NamespaceVisit()
         // A process enters a pid namespace by being born there.
         try visit.enter(.pid, container, name: "of process \(target.pid)")
