@@ -97,9 +97,8 @@ let package = Package(
         // The client.
         room("EngineClient", ["EngineTypes", "JSON", "Linux", "CLinux"]),
         room("ClientUI", ["JSON", "Linux", "CLinux"]),
-        .executableTarget(
-            name: "clipper", dependencies: ["ClientUI", "EngineClient", "EngineTypes", "Archive", "JSON", "Linux", "CLinux"],
-            swiftSettings: strict, linkerSettings: staticExecutable),
+        room("ClientCommands", ["ClientUI", "EngineClient", "EngineTypes", "Archive", "JSON", "Linux", "CLinux"]),
+        .executableTarget(name: "clipper", dependencies: ["ClientCommands"], swiftSettings: strict, linkerSettings: staticExecutable),
 
         tests(of: "Linux", ["CLinux", "JSON"]),
         tests(of: "JSON"),
@@ -124,6 +123,6 @@ let package = Package(
         tests(of: "RegistryServer", ["HTTPServer", "Linux", "JSON", logging]),
         tests(of: "EngineClient", ["EngineTypes", "JSON", "Linux"]),
         tests(of: "ClientUI", ["JSON"]),
-        tests(of: "clipper", ["ClientUI", "EngineTypes", "JSON"]),
+        tests(of: "ClientCommands", ["ClientUI", "EngineTypes", "JSON"]),
     ]
 )

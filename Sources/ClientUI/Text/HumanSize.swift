@@ -57,10 +57,19 @@ public enum HumanSize {
     public static func fixed(_ value: Double, _ digits: Int) -> String {
         if digits <= 0 { return String(Int64((value).rounded(.toNearestOrEven))) }
         let scale = power(digits)
-        let whole = Int64((abs(value) * scale).rounded(.toNearestOrEven))
+        let whole = Int64(exactlyRounded(abs(value), scale))
         let text = String(whole)
         let padded = text.count <= digits ? String(repeating: "0", count: digits + 1 - text.count) + text : text
         return (value < 0 && whole != 0 ? "-" : "") + padded.dropLast(digits) + "." + padded.suffix(digits)
+    }
+
+    /// The product rounded as if it were exact: a tie that only the multiplication made is broken by its error.
+    private static func exactlyRounded(_ value: Double, _ scale: Double) -> Double {
+        let product = value * scale
+        let below = product.rounded(.down)
+        guard product - below == 0.5 else { return product.rounded() }
+        let error = (-product).addingProduct(value, scale)
+        return error == 0 ? product.rounded(.toNearestOrEven) : error > 0 ? below + 1 : below
     }
 
     private static func trimmed(_ text: String) -> String {

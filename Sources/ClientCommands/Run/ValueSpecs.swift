@@ -31,6 +31,7 @@ enum ValueSpecs {
     /// `/dev/sda:/dev/xvda:rwm`.
     static func device(_ text: String) throws -> DeviceMapping {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        guard parts[0].hasPrefix("/") || parts[0].contains("=") else { throw fail("\(parts[0]) is not an absolute path") }
         func isMode(_ text: String) -> Bool { !text.isEmpty && Set(text).count == text.count && text.allSatisfy { "rwm".contains($0) } }
         switch parts.count {
         case 1: return DeviceMapping(PathOnHost: parts[0], PathInContainer: parts[0], CgroupPermissions: "rwm")
@@ -42,7 +43,7 @@ enum ValueSpecs {
     }
 
     private static func devicePair(_ text: String) throws -> (path: String, value: String) {
-        guard let colon = text.firstIndex(of: ":"), text.hasPrefix("/dev/") else { throw fail("bad format for device path: \(text)") }
+        guard let colon = text.firstIndex(of: ":"), text.hasPrefix("/dev/") else { throw fail("bad format: \(text)") }
         return (String(text[..<colon]), String(text[text.index(after: colon)...]))
     }
 
@@ -81,7 +82,7 @@ enum ValueSpecs {
     /// `seccomp=FILE` becomes the file's document on one line; the rest goes as it is.
     static func securityOption(_ text: String) throws -> String {
         let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        if parts.count < 2 && text != "no-new-privileges" && !text.contains(":") { throw fail("invalid --security-opt: \(quoted(text))") }
+        if parts.count < 2 && text != "no-new-privileges" && !text.contains(":") { throw fail("Invalid --security-opt: \(quoted(text))") }
         guard parts.count == 2, parts[0] == "seccomp", parts[1] != "unconfined", parts[1] != "builtin" else { return text }
         let bytes: [UInt8]
         do { bytes = try Files.read(parts[1], limit: 16 << 20) } catch {

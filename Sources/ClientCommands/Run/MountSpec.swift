@@ -23,7 +23,7 @@ enum MountSpec {
     }
 
     private static func invalid(_ what: String, _ text: String) -> Failure {
-        Failure("invalid argument \(quoted(text)) for \"--mount\" flag: \(what)", code: 125)
+        Failure(what, code: 125)
     }
 
     /// Fields that may stand without a value.

@@ -31,10 +31,11 @@ extension Command {
                     "Comment": layer["Comment"]?.stringValue ?? "",
                 ]
             }
-            let headers = [
+            var headers = [
                 "ID": "IMAGE", "CreatedSince": "CREATED", "CreatedAt": "CREATED AT", "CreatedBy": "CREATED BY", "Size": "SIZE",
                 "Comment": "COMMENT",
             ]
+            if !isHuman { headers["CreatedSince"] = "CREATED AT" }
             let list = ListFormat(columns: ["ID", "CreatedSince", "CreatedBy", "Size", "Comment"], headers: headers, quietField: "ID")
             try list.print(rows, format: flags.string("format"), quiet: flags.bool("quiet"), to: context.out)
             return 0

@@ -18,9 +18,11 @@ extension Command {
     private static func attach(_ context: Context) throws -> Int32 {
         let container = try context.get("/containers/\(Context.segment(context.arguments[0]))/json")
         let state = container["State"]
-        guard state?["Running"]?.boolValue ?? false else { throw Failure("cannot attach to a stopped container, start it first") }
-        if state?["Paused"]?.boolValue ?? false { throw Failure("cannot attach to a paused container, unpause it first") }
-        if state?["Restarting"]?.boolValue ?? false { throw Failure("cannot attach to a restarting container, wait until it is running") }
+        guard state?["Running"]?.boolValue ?? false else { throw Failure("You cannot attach to a stopped container, start it first") }
+        if state?["Paused"]?.boolValue ?? false { throw Failure("You cannot attach to a paused container, unpause it first") }
+        if state?["Restarting"]?.boolValue ?? false {
+            throw Failure("You cannot attach to a restarting container, wait until it is running")
+        }
         let id = container["Id"]?.stringValue ?? context.arguments[0]
         let hasTerminal = container["Config"]?["Tty"]?.boolValue ?? false
         let sendsInput = !context.flags.bool("no-stdin") && (container["Config"]?["OpenStdin"]?.boolValue ?? false)

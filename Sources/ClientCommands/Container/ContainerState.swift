@@ -65,7 +65,9 @@ extension Command {
         Command("container rename", "rename", summary: "Rename a container", usage: "CONTAINER NEW_NAME", arity: .exactly(2)) { context in
             let newName = context.arguments[1].trimmed
             if context.arguments[0].trimmed.isEmpty || newName.isEmpty { throw Failure("Error: Neither old nor new names may be empty") }
-            try context.post("/containers/\(Context.segment(context.arguments[0].trimmed))/rename", [("name", newName)])
+            do { try context.post("/containers/\(Context.segment(context.arguments[0].trimmed))/rename", [("name", newName)]) } catch {
+                throw Failure("\(message(of: error))\nError: failed to rename container named \(context.arguments[0].trimmed)")
+            }
             return 0
         }
     }

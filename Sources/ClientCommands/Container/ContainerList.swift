@@ -22,7 +22,7 @@ extension Command {
         if flags.bool("all") { query.append(("all", "1")) }
         let limit = flags.bool("latest") && flags.int("last") == -1 ? 1 : flags.int("last") ?? -1
         if limit > 0 { query.append(("limit", "\(limit)")) }
-        if flags.bool("size") || format.contains(".Size") { query.append(("size", "1")) }
+        if flags.bool("size") || format.contains(".Size") || format.contains("json .") { query.append(("size", "1")) }
         let containers = try context.get("/containers/json", query).arrayValue ?? []
         let isTruncated = !flags.bool("no-trunc")
         let now = Timestamp.now().seconds
@@ -44,7 +44,7 @@ enum ContainerRow {
     static let headers = [
         "ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "CreatedAt": "CREATED AT", "RunningFor": "CREATED", "Ports": "PORTS",
         "State": "STATE", "Status": "STATUS", "Size": "SIZE", "Names": "NAMES", "Labels": "LABELS", "Mounts": "MOUNTS",
-        "LocalVolumes": "LOCAL VOLUMES", "Networks": "NETWORKS",
+        "LocalVolumes": "LOCAL VOLUMES", "Networks": "NETWORKS", "Platform": "PLATFORM",
     ]
 
     static func fields(_ container: JSONValue, isTruncated: Bool, now: Int64) -> [String: String] {

@@ -46,8 +46,7 @@ struct CreateRequest {
             case "stdout": streams.stdout = true
             case "stderr": streams.stderr = true
             default:
-                throw Failure(
-                    "invalid argument \(quoted(name)) for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR", code: 125)
+                throw Failure.flag("-a, --attach", name, "valid streams are STDIN, STDOUT and STDERR")
             }
         }
         if flags.has("attach") { return streams }
@@ -157,11 +156,11 @@ struct CreateRequest {
 
     private mutating func fillResources() throws {
         host.BlkioWeight = flags.givenInt("blkio-weight")
-        host.BlkioWeightDevice = try many("blkio-weight-device").map { try $0.map(ValueSpecs.weight) }
-        host.BlkioDeviceReadBps = try many("device-read-bps").map { try $0.map { try ValueSpecs.throttle($0, isBytes: true) } }
-        host.BlkioDeviceWriteBps = try many("device-write-bps").map { try $0.map { try ValueSpecs.throttle($0, isBytes: true) } }
-        host.BlkioDeviceReadIOps = try many("device-read-iops").map { try $0.map { try ValueSpecs.throttle($0, isBytes: false) } }
-        host.BlkioDeviceWriteIOps = try many("device-write-iops").map { try $0.map { try ValueSpecs.throttle($0, isBytes: false) } }
+        host.BlkioWeightDevice = try parsed("blkio-weight-device", ValueSpecs.weight)
+        host.BlkioDeviceReadBps = try parsed("device-read-bps") { try ValueSpecs.throttle($0, isBytes: true) }
+        host.BlkioDeviceWriteBps = try parsed("device-write-bps") { try ValueSpecs.throttle($0, isBytes: true) }
+        host.BlkioDeviceReadIOps = try parsed("device-read-iops") { try ValueSpecs.throttle($0, isBytes: false) }
+        host.BlkioDeviceWriteIOps = try parsed("device-write-iops") { try ValueSpecs.throttle($0, isBytes: false) }
         host.CgroupParent = flags.given("cgroup-parent")
         host.CpuPeriod = flags.givenInt("cpu-period")
         host.CpuQuota = flags.givenInt("cpu-quota")
@@ -185,7 +184,7 @@ struct CreateRequest {
         host.OomScoreAdj = flags.givenInt("oom-score-adj").map { Int($0) }
         host.PidsLimit = flags.givenInt("pids-limit")
         host.ShmSize = flags.bytes("shm-size")
-        host.Ulimits = try many("ulimit").map { try $0.map(ValueSpecs.ulimit) }
+        host.Ulimits = try parsed("ulimit", ValueSpecs.ulimit)
     }
 
     private mutating func fillIsolation() throws {
@@ -194,7 +193,7 @@ struct CreateRequest {
         host.CgroupnsMode = flags.given("cgroupns")
         host.Devices = try many("device").map { try $0.map(ValueSpecs.device) }
         host.DeviceCgroupRules = many("device-cgroup-rule")
-        host.DeviceRequests = try many("gpus").map { try $0.map(ValueSpecs.gpus) }
+        host.DeviceRequests = try parsed("gpus", ValueSpecs.gpus)
         host.GroupAdd = many("group-add")
         host.IpcMode = flags.given("ipc")
         host.PidMode = flags.given("pid")
@@ -226,7 +225,7 @@ struct CreateRequest {
         }
         if !volumes.isEmpty { request.config.Volumes = volumes }
         if !binds.isEmpty { host.Binds = binds }
-        host.Mounts = try many("mount").map { try $0.map(MountSpec.parse) }
+        host.Mounts = try parsed("mount", MountSpec.parse)
         host.VolumeDriver = flags.given("volume-driver")
         host.VolumesFrom = many("volumes-from")
         if flags.has("storage-opt") { host.StorageOpt = flags.pairs("storage-opt") }
@@ -241,9 +240,11 @@ struct CreateRequest {
     }
 
     private mutating func fillNetwork() throws {
-        host.ExtraHosts = try many("add-host").map { try $0.map(ValueSpecs.extraHost) }
+        host.ExtraHosts = try parsed("add-host", ValueSpecs.extraHost)
         host.Dns = many("dns")
-        for address in flags.list("dns") where !IPText.isAddress(address) { throw Failure("\(address) is not an ip address", code: 125) }
+        for address in flags.list("dns") where !IPText.isAddress(address) {
+            throw Failure.flag("--dns", address, "IP address is not correctly formatted: \(address)")
+        }
         host.DnsOptions = many("dns-option") ?? many("dns-opt")
         host.DnsSearch = many("dns-search")
         host.Links = many("link")
@@ -289,6 +290,13 @@ struct CreateRequest {
             settings.IPAMConfig = addresses
         }
         endpoint = settings
+    }
+
+    /// The values of a flag, read by its own grammar; what that refuses is told as a wrong use of the flag.
+    private func parsed<Value>(_ name: String, _ parse: (String) throws -> Value) throws -> [Value]? {
+        try many(name)?.map { text in
+            do { return try parse(text) } catch { throw Failure.flag("--\(name)", text, message(of: error)) }
+        }
     }
 
     /// The values of a flag that may stand several times; nil when it wasn't given.

@@ -41,7 +41,8 @@ extension Command {
             let rows = volumes.map { volume in
                 let usage = volume["UsageData"]
                 return [
-                    "Driver": volume["Driver"]?.stringValue ?? "", "Name": volume["Name"]?.stringValue ?? "",
+                    "Availability": "N/A", "Group": "N/A", "Status": "N/A", "Driver": volume["Driver"]?.stringValue ?? "",
+                    "Name": volume["Name"]?.stringValue ?? "",
                     "Scope": volume["Scope"]?.stringValue ?? "",
                     "Mountpoint": volume["Mountpoint"]?.stringValue ?? "", "Labels": ContainerRow.labels(volume["Labels"]),
                     "Links": usage?["RefCount"]?.intValue.map { "\($0)" } ?? "N/A",

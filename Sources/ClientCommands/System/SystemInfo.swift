@@ -68,7 +68,7 @@ enum InfoText {
         line("Default Runtime", string("DefaultRuntime"))
         line("Init Binary", string("InitBinary"))
         for (title, name) in [("containerd", "ContainerdCommit"), ("runc", "RuncCommit"), ("init", "InitCommit")] {
-            line("\(title) version", info[name]?["ID"]?.stringValue ?? "")
+            line("\(title) version", info[name]?["ID"]?.stringValue ?? "", always: true)
         }
         let security = (info["SecurityOptions"]?.arrayValue ?? []).compactMap(\.stringValue)
         if !security.isEmpty { text += " Security Options:\n" + security.map(securityOption).joined() }

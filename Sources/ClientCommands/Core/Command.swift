@@ -56,10 +56,18 @@ enum Arity: Sendable {
 struct Failure: Error {
     let message: String
     let code: Int32
+    /// The command line itself is wrong: the usage line follows the message.
+    let isUsage: Bool
 
-    init(_ message: String, code: Int32 = 1) {
+    init(_ message: String, code: Int32 = 1, isUsage: Bool = false) {
         self.message = message
         self.code = code
+        self.isUsage = isUsage
+    }
+
+    /// A flag whose value its own grammar refuses, in pflag's words.
+    static func flag(_ label: String, _ value: String, _ reason: String) -> Failure {
+        Failure("invalid argument \(quoted(value)) for \"\(label)\" flag: \(reason)", code: 125, isUsage: true)
     }
 
     static func notImplemented(_ what: String) -> Failure { Failure("not implemented: \(what)") }

@@ -19,7 +19,11 @@ extension Command {
             let type = context.flags.string("type")
             guard ["", "container", "image", "network", "volume"].contains(type) else {
                 let known = ["config", "node", "plugin", "secret", "service", "task"].contains(type)
-                throw known ? Failure.notImplemented("--type \(type)") : Failure("unknown type: \(quoted(type))")
+                throw known
+                    ? Failure.notImplemented("--type \(type)")
+                    : Failure(
+                        "unknown type: \(quoted(type)): must be one of \"config\", \"container\", \"image\", \"network\", \"node\", \"plugin\", \"secret\", \"service\", \"task\", \"volume\""
+                    )
             }
             return try Inspection.run(context) { name in try any(name, type, context) }
         }
@@ -86,14 +90,22 @@ extension Command {
 enum Inspection {
     static func run(_ context: Context, _ find: (String) throws -> JSONValue) throws -> Int32 {
         let format = context.flags.string("format")
-        let template = format.isEmpty || format == "json" ? nil : try Template(format)
+        let template: Template?
+        do { template = format.isEmpty || format == "json" ? nil : try Template(format) } catch {
+            throw Failure("template parsing error: \(error)", code: 64)
+        }
         var found: [JSONValue] = []
         var failures: [String] = []
         for name in context.arguments {
             do { found.append(try find(name)) } catch { failures.append(message(of: error)) }
         }
         if let template {
-            for value in found { context.print(try template.render(value)) }
+            for value in found {
+                do { context.print(try template.render(value)) } catch {
+                    context.print("")
+                    throw error
+                }
+            }
         } else if format == "json" {
             for value in found { context.print(value.text()) }
         } else {

@@ -4,6 +4,12 @@ internal import EngineTypes
 internal import JSON
 
 extension Command {
+    /// RFC 3339 as Go prints a time: `2026-11-23 22:18:00.616054039 +0000 UTC`.
+    private static func moment(_ text: String) -> String {
+        guard text.hasSuffix("Z"), let separator = text.firstIndex(of: "T") else { return text }
+        return "\(text[..<separator]) \(text[text.index(after: separator)...].dropLast()) +0000 UTC"
+    }
+
     static var networkList: Command {
         Command(
             "network ls", "network list", summary: "List networks", usage: "[OPTIONS]",
@@ -19,9 +25,9 @@ extension Command {
                 [
                     "ID": Cell.id(network["Id"]?.stringValue ?? "", truncated: isTruncated), "Name": network["Name"]?.stringValue ?? "",
                     "Driver": network["Driver"]?.stringValue ?? "", "Scope": network["Scope"]?.stringValue ?? "",
-                    "IPv4": "\(network["EnableIPv4"]?.boolValue ?? true)", "IPv6": "\(network["EnableIPv6"]?.boolValue ?? false)",
+                    "IPv4": "\(network["EnableIPv4"]?.boolValue ?? false)", "IPv6": "\(network["EnableIPv6"]?.boolValue ?? false)",
                     "Internal": "\(network["Internal"]?.boolValue ?? false)", "Labels": ContainerRow.labels(network["Labels"]),
-                    "CreatedAt": network["Created"]?.stringValue ?? "",
+                    "CreatedAt": Self.moment(network["Created"]?.stringValue ?? ""),
                 ]
             }
             let headers = [

@@ -52,7 +52,8 @@ enum ImageRow {
         let base = [
             "ID": Cell.id(image["Id"]?.stringValue ?? "", truncated: isTruncated),
             "CreatedSince": HumanDuration.text(seconds: now - created) + " ago",
-            "CreatedAt": LocalTime.text(seconds: created), "Size": size, "VirtualSize": size, "SharedSize": number("SharedSize"),
+            "CreatedAt": LocalTime.text(seconds: created), "Size": size, "VirtualSize": HumanSize.decimal(image["Size"]?.doubleValue ?? 0),
+            "SharedSize": number("SharedSize"),
             "UniqueSize": "N/A",
             "Containers": number("Containers"),
         ]

@@ -85,7 +85,7 @@ private struct RunCommand {
         self.context = context
         isDetached = context.flags.bool("detach")
         if isDetached && context.flags.has("attach") {
-            throw Failure("conflicting options: cannot specify both --attach and --detach", code: 125)
+            throw Failure("conflicting options: cannot specify both --attach and --detach")
         }
         request = try CreateRequest(flags: context.flags, arguments: context.arguments)
         let keys = context.flags.string("detach-keys")

@@ -42,7 +42,7 @@ extension Command {
             }
             let wanted = context.arguments[1].contains("/") ? context.arguments[1] : context.arguments[1] + "/tcp"
             guard let found = ports.first(where: { $0.name == wanted }), !lines(found.value).isEmpty else {
-                throw Failure("Error: No public port '\(wanted)' published for \(name)")
+                throw Failure("Error: No public port '\(context.arguments[1])' published for \(name)")
             }
             for line in lines(found.value) { context.print(line) }
             return 0

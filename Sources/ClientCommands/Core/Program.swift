@@ -4,7 +4,7 @@ internal import Glibc
 internal import Linux
 
 /// One run of the client: from the words of the command line to an exit code.
-struct Program {
+public struct Program {
     static let version = "0.1.0"
 
     private let name: String
@@ -12,7 +12,8 @@ struct Program {
     private let out = Output(1)
     private let err = Output(2)
 
-    init(words: [String]) {
+    /// `words`: argv, the program's name first.
+    public init(words: [String]) {
         let path = words.first ?? "clipper"
         name = path.split(separator: "/").last.map(String.init) ?? "clipper"
         self.words = Array(words.dropFirst())
@@ -32,7 +33,8 @@ struct Program {
 
     private static let explainFlag = Flag("explain", .bool, "Print the calls made to the daemon with the time of each", hidden: true)
 
-    func run() -> Int32 {
+    /// Does what the words ask for; answers the exit code.
+    public func run() -> Int32 {
         defer {
             out.flush()
             err.flush()
@@ -85,7 +87,7 @@ struct Program {
                 return 1
             }
             err.line(
-                "\(name): unknown command: \(name) \(noun) \(arguments[1])\n\nUsage:  \(name) \(noun)\n\nRun '\(name) \(noun) --help' for more information"
+                "\(name): unknown command: \(name) \(noun) \(arguments[1])\n\nUsage:  \(name) \(noun)\(noun == "container" ? "" : " COMMAND")\n\nRun '\(name) \(noun) --help' for more information"
             )
             return 1
         }
@@ -133,6 +135,7 @@ struct Program {
     private func report(_ error: any Error, _ command: Command, _ commandName: String) -> Int32 {
         let text = message(of: error)
         let code = (error as? Failure)?.code ?? command.failureCode
+        if (error as? Failure)?.isUsage ?? false { return usageError(text, commandName: commandName, usage: command.usage) }
         if command.failureCode == 125 && code >= 125 {
             err.line("\(name): \(text)\n\nRun '\(name) \(commandName) --help' for more information")
         } else if !text.isEmpty {

@@ -69,7 +69,7 @@ final class Context {
         var object = JSONObject()
         for text in flags.list(flag) {
             guard let equals = text.firstIndex(of: "=") else {
-                throw Failure("invalid argument \(quoted(text)) for \"--\(flag)\" flag: invalid filter '\(text)'", code: 125)
+                throw Failure.flag("-f, --\(flag)", text, "bad format of filter (expected name=value)")
             }
             let key = String(text[..<equals]).lowercased().filter { !$0.isWhitespace }
             let value = String(text[text.index(after: equals)...])

@@ -26,7 +26,11 @@ struct ListFormat {
     }
 
     private func printTemplate(_ rows: [[String: String]], _ format: String, to out: Output) throws {
-        var source = format == "json" ? "{{json .}}" : Self.unescaped(format)
+        if format == "json" || format == "{{json .}}" {
+            for row in rows { out.line(Self.htmlSafe(Self.document(row).text())) }
+            return
+        }
+        var source = Self.unescaped(format)
         let isTable = source.hasPrefix("table")
         if isTable { source = String(source.dropFirst(5).drop { $0 == " " }) }
         let template = try Template(source)
@@ -49,6 +53,20 @@ struct ListFormat {
         guard name == "Label", let key = arguments.first?.stringValue else { return nil }
         let last = key.split(separator: ".").last.map(String.init) ?? key
         return .string(String(last.map { $0 == "-" || $0 == "_" ? " " : $0 }))
+    }
+
+    /// Go's encoder writes these three so in lists; scripts that compare text expect it.
+    private static func htmlSafe(_ text: String) -> String {
+        var result = ""
+        for character in text {
+            switch character {
+            case "<": result += "\\u003c"
+            case ">": result += "\\u003e"
+            case "&": result += "\\u0026"
+            default: result.append(character)
+            }
+        }
+        return result
     }
 
     static func document(_ row: [String: String]) -> JSONValue {
