@@ -25,6 +25,7 @@ extension Command {
                 Flag("quiet", "q", .bool, "Suppress progress output during copy"),
             ]
         ) { context in
+            if context.flags.bool("follow-link") { throw Failure.notImplemented("--follow-link") }
             let (source, destination) = (context.arguments[0], context.arguments[1])
             // Archives from and to standard streams; unpacking into host paths comes with the engine's archive calls.
             if let (name, path) = split(source), destination == "-" {

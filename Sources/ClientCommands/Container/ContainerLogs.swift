@@ -23,7 +23,9 @@ extension Command {
             let id = container["Id"]?.stringValue ?? context.arguments[0]
             var query = [("stdout", "1"), ("stderr", "1"), ("tail", flags.string("tail"))]
             for name in ["details", "follow", "timestamps"] where flags.bool(name) { query.append((name, "1")) }
-            for name in ["since", "until"] where !flags.string(name).isEmpty { query.append((name, try Moment.text(flags.string(name)))) }
+            for name in ["since", "until"] where !flags.string(name).isEmpty {
+                query.append((name, try Moment.text(flags.string(name), flag: name)))
+            }
             let response = try context.client.send(Request("GET", "/containers/\(id)/logs", query: query))
             if container["Config"]?["Tty"]?.boolValue ?? false {
                 try response.forEachPiece { context.out.write(raw: $0) }
@@ -40,12 +42,14 @@ extension Command {
 
 /// `--since` and `--until`: a span back from now (`10m`), or a moment; as Unix seconds with nine decimals.
 enum Moment {
-    static func text(_ given: String) throws -> String {
+    static func text(_ given: String, flag: String) throws -> String {
         if let span = GoDuration.nanoseconds(given) {
             let moment = Timestamp.now().adding(nanoseconds: -span)
             return unix(moment)
         }
-        guard let moment = Timestamp(given) else { throw Failure("failed to parse value as time or duration: \(quoted(given))") }
+        guard let moment = Timestamp(given) else {
+            throw Failure("invalid value for \"\(flag)\": failed to parse value as time or duration: \(quoted(given))")
+        }
         return unix(moment)
     }
 

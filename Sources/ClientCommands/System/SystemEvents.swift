@@ -15,7 +15,7 @@ extension Command {
             let template = format.isEmpty || format == "json" ? nil : try Template(ListFormat.unescaped(format))
             var query = try context.filters()
             for name in ["since", "until"] where context.flags.has(name) {
-                query.append((name, try Moment.text(context.flags.string(name))))
+                query.append((name, try Moment.text(context.flags.string(name), flag: name)))
             }
             let response = try context.client.send(Request("GET", "/events", query: query))
             try MessageStream.forEach(response) { event in
