@@ -46,10 +46,14 @@ struct Call: Sendable {
 
     func filters() throws -> Filters { try Filters(parsing: query["filters"] ?? "") }
 
-    /// A JSON document in the query.
+    /// A JSON document in the query; nil when missing or null.
     func document<Value: Decodable>(_ name: String, _ type: Value.Type = Value.self) throws -> Value? {
         guard let text = text(name) else { return nil }
-        do { return try JSON.decode(Value.self, from: Array(text.utf8)) } catch {
+        do {
+            // Go clients send `null` for an empty map or list.
+            let value = try JSONValue(parsing: text)
+            return value.isNull ? nil : try JSON.decode(Value.self, from: value)
+        } catch {
             throw APIError.invalid("invalid value for \(name): \(Self.reason(error))")
         }
     }

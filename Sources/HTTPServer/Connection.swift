@@ -71,7 +71,8 @@ final class Connection: ChannelInboundHandler, @unchecked Sendable {
     private func receive(_ head: HTTPRequestHead) {
         let mayHijack = server.configuration.mayHijack(head.method.rawValue, head.uri)
         front.phase = mayHijack ? .hijackableBody : .body
-        let hosts = head.headers[canonicalForm: "host"].count
+        // Docker's client sends an empty Host when it hijacks; that is one.
+        let hosts = head.headers["host"].count
         if head.version.major != 1 { return refuse(.httpVersionNotSupported, "unsupported protocol version") }
         if hosts > 1 || (hosts == 0 && head.version.minor >= 1) { return refuse(.badRequest, "missing or repeated Host header") }
         let limit = server.configuration.bodyBufferBytes

@@ -1,0 +1,179 @@
+import EngineAPI
+import EngineTypes
+import Glibc
+import JSON
+import Linux
+
+/// An engine that knows one container `c1` (without terminal) and remembers nothing.
+struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, VolumeBackend, NetworkBackend {
+    static var backends: Backends {
+        let fake = FakeEngine()
+        return Backends(system: fake, containers: fake, images: fake, builds: fake, volumes: fake, networks: fake)
+    }
+
+    private func known(_ id: String) throws {
+        if id != "c1" && id != "e1" { throw EngineError.notFound("No such container: \(id)") }
+    }
+
+    func version() async throws -> SystemVersion {
+        SystemVersion(
+            Platform: .init(Name: "Clipper"), Components: [], Version: "0.1", ApiVersion: "1.50", MinAPIVersion: "1.24", GitCommit: "",
+            Os: "linux", Arch: "amd64", KernelVersion: "6", BuildTime: "")
+    }
+    func info() async throws -> SystemInfo { SystemInfo() }
+    func events(
+        since: Timestamp?, until: Timestamp?, filters: Filters, emit: @escaping @Sendable (EventMessage) async throws -> Void
+    ) async throws {
+        try await emit(
+            EventMessage(
+                status: "start", id: "c1", from: "i", Type: "container", Action: "start", Actor: .init(ID: "c1", Attributes: [:]),
+                time: since?.seconds ?? 7, timeNano: 7))
+    }
+    func diskUsage(types: [String]) async throws -> JSONValue { ["LayersSize": 0] }
+
+    func create(name: String?, platform: String?, request: ContainerCreateRequest) async throws -> ContainerCreateResponse {
+        if name == "taken" { throw EngineError.conflict("Conflict. The container name \"/taken\" is already in use") }
+        if request.config.Image == "missing" { throw EngineError.notFound("No such image: missing:latest") }
+        return ContainerCreateResponse(Id: "c1", Warnings: [])
+    }
+    func start(_ id: String, detachKeys: String?) async throws {
+        if id == "running" { throw EngineError(.notModified, "") }
+        try known(id)
+    }
+    func stop(_ id: String, timeout: Int?, signal: String?) async throws { try known(id) }
+    func restart(_ id: String, timeout: Int?, signal: String?) async throws { try known(id) }
+    func kill(_ id: String, signal: String?) async throws { try known(id) }
+    func pause(_ id: String) async throws { try known(id) }
+    func unpause(_ id: String) async throws { try known(id) }
+    func remove(_ id: String, force: Bool, volumes: Bool, link: Bool) async throws { try known(id) }
+    func rename(_ id: String, to name: String) async throws { try known(id) }
+    func resize(_ id: String, rows: Int, columns: Int) async throws { try known(id) }
+    func list(all: Bool, limit: Int?, size: Bool, filters: Filters) async throws -> [ContainerSummary] { [] }
+    func inspect(_ id: String, size: Bool) async throws -> ContainerInspect {
+        try known(id)
+        let state = ContainerState(
+            Status: "running", Running: true, Paused: false, Restarting: false, OOMKilled: false, Dead: false, Pid: 1, ExitCode: 0,
+            Error: "", StartedAt: "", FinishedAt: "")
+        var settings = NetworkSettings()
+        var config = ContainerConfig()
+        config.Tty = false
+        settings.Networks = ["bridge": EndpointSettings()]
+        var host = HostConfig()
+        host.LogConfig = LogConfig(Type: "json-file", Config: [:])
+        return ContainerInspect(
+            Id: id, Created: "", Path: "", Args: [], State: state, Image: "", ResolvConfPath: "", HostnamePath: "", HostsPath: "",
+            LogPath: "", Name: "/x", RestartCount: 0, Driver: "", Platform: "linux", ExecIDs: nil, HostConfig: host,
+            GraphDriver: DriverData(Data: nil, Name: "overlay2"), Mounts: [], Config: config, NetworkSettings: settings)
+    }
+    func top(_ id: String, arguments: String) async throws -> ContainerTop { ContainerTop(Titles: ["PID"], Processes: [["1"]]) }
+    func update(_ id: String, request: JSONValue) async throws -> [String] { throw EngineError.notImplemented("update") }
+    func prune(filters: Filters) async throws -> PruneReport { PruneReport() }
+    func wait(_ id: String, condition: WaitCondition) async throws -> @Sendable () async throws -> ContainerWaitResponse {
+        try known(id)
+        return {
+            try await Task.sleep(for: .milliseconds(100))
+            return ContainerWaitResponse(StatusCode: 3)
+        }
+    }
+
+    /// Says hello, then sends stdin back on stdout, framed.
+    private func stream() throws -> AttachedStream {
+        let pair = try OwnedFD.socketPair(type: Int32(SOCK_STREAM.rawValue))
+        let inner = try pair.second.duplicate().take()
+        let outer = try pair.first.duplicate().take()
+        let thread = EchoThread(descriptor: inner)
+        thread.start()
+        return AttachedStream(socket: outer, isTerminal: false)
+    }
+    func attach(_ id: String, _ request: AttachRequest) async throws -> AttachedStream {
+        try known(id)
+        return try stream()
+    }
+    func hasTerminal(_ id: String) async throws -> Bool {
+        try known(id)
+        return false
+    }
+    func logs(_ id: String, _ request: LogRequest, emit: @escaping Emit) async throws {
+        for index in 0..<(request.tail ?? 3) { try await emit(framed(Array("line \(index)\n".utf8))) }
+        if request.details { throw EngineError(.system, "disk is gone") }
+    }
+    func execCreate(_ id: String, _ request: ExecCreateRequest) async throws -> String {
+        try known(id)
+        return "e1"
+    }
+    func execStart(_ execID: String, _ request: ExecStartRequest) async throws -> AttachedStream? {
+        try known(execID)
+        return request.Detach == true ? nil : try stream()
+    }
+    func execInspect(_ execID: String) async throws -> ExecInspect {
+        ExecInspect(
+            ID: "e1", Running: false, ExitCode: 0,
+            ProcessConfig: .init(tty: false, entrypoint: "x", arguments: [], privileged: nil, user: nil),
+            OpenStdin: false, OpenStderr: false, OpenStdout: false, CanRemove: false, ContainerID: "c1", DetachKeys: "", Pid: 0)
+    }
+    func execResize(_ execID: String, rows: Int, columns: Int) async throws {}
+    func archiveGet(_ id: String, path: String) async throws -> (status: JSONValue, tar: Descriptor) {
+        throw EngineError.notImplemented("cp")
+    }
+    func archiveStatus(_ id: String, path: String) async throws -> JSONValue { ["name": "etc", "size": 1] }
+    func archivePut(_ id: String, path: String, noOverwriteDirNonDir: Bool, copyUIDGID: Bool, tar: Descriptor) async throws {}
+    func export(_ id: String) async throws -> Descriptor { throw EngineError.notImplemented("export") }
+    func changes(_ id: String) async throws -> JSONValue { [] }
+    func stats(_ id: String, stream: Bool, oneShot: Bool, emit: @escaping EmitJSON) async throws { try await emit(["read": "now"]) }
+    func commit(
+        _ id: String, repository: String?, tag: String?, comment: String?, author: String?, pause: Bool, changes: [String],
+        config: ContainerConfig?
+    ) async throws -> String { "sha256:1" }
+
+    func list(all: Bool, filters: Filters, sharedSize: Bool, digests: Bool) async throws -> [ImageSummary] { [] }
+    func inspect(_ name: String) async throws -> ImageInspect { throw EngineError.notFound("No such image: \(name)") }
+    func history(_ name: String) async throws -> [ImageHistoryEntry] {
+        [ImageHistoryEntry(Id: name, Created: 1, CreatedBy: "", Tags: nil, Size: 0, Comment: "")]
+    }
+    func tag(_ name: String, repository: String, tag: String) async throws {}
+    func remove(_ name: String, force: Bool, noPrune: Bool) async throws -> [ImageDeletion] { [ImageDeletion(Untagged: name)] }
+    func importRootfs(
+        source: Descriptor, repository: String?, tag: String?, message: String?, changes: [String], platform: String?,
+        emit: @escaping EmitJSON
+    ) async throws { try await consume(source, emit) }
+    func pull(image: String, tag: String?, platform: String?, registryAuth: String?, emit: @escaping EmitJSON) async throws {
+        throw EngineError.notImplemented("pull")
+    }
+    func push(_ name: String, tag: String?, registryAuth: String?, emit: @escaping EmitJSON) async throws {
+        try await emit(["status": "pushing"])
+        throw EngineError(.unavailable, "registry is down")
+    }
+    func load(source: Descriptor, quiet: Bool, emit: @escaping EmitJSON) async throws { try await consume(source, emit) }
+    func save(names: [String]) async throws -> Descriptor {
+        let pipe = try OwnedFD.pipe()
+        try pipe.writing.writeAll(Array(names.joined(separator: ",").utf8))
+        return try pipe.reading.duplicate().take()
+    }
+    func build(_ query: BuildQuery, context: Descriptor, emit: @escaping EmitJSON) async throws { try await consume(context, emit) }
+    func pruneCache(all: Bool, filters: Filters) async throws -> PruneReport { PruneReport() }
+
+    func list(filters: Filters) async throws -> VolumeList { VolumeList(Volumes: []) }
+    func create(_ request: VolumeCreateRequest) async throws -> VolumeResource { volume(request.Name ?? "anonymous") }
+    func inspect(_ name: String) async throws -> VolumeResource { volume(name) }
+    func remove(_ name: String, force: Bool) async throws { if name == "used" { throw EngineError.conflict("volume is in use") } }
+    private func volume(_ name: String) -> VolumeResource {
+        VolumeResource(CreatedAt: "", Driver: "local", Labels: nil, Mountpoint: "/v", Name: name, Options: nil)
+    }
+
+    func list(filters: Filters) async throws -> [NetworkResource] { [] }
+    func create(_ request: NetworkCreateRequest) async throws -> NetworkCreateResponse { NetworkCreateResponse(Id: "n1", Warning: "") }
+    func inspect(_ id: String, verbose: Bool, scope: String?) async throws -> NetworkResource {
+        throw EngineError.notFound("network \(id) not found")
+    }
+    func remove(_ id: String) async throws {}
+    func connect(_ id: String, _ request: NetworkConnectRequest) async throws {}
+    func disconnect(_ id: String, _ request: NetworkDisconnectRequest) async throws {}
+
+    /// Reads a whole upload on a thread of its own and tells its size.
+    private func consume(_ source: Descriptor, _ emit: @escaping EmitJSON) async throws {
+        let count = try await reading(source)
+        try await emit(["stream": .string("got \(count) bytes\n")])
+    }
+}
+
+func framed(_ bytes: [UInt8]) -> [UInt8] { [1, 0, 0, 0, 0, 0, UInt8(bytes.count >> 8), UInt8(bytes.count & 255)] + bytes }
