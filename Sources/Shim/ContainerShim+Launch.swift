@@ -16,9 +16,10 @@ extension ContainerShim {
             let directory = try OwnedFD.open(request.directory, O_RDONLY | O_DIRECTORY)
             listener = try UnixSocket.listen(in: directory, name: ShimWire.socketName)
             let pid = try start(request, driver, streams)
-            let state = ContainerState(
+            var state = ContainerState(
                 containerID: request.containerID, shimPID: getpid(), containerPID: pid,
                 containerStartTime: ContainerShim.startTime(of: pid), startedAt: Timestamp.now().description)
+            state.cgroupPath = driver.cgroup?.path ?? ""
             self.state = state
             self.driver = driver
             self.streams = streams

@@ -50,8 +50,10 @@ final class InProcessDriver: RuntimeDriver {
     }
 
     func cleanUp() {
-        guard let cgroup else { return }
-        do { try cgroup.remove() } catch { ShimLog.write("\(error)") }
+        if let cgroup {
+            do { try cgroup.remove() } catch { ShimLog.write("\(error)") }
+        }
+        for error in ContainerRuntime.runPoststopHooks(spec: spec, id: options.id, bundle: options.bundle) { ShimLog.write("\(error)") }
     }
 
     private static func standard(_ streams: borrowing ChildStreams?) -> StandardStreams? {

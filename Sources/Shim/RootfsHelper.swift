@@ -1,5 +1,154 @@
-/// `clipper-runtime rootfs`.
+internal import Archive
+internal import CLinux
+internal import Glibc
+internal import JSON
+internal import Linux
+internal import ShimProtocol
+
+/// `clipper-runtime rootfs`: one piece of work inside the root filesystem of a container or an image.
+///
+/// The overlay of a stopped container is a detached mount, so nothing is ever seen on the host and nothing is left.
 public enum RootfsHelper {
-    /// Does the one job that the frame on descriptor 3 asks for. Returns the exit status.
-    public static func run(_ arguments: [String]) -> Int32 { 125 }
+    /// Does the one job that the frame on descriptor 3 asks for, and answers there. Returns the exit status.
+    public static func run(_ arguments: [String]) -> Int32 {
+        clp_ignore_signal(SIGPIPE)
+        umask(0)
+        let control = OwnedFD(owning: ShimWire.controlDescriptor)
+        _ = clp_fcntl(ShimWire.controlDescriptor, F_SETFD, Int(FD_CLOEXEC))
+        let answer: RootfsAnswer
+        do throws(ShimFailure) { answer = try perform(try request(control)) } catch { answer = .failure(error) }
+        do { try control.writeAll(ShimWire.frame(answer.json)) } catch { ShimLog.write("rootfs: \(error)") }
+        if case .failure(let failure) = answer {
+            ShimLog.write("rootfs: \(failure)")
+            return 1
+        }
+        return 0
+    }
+
+    private static func request(_ control: borrowing OwnedFD) throws(ShimFailure) -> RootfsRequest {
+        var reader = FrameReader()
+        var chunk = [UInt8](repeating: 0, count: 65536)
+        while true {
+            if let frame = try reader.next() { return try RootfsRequest(frame) }
+            guard let count = try? control.read(into: &chunk), count > 0 else {
+                throw ShimFailure(.invalidRequest, "rootfs: started by clipperd, not by hand: expected a request on descriptor 3")
+            }
+            reader.append(chunk[..<count])
+        }
+    }
+
+    private static func perform(_ request: RootfsRequest) throws(ShimFailure) -> RootfsAnswer {
+        do {
+            let root = try open(request)
+            switch request.operation {
+            case .stat(let path): return .status(try RootfsPath(path).status(in: root))
+            case .archiveOut(let path): try archiveOut(path, root)
+            case .archiveIn(let path, let keepsDirectories, let copyOwner): try archiveIn(path, root, keepsDirectories, copyOwner)
+            case .export: try export(root)
+            case .copyUp(let path, let destination): try CopyUp.run(path, in: root, to: destination)
+            case .buildCopy(let path): try buildCopy(path, root)
+            }
+            return .done
+        } catch { throw ShimFailure(rootfs: error) }
+    }
+
+    // MARK: The root
+
+    private static func open(_ request: RootfsRequest) throws -> OwnedFD {
+        switch request.target {
+        case .overlay(let overlay): return try reopened(try OverlayMount.make(overlay))
+        case .directory(let path): return try OwnedFD.open(path, O_RDONLY | O_DIRECTORY)
+        case .process(let pid):
+            if case .export = request.operation { return try rootMount(of: pid) }
+            // Its mounts included: volumes are part of what `cp` sees.
+            return try OwnedFD.open("/proc/\(pid)/root", O_RDONLY | O_DIRECTORY)
+        }
+    }
+
+    /// A mount's descriptor is a path only; directories are read through one that is open for reading. It keeps the
+    /// mount in being.
+    private static func reopened(_ tree: consuming OwnedFD) throws -> OwnedFD { try tree.openAt(".", O_RDONLY | O_DIRECTORY) }
+
+    /// The root filesystem of a running container without what is mounted in it. Only from inside its mount namespace
+    /// can the mount be copied; the way back is kept open.
+    private static func rootMount(of pid: Int32) throws -> OwnedFD {
+        let own = try OwnedFD.open("/proc/self/ns/mnt")
+        let theirs = try OwnedFD.open("/proc/\(pid)/ns/mnt")
+        let root = try OwnedFD.open("/proc/\(pid)/root", O_PATH | O_DIRECTORY)
+        try retrying("enter mount namespace of", "\(pid)") { clp_setns(theirs.raw, CLONE_NEWNS) }
+        let tree = clp_open_tree(root.raw, "", UInt32(OPEN_TREE_CLONE) | UInt32(O_CLOEXEC) | UInt32(AT_EMPTY_PATH))
+        let code = errno
+        try retrying("leave mount namespace of", "\(pid)") { clp_setns(own.raw, CLONE_NEWNS) }
+        if tree < 0 { throw SystemError("copy root mount of", "\(pid)", code: code) }
+        return try reopened(OwnedFD(owning: tree))
+    }
+
+    // MARK: Archives
+
+    private static func archiveOut(_ text: String, _ root: borrowing OwnedFD) throws {
+        let path = RootfsPath(text)
+        let writer = TarWriter(FileSink(1))
+        guard let name = path.last, !path.namesContent else {
+            // `/`, or `dir/.`: the content, under the name `.`.
+            let directory = try root.openInRoot(path.resolvable, O_RDONLY | O_DIRECTORY)
+            var options = TreeArchiver.Options()
+            options.prefix = Array("./".utf8)
+            _ = try TreeArchiver(options: options).archive(directory, to: writer)
+            return try writer.finish()
+        }
+        if path.followsLast {
+            let place = try RootfsPath(path.resolved(in: root))
+            guard let real = place.last else { throw SystemError("open", text, code: ENOENT) }
+            let parent = try root.openInRoot(place.parent, O_RDONLY | O_DIRECTORY)
+            _ = try TreeArchiver().archive(real, in: parent, as: name, to: writer)
+        } else {
+            let parent = try root.openInRoot(path.parent, O_RDONLY | O_DIRECTORY)
+            _ = try TreeArchiver().archive(name, in: parent, as: name, to: writer)
+        }
+        try writer.finish()
+    }
+
+    private static func archiveIn(_ path: String, _ root: borrowing OwnedFD, _ keepsDirectories: Bool, _ copyOwner: Bool) throws {
+        var options = TreeExtractor.Options()
+        options.destination = path
+        options.keepsDirectories = keepsDirectories
+        if !copyOwner { options.owner = Owner(uid: 0, gid: 0) }
+        let status = try root.openInRoot(path, O_PATH).status()
+        guard status.st_mode & S_IFMT == S_IFDIR else { throw ShimFailure(.invalidRequest, "extraction point is not a directory") }
+        _ = try TreeExtractor(root: root, options: options).extract(TarReader(FileSource(0)))
+    }
+
+    private static func buildCopy(_ path: String, _ root: borrowing OwnedFD) throws {
+        let prefix = path.split(separator: "/").filter { $0 != "." }
+        if prefix.contains("..") { throw ShimFailure(.invalidRequest, "\(path): .. in a destination") }
+        let head = prefix.isEmpty ? [] : Array((prefix.joined(separator: "/") + "/").utf8)
+        var options = TreeExtractor.Options()
+        options.rename = { head + $0 }
+        _ = try TreeExtractor(root: root, options: options).extract(TarReader(FileSource(0)))
+    }
+
+    private static func export(_ root: borrowing OwnedFD) throws {
+        let writer = TarWriter(FileSink(1))
+        _ = try TreeArchiver().archive(root, to: writer)
+        try writer.finish()
+    }
+}
+
+extension ShimFailure {
+    /// Any error of the helper's work as one of these.
+    init(rootfs error: any Error) {
+        switch error {
+        case let failure as ShimFailure: self = failure
+        case let error as SystemError:
+            let kind: ShimFailure.Kind =
+                switch error.code {
+                case ENOENT, ENOTDIR, ESRCH: .notFound
+                case EACCES, EPERM, EROFS: .permission
+                default: .rootfs
+                }
+            self.init(kind, error.description)
+        case let error as ArchiveError: self.init(error.code == .unsupported ? .unsupported : .invalidRequest, error.message)
+        default: self.init(.rootfs, "\(error)")
+        }
+    }
 }

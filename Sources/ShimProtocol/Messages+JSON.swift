@@ -10,6 +10,7 @@ extension ContainerState {
         writer.put("pid", containerPID)
         writer.put("startTime", containerStartTime)
         writer.put("startedAt", startedAt)
+        if !cgroupPath.isEmpty { writer.put("cgroup", cgroupPath) }
         return writer.value
     }
 
@@ -19,6 +20,7 @@ extension ContainerState {
             containerID: try fields.string("container"), shimPID: try fields.number("shimPID"), containerPID: try fields.number("pid"),
             containerStartTime: try fields.number("startTime"), startedAt: try fields.string("startedAt"))
         version = try fields.number("version")
+        cgroupPath = try fields.string("cgroup", default: "")
     }
 }
 

@@ -12,6 +12,8 @@ public struct ContainerState: Sendable, Equatable {
     public var containerStartTime: UInt64
     /// RFC 3339.
     public var startedAt: String
+    /// The container's control group below each hierarchy's root; empty without one.
+    public var cgroupPath = ""
 
     public init(containerID: String, shimPID: Int32, containerPID: Int32, containerStartTime: UInt64, startedAt: String) {
         self.containerID = containerID

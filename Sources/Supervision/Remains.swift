@@ -24,8 +24,16 @@ enum Remains {
         return try? ContainerState(value)
     }
 
-    /// Kills the container's first process, if it is still the same: its streams and its exit code are lost with the shim.
+    /// Kills the container and takes its control group away: its streams and its exit code are lost with the shim.
     static func kill(_ state: ContainerState) {
+        killFirstProcess(state)
+        guard !state.cgroupPath.isEmpty, let cgroup = try? CgroupManager.open(path: state.cgroupPath) else { return }
+        try? cgroup.kill()
+        try? cgroup.remove()
+    }
+
+    /// If it is still the same.
+    private static func killFirstProcess(_ state: ContainerState) {
         let pidfd = clp_pidfd_open(state.containerPID, 0)
         if pidfd < 0 { return }
         let owned = OwnedFD(owning: pidfd)
