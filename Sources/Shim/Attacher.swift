@@ -38,6 +38,8 @@ final class Attacher {
 
     deinit { if let token { loop.unwatch(token) } }
 
+    var backlog: Int { queue.count }
+
     var isOverfull: Bool { queue.count > Attacher.queueLimit }
 
     private var wanted: UInt32 {

@@ -57,18 +57,42 @@ extension ContainerShim {
             exitCode: ProcessStatus.exitCode(exit.status), signal: isSignalled ? clp_wtermsig(exit.status) : nil,
             oomKilled: outOfMemory?.hasKilled ?? false, startedAt: state.startedAt, exitedAt: exit.time.description)
         outOfMemory = nil
-        // Completes the log, so that whoever hears of the end finds all of it.
-        streams?.onPeersGone = { [unowned self] in leaveIfDone() }
+        // Whoever hears of the end finds the log complete, the control group and the mounts gone, and the ports free.
+        streams?.completeLog()
         driver?.cleanUp()
+        releaseLentDescriptors()
+        // In this order: a daemon that finds nobody listening finds the record.
         write(record, request)
-        writtenRecord = record
-        phase = .leaving
-        tell(.exited(record))
-        streams?.end()
+        stopListening()
         unlink("\(request.directory)/\(ShimWire.socketName)")
         unlink("\(request.directory)/\(ShimWire.stateName)")
-        _ = loop.after(milliseconds: ContainerShim.patience) { [self] in loop.stop() }
+        phase = .leaving
+        tell(.exited(record))
+        for peer in peers { peer.end() }
+        streams?.onPeersGone = { [unowned self] in leaveIfDone() }
+        streams?.end()
+        waitForPeers(lastBacklog: .max)
         leaveIfDone()
+    }
+
+    private func stopListening() {
+        if let listenerToken { loop.unwatch(listenerToken) }
+        listenerToken = nil
+        listener = nil
+    }
+
+    /// Namespaces and held ports; the streams that came with them are owned by their attachers.
+    private func releaseLentDescriptors() {
+        let first = ShimWire.controlDescriptor + 1 + Int32(request?.attachments.count ?? 0)
+        let end = ShimWire.controlDescriptor + 1 + lentDescriptors
+        if first < end { _ = clp_close_range(UInt32(first), UInt32(end - 1), 0) }
+    }
+
+    /// A peer may take its time with what is left for it, but not take nothing for ever.
+    private func waitForPeers(lastBacklog: Int) {
+        let backlog = (streams?.backlog ?? 0) + execs.values.reduce(0) { $0 + $1.streams.backlog }
+        if backlog >= lastBacklog { return loop.stop() }
+        _ = loop.after(milliseconds: ContainerShim.patience) { [self] in waitForPeers(lastBacklog: backlog) }
     }
 
     private func write(_ record: ExitRecord, _ request: LaunchRequest) {
@@ -83,11 +107,8 @@ extension ContainerShim {
         guard case .leaving = phase else { return }
         if streams?.hasPeers ?? false { return }
         if execs.values.contains(where: { $0.streams.hasPeers }) { return }
-        if peers.contains(where: { !$0.isFlushed }) {
-            _ = loop.after(milliseconds: 5) { [self] in leaveIfDone() }
-            return
-        }
-        loop.stop()
+        if exit == nil { for peer in peers { peer.end() } }
+        if peers.isEmpty { loop.stop() }
     }
 }
 

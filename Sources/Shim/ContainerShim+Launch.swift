@@ -109,7 +109,7 @@ extension ContainerShim {
 
     private func watchListener() throws {
         guard let number = listenerNumber else { return }
-        _ = try loop.watch(number, Readiness.input) { [unowned self] _ in acceptPeer() }
+        listenerToken = try loop.watch(number, Readiness.input) { [unowned self] _ in acceptPeer() }
     }
 
     private var listenerNumber: Int32? {
@@ -145,8 +145,6 @@ extension ContainerShim {
                 guard let state else { throw ShimFailure(.conflict, "the container is not running") }
                 addPeer(peer)
                 peer.send(.answer(id: 0, .state(state)))
-                // It came between the end of the container and the shim's own.
-                if let record = writtenRecord { peer.send(.notice(.exited(record))) }
             case .attach(let options):
                 guard let streams else { throw ShimFailure(.conflict, "the container is not running") }
                 try attach(peer, options, to: streams)

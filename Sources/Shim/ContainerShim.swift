@@ -19,7 +19,7 @@ final class ContainerShim {
     /// How long others that hold the container's streams open (with a shared pid namespace) may keep it from ending.
     static let grace: Int64 = 2000
     /// How long a peer may take nothing of what is left for it, once the container has ended.
-    static let patience: Int64 = 10_000
+    static let patience: Int64 = 600_000
 
     let loop: EventLoop
     var phase = Phase.waiting
@@ -35,10 +35,13 @@ final class ContainerShim {
     var execs: [String: ExecSession] = [:]
     var exit: (status: Int32, time: Timestamp)?
     var outOfMemory: OOMNotice?
-    var writtenRecord: ExitRecord?
+    var listenerToken: UInt64?
+    /// How many descriptors after the control socket came from the daemon.
+    let lentDescriptors: Int32
     var exitStatus: Int32 = 0
 
-    init() throws(SystemError) {
+    init(lentDescriptors: Int32) throws(SystemError) {
+        self.lentDescriptors = lentDescriptors
         loop = try EventLoop()
         let descriptor = OwnedFD(owning: try retrying("watch children") { clp_signal_descriptor(SIGCHLD) })
         _ = try loop.watch(descriptor.raw, Readiness.input) { [unowned self] _ in reap() }

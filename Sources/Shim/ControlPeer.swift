@@ -12,6 +12,7 @@ final class ControlPeer {
     private var token: UInt64?
     private var reader = FrameReader()
     private var queue = ByteQueue()
+    private var isEnding = false
     /// Called with each frame.
     var onFrame: (JSONValue) -> Void = { _ in }
     /// The other side is gone.
@@ -27,7 +28,12 @@ final class ControlPeer {
 
     deinit { if let token { loop.unwatch(token) } }
 
-    var isFlushed: Bool { queue.isEmpty }
+    /// Ends the connection once everything is sent.
+    func end() {
+        isEnding = true
+        if queue.isEmpty { drop() }
+    }
+
     var isGone: Bool { token == nil }
 
     func send(_ message: ShimMessage) {
@@ -82,6 +88,7 @@ final class ControlPeer {
         switch outcome {
         case .broken: drop()
         case .blocked: if let token { loop.change(token, Readiness.input | Readiness.output) }
+        case .empty where isEnding: drop()
         case .empty: if let token { loop.change(token, Readiness.input) }
         }
     }

@@ -61,6 +61,8 @@ final class ExternalDriver: RuntimeDriver {
         guard isCreated else { return }
         isCreated = false
         do throws(ShimFailure) { try run(["delete", "--force", request.containerID], nil) } catch { ShimLog.write("\(error)") }
+        // The next start of the container mounts the same writable layer again.
+        if case .overlay = request.rootfs { _ = clp_umount("\(request.bundle)/rootfs", Int32(MNT_DETACH)) }
     }
 
     private func mountRootfs(_ rootfs: borrowing RootfsSource) throws(ShimFailure) {

@@ -231,11 +231,17 @@ final class ProcessStreams {
         action()
     }
 
+    /// Bytes that peers have yet to take.
+    var backlog: Int { attachers.reduce(0) { $0 + $1.backlog } }
+
+    /// No more output will come: unfinished lines are logged as they are.
+    func completeLog() { log?.finish() }
+
     /// No more output will come: completes the log and closes every peer once it has got everything.
     func end() {
         if hasEnded { return }
         hasEnded = true
-        log?.finish()
+        completeLog()
         for source in sources { finish(source) }
         for attacher in attachers { attacher.end() }
         if attachers.isEmpty { onPeersGone() }

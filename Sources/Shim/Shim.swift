@@ -34,7 +34,7 @@ public enum ShimMain {
         do throws(SystemError) {
             try retrying("take over the control socket") { clp_fcntl(ShimWire.controlDescriptor, F_SETFD, Int(FD_CLOEXEC)) }
             hideDescriptors(lent)
-            let shim = try ContainerShim()
+            let shim = try ContainerShim(lentDescriptors: Int32(lent))
             try shim.serve(control)
             shim.loop.run()
             return shim.exitStatus

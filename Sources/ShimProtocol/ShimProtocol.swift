@@ -15,8 +15,9 @@
 //     ├─ {"op":"signal","id":2,"signal":15} ───────────────► │
 //     │ ◄──────────────────────────────────────── {"re":2} ──┤
 //     │ ◄─────────────────────────────── {"event":"oom"} ────┤
-//     │ ◄──────── {"event":"exited","record":{…}} ───────────┤ the exit record is on disk by now
-//     │ ◄──────────────── end of file ───────────────────────┤ everything is cleaned up
+//     │ ◄──────── {"event":"exited","record":{…}} ───────────┤ exit record and log are complete,
+//     │ ◄──────────────── end of file ───────────────────────┤ cgroup, mounts and held descriptors are gone
+//     │                                                      │ (it stays until attached peers have the last output)
 //
 //   Later connections go to the socket `shim.sock` in the container's run directory; the first frame decides:
 //     {"op":"control"}                     → {"re":0,"state":{…}}; then as above

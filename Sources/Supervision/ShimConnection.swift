@@ -36,12 +36,17 @@ public final class ShimConnection: Sendable {
                 flag.set()
                 continuation.yield(.exited(record))
             case nil:
+                // After its announcement the shim stays only for peers that have yet to take the last output.
+                let isOver = flag.isSet
+                if isOver {
+                    continuation.yield(.disconnected)
+                    continuation.finish()
+                }
                 Task {
                     _ = await Spawn.awaitEnd(of: state.shimPID)
-                    if !flag.isSet {
-                        Remains.kill(state)
-                        if let record = Remains.exitRecord(recordPath, of: state) { continuation.yield(.exited(record)) }
-                    }
+                    if isOver { return }
+                    Remains.kill(state)
+                    if let record = Remains.exitRecord(recordPath, of: state) { continuation.yield(.exited(record)) }
                     continuation.yield(.disconnected)
                     continuation.finish()
                 }

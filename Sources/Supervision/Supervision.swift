@@ -14,9 +14,10 @@ public enum ShimEvent: Sendable, Equatable {
     case oom
     /// An exec ended. Its streams end after this event was sent.
     case execExited(id: String, exitCode: Int32)
-    /// The container ended; its exit record is on disk. `disconnected` follows when mounts, cgroup and shim are gone too.
+    /// The container ended; its exit record is on disk, its control group, mounts and held descriptors are gone.
     case exited(ExitRecord)
-    /// The last event. Without `exited` before it the shim was killed: the container was killed with it.
+    /// The last event. The shim may stay a while for attached peers that have yet to take the last output; nothing waits
+    /// for that. Without `exited` before it the shim was killed: the container was killed with it.
     case disconnected
 }
 

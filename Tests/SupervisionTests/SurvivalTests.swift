@@ -82,6 +82,33 @@ func killsTheContainerOfAKilledShim(_ runtime: LaunchRequest.Runtime) async thro
     #expect(await connection.finished()?.exitCode == 0)
 }
 
+/// A peer that leaves the last output lying about does not hold up the container's end.
+@Test func endsInSpiteOfAPeerThatWaits() async throws {
+    let sandbox = try Sandbox(oneRuntime)
+    defer { sandbox.remove() }
+    let (initial, late) = try streamPair(AttachOptions())
+    let port = try OwnedFD.pipe()
+    let connection = try await sandbox.supervisor.launch(
+        try sandbox.request(["sh", "-c", "seq 1 200000; echo -n prompt"]), descriptors: [port.writing.raw], attaching: [initial])
+    for await event in connection.events {
+        // What is announced is complete.
+        if case .exited = event { #expect(try sandbox.log().last?.text == "prompt") }
+    }
+    #expect(kill(connection.shimPID, 0) == 0)
+    // What the daemon lent is given back: only the test itself holds the pipe.
+    let writer = closing(port)
+    var byte: UInt8 = 0
+    #expect(read(writer, &byte, 1) == 0)
+    close(writer)
+    let frames = await late.readFrames()
+    #expect(frames[1]?.suffix(13) == Array("200000\nprompt".utf8)[...])
+    for _ in 0..<100 where kill(connection.shimPID, 0) == 0 { try await Task.sleep(for: .milliseconds(20)) }
+    #expect(kill(connection.shimPID, 0) != 0)
+}
+
+/// Closes the writing end; the reading one is the caller's.
+private func closing(_ pipe: consuming PipeEnds) -> Int32 { pipe.reading.take() }
+
 @Test func survivesNonsenseOnItsSocket() async throws {
     let sandbox = try Sandbox(oneRuntime)
     defer { sandbox.remove() }
