@@ -120,7 +120,7 @@ let package = Package(
         tests(of: "Engine", ["EngineTypes", "OCIRuntimeSpec", "Images", "Linux", "JSON"]),
         tests(of: "HTTPServer", [nioCore, nioPosix, nioHTTP1, logging]),
         tests(of: "EngineAPI", ["EngineTypes", "HTTPServer", "JSON", "Linux", nioCore, nioPosix, nioHTTP1, logging]),
-        tests(of: "RegistryServer", ["HTTPServer", "Linux", "JSON", logging]),
+        tests(of: "RegistryServer", ["HTTPServer", "Linux", "JSON", nioCore, nioPosix, logging]),
         tests(of: "EngineClient", ["EngineTypes", "JSON", "Linux"]),
         tests(of: "ClientUI", ["JSON"]),
         tests(of: "ClientCommands", ["ClientUI", "EngineTypes", "JSON"]),
