@@ -62,8 +62,8 @@ public struct CreateOptions: Sendable {
     /// Descriptors that become the program's 0, 1 and 2. Not used with `process.terminal`: then the runtime opens a
     /// pseudoterminal inside the container and gives its master back.
     public var stdio = StandardStreams.inherited
-    /// A detached mount (open_tree(2), fsmount(2)) that becomes the root filesystem instead of the directory
-    /// `root.path`, which need not exist then.
+    /// A detached mount (open_tree(2), fsmount(2)) that becomes the root filesystem; it is attached on the directory
+    /// `root.path`, in the container's mount namespace alone.
     public var rootfsDescriptor: Int32?
     /// How many descriptors from 3 on the program keeps.
     public var preserveFDs = 0

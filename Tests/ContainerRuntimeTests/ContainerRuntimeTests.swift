@@ -12,15 +12,13 @@ func goodSpec() -> Spec {
     return spec
 }
 
-let someOptions = CreateOptions(id: "x", bundle: "/")
-
 @Suite struct SpecValidationTests {
-    @Test func acceptsTheExample() throws { try SpecValidation.validate(goodSpec(), options: someOptions) }
+    @Test func acceptsTheExample() throws { try SpecValidation.validate(goodSpec()) }
 
     private func expectRefusal(_ field: String, _ change: (inout Spec) -> Void) {
         var spec = goodSpec()
         change(&spec)
-        let error = #expect(throws: SpecError.self) { try SpecValidation.validate(spec, options: someOptions) }
+        let error = #expect(throws: SpecError.self) { try SpecValidation.validate(spec) }
         #expect(error?.field == field)
     }
 
@@ -239,9 +237,10 @@ let someOptions = CreateOptions(id: "x", bundle: "/")
 
     /// A state file that is read is the one that was written.
     @Test func stateSurvives() throws {
-        var options = CreateOptions(id: "s", bundle: "/")
-        options.rootfsDescriptor = 0
-        let plan = try ContainerPlan(spec: goodSpec(), options: options)
+        let options = CreateOptions(id: "s", bundle: "/")
+        var spec = goodSpec()
+        spec.root = Spec.Root(path: "/")
+        let plan = try ContainerPlan(spec: spec, options: options)
         let state = ContainerState(plan: plan, pid: 42, startTime: 99)
         let again = try ContainerState(try JSONValue(parsing: state.json.serialized()))
         #expect(again.pid == 42)

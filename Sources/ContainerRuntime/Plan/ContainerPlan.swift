@@ -21,13 +21,14 @@ struct ContainerPlan {
 
     init(spec: Spec, options: CreateOptions) throws {
         try ContainerID.validate(options.id)
-        try SpecValidation.validate(spec, options: options)
+        try SpecValidation.validate(spec)
         self.spec = spec
         self.options = options
         let bundle = options.bundle
         let configured = spec.root?.path ?? ""
-        rootPath =
-            options.rootfsDescriptor == nil ? try Self.realPath(configured.hasPrefix("/") ? configured : "\(bundle)/\(configured)") : bundle
+        // Also the place where a root filesystem given by descriptor is attached. Never the bundle itself: mounts may
+        // have their sources there, which it would hide.
+        rootPath = try Self.realPath(configured.hasPrefix("/") ? configured : "\(bundle)/\(configured)")
         rootReadOnly = spec.root?.readonly ?? false
         mounts = spec.mounts.map { PlannedMount($0, bundle: bundle) }
         fillsDev = !mounts.contains { $0.destination == "/dev" && $0.options.isBind }

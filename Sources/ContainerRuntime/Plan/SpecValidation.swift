@@ -3,11 +3,11 @@ internal import OCIRuntimeSpec
 
 /// The rules that a spec keeps before the first side effect. One function per rule; each throws the field's name.
 enum SpecValidation {
-    static func validate(_ spec: Spec, options: CreateOptions) throws(SpecError) {
+    static func validate(_ spec: Spec) throws(SpecError) {
         try version(spec)
         guard let process = spec.process else { throw SpecError.missing("process") }
         try Self.process(process)
-        try root(spec, options)
+        try root(spec)
         try namespaces(spec.linux)
         try userMappings(spec.linux)
         try hostnames(spec)
@@ -58,8 +58,8 @@ enum SpecValidation {
         }
     }
 
-    static func root(_ spec: Spec, _ options: CreateOptions) throws(SpecError) {
-        if spec.root == nil && options.rootfsDescriptor == nil { throw SpecError.missing("root") }
+    static func root(_ spec: Spec) throws(SpecError) {
+        if spec.root == nil { throw SpecError.missing("root") }
     }
 
     static func namespaces(_ linux: Spec.LinuxConfig) throws(SpecError) {
