@@ -63,7 +63,6 @@ final class ContainerLifecycle: Sendable {
                 state.record.attachments = []
             }
             try? await store.save(container)
-            container.announce(.exited(code: code, error: failure.message))
             if container.record.hostConfig.AutoRemove == true { try? await erase(container, volumes: true) }
             throw failure
         }
