@@ -26,7 +26,7 @@ final class OOMNotice {
         guard let holder else { return }
         token = try? loop.watch(holder.number, Readiness.input) { [unowned self] _ in
             holder.drain()
-            checkCount()
+            check(again: 1)
         }
     }
 
@@ -35,10 +35,19 @@ final class OOMNotice {
     /// v1 announces before it kills: the count at the container's end is what counts.
     var hasKilled: Bool { (cgroup?.oomKills ?? 0) > 0 }
 
-    /// Tells of kills since the last time.
-    func checkCount() {
-        guard let count = cgroup?.oomKills, count > seen else { return }
+    /// Tells of kills since the last time; true when there were any.
+    @discardableResult
+    func checkCount() -> Bool {
+        guard let count = cgroup?.oomKills, count > seen else { return false }
         seen = count
         onKill()
+        return true
+    }
+
+    /// v1 announces that memory is short before it kills, and nothing tells when it has: so the count is asked for again
+    /// after 1, 10, 100 and 1,000 milliseconds.
+    private func check(again pause: Int64) {
+        if checkCount() || pause > 1000 { return }
+        _ = loop.after(milliseconds: pause) { [weak self] in self?.check(again: pause * 10) }
     }
 }

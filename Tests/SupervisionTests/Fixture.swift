@@ -13,6 +13,8 @@ final class Sandbox: Sendable {
     let base: String
     let runtime: LaunchRequest.Runtime
     let supervisor: Supervisor
+    /// Bytes; 0 for none.
+    let memoryLimit = Mutex<Int64>(0)
 
     static let executable: String = {
         let own = CommandLine.arguments[0]
@@ -70,6 +72,11 @@ final class Sandbox: Sendable {
         ]
     }
 
+    private var resources: JSONValue {
+        let limit = memoryLimit.withLock { $0 }
+        return limit == 0 ? [:] : ["memory": ["limit": .integer(limit), "swap": .integer(limit)]]
+    }
+
     private func config(_ args: [String], terminal: Bool) -> JSONValue {
         let namespaces: [JSONValue] = ["pid", "mount", "ipc", "uts"].map { ["type": .string($0)] }
         return [
@@ -82,7 +89,7 @@ final class Sandbox: Sendable {
                     "options": ["newinstance", "ptmxmode=0666", "mode=0620"],
                 ],
             ],
-            "linux": ["namespaces": .array(namespaces), "cgroupsPath": .string("/\(id)")],
+            "linux": ["namespaces": .array(namespaces), "cgroupsPath": .string("/\(id)"), "resources": resources],
         ]
     }
 

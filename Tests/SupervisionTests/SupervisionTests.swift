@@ -3,6 +3,7 @@ import JSON
 import Linux
 import ShimProtocol
 import Supervision
+import Synchronization
 import Testing
 
 /// The runtimes that a container is tried with: Clipper's own inside the shim, and runc by its command line.
@@ -128,6 +129,30 @@ func signalsAndTellsWhichKilled(_ runtime: LaunchRequest.Runtime) async throws {
     #expect(record?.signal == 9)
     let late = await #expect(throws: ShimFailure.self) { try await connection.signal(SIGKILL) }
     #expect(late?.kind == .lost)
+}
+
+@Test(arguments: runtimes)
+func tellsThatMemoryRanOut(_ runtime: LaunchRequest.Runtime) async throws {
+    let sandbox = try Sandbox(runtime)
+    defer { sandbox.remove() }
+    sandbox.memoryLimit.withLock { $0 = 16 << 20 }
+    // A child dies, the container lives on: told at once, and in the record.
+    let request = try sandbox.request(["sh", "-c", "dd if=/dev/zero of=/dev/null bs=100M count=1; echo $?; read x; exit 4"], stdin: .open)
+    let connection = try await sandbox.supervisor.launch(request)
+    let stream = Stream(try await connection.attach(stdin: true, stdout: false, stderr: false))
+    var events: [ShimEvent] = []
+    for await event in connection.events {
+        events.append(event)
+        if event == .oom { stream.write("\n") }
+    }
+    #expect(events.first == .oom)
+    guard events.count == 3, case .exited(let record) = events[1] else {
+        Issue.record("unexpected events: \(events)")
+        return
+    }
+    #expect(record.oomKilled)
+    #expect(record.exitCode == 4)
+    #expect(try sandbox.log().first { $0.stream == "stdout" }?.text == "137\n")
 }
 
 @Test(arguments: runtimes)
