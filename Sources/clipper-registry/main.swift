@@ -62,7 +62,8 @@ do {
     let sources = [SIGTERM, SIGINT].map { number in
         signal(number, SIG_IGN)
         let source = DispatchSource.makeSignalSource(signal: number)
-        source.setEventHandler { told.yield() }
+        // Explicitly on any thread: a plain closure of main.swift belongs to the main actor.
+        source.setEventHandler { @Sendable in told.yield() }
         source.activate()
         return source
     }

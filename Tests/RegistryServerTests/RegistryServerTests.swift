@@ -126,4 +126,26 @@ private let hello = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e7304
             #expect(answer.status == 0 && answer.output.hasSuffix("same\n"), "\(answer.output)")
         }
     }
+
+    /// The program lies beside the test bundle.
+    private static let program: String = {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = readlink("/proc/self/exe", &buffer, buffer.count)
+        return Files.parent(of: String(decoding: buffer[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self))
+            + "/clipper-registry"
+    }()
+
+    @Test(.enabled(if: Files.exists(program), "clipper-registry is not built"))
+    func theProgramStopsCleanlyOnSIGTERM() async throws {
+        let scratch = "/tmp/clp-registry-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        defer { try? Files.removeTree(scratch) }
+        let answer = try await shell(
+            """
+            \(Self.program) serve --address 127.0.0.1:0 --root \(scratch) 2>&1 &
+            sleep 0.5; kill -TERM $!; wait $!; echo "exit $?"
+            \(Self.program) serve --address nonsense; echo "exit $?"
+            """)
+        #expect(answer.output.contains("listening") && answer.output.contains("exit 0\n"), "\(answer.output)")
+        #expect(answer.output.hasSuffix("clipper-registry: invalid address: nonsense: must be HOST:PORT\nexit 1\n"), "\(answer.output)")
+    }
 }
