@@ -36,7 +36,8 @@ let (stop, stopped) = AsyncStream.makeStream(of: Void.self)
 let sources = [SIGTERM, SIGINT].map { number in
     signal(number, SIG_IGN)
     let source = DispatchSource.makeSignalSource(signal: number)
-    source.setEventHandler { stopped.finish() }
+    // Not on the main actor: Dispatch calls it on a queue of its own.
+    source.setEventHandler { @Sendable in stopped.finish() }
     source.resume()
     return source
 }

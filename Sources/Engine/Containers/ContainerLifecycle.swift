@@ -13,6 +13,7 @@ final class ContainerLifecycle: Sendable {
     let volumes: VolumeStore
     let events: EventBus
     let execs: ExecSessions
+    let health: HealthMonitor
     let configuration: EngineConfiguration
     let logger: Logger
     /// The task that follows each running container; ends when the container has left nothing behind.
@@ -20,13 +21,14 @@ final class ContainerLifecycle: Sendable {
 
     init(
         store: ContainerStore, launcher: ContainerLauncher, volumes: VolumeStore, events: EventBus, execs: ExecSessions,
-        configuration: EngineConfiguration, logger: Logger
+        health: HealthMonitor, configuration: EngineConfiguration, logger: Logger
     ) {
         self.store = store
         self.launcher = launcher
         self.volumes = volumes
         self.events = events
         self.execs = execs
+        self.health = health
         self.configuration = configuration
         self.logger = logger
     }
@@ -94,14 +96,19 @@ final class ContainerLifecycle: Sendable {
         let task = Task {
             var record: ExitRecord?
             let attachments = container.record.attachments
+            let checks = health.start(container, connection)
+            defer { checks?.cancel() }
             for await event in connection.events {
                 switch event {
                 case .oom:
                     container.withState { $0.record.outcome.wasOutOfMemory = true }
                     publish(container, "oom")
-                case .execExited(let id, let code): execs.ended(id, code: Int(code))
+                case .execExited(let id, let code):
+                    execs.ended(id, code: Int(code))
+                    publish(container, "exec_die", ["execID": id, "exitCode": "\(code)"])
                 case .exited(let exit):
                     record = exit
+                    checks?.cancel()
                     await ended(container, exit)
                 case .disconnected: break
                 }

@@ -5,6 +5,7 @@ public import JSON
 internal import Linux
 public import Logging
 public import Networking
+internal import OCIRuntimeSpec
 internal import ShimProtocol
 public import Supervision
 public import Volumes
@@ -15,6 +16,7 @@ public final class ContainerService: Sendable {
     let images: ImageStore
     let lifecycle: ContainerLifecycle
     let execs: ExecSessions
+    let execProcesses: ExecProcesses
     let configuration: EngineConfiguration
     let supervisor: Supervisor
     private let creation: ContainerCreation
@@ -35,8 +37,16 @@ public final class ContainerService: Sendable {
         launcher = ContainerLauncher(
             store: store, images: images, volumes: volumes, networks: networks, supervisor: supervisor, configuration: configuration, events: events,
             logger: logger)
+        let processes = ExecProcesses(images: images, configuration: configuration)
+        execProcesses = processes
+        let probe = HealthProbe(execs: execs) { container, command in
+            var request = ExecCreateRequest()
+            request.Cmd = CommandWords(command)
+            return try await processes.process(container, request: request, arguments: command, consoleSize: nil).json
+        }
         lifecycle = ContainerLifecycle(
-            store: store, launcher: launcher, volumes: volumes, events: events, execs: execs, configuration: configuration, logger: logger)
+            store: store, launcher: launcher, volumes: volumes, events: events, execs: execs,
+            health: HealthMonitor(probe: probe, events: events, logger: logger), configuration: configuration, logger: logger)
     }
 
     public func create(name: String?, platform: String?, request: ContainerCreateRequest) async throws -> ContainerCreateResponse {

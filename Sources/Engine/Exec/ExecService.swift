@@ -1,7 +1,5 @@
 public import EngineTypes
 internal import Glibc
-internal import Images
-internal import JSON
 internal import Linux
 internal import OCIRuntimeSpec
 internal import ShimProtocol
@@ -31,7 +29,8 @@ extension ContainerService {
         let isTerminal = wanted.Tty == true
         var socket: Int32?
         do {
-            let process = try await execProcess(container, session, consoleSize: request.ConsoleSize ?? wanted.ConsoleSize)
+            let process = try await execProcesses.process(
+                container, request: wanted, arguments: session.arguments, consoleSize: request.ConsoleSize ?? wanted.ConsoleSize)
             try await connection.execCreate(id: execID, process: process.json, terminal: isTerminal, stdin: wanted.AttachStdin == true && request.Detach != true)
             if request.Detach != true {
                 socket = try await connection.execAttach(
@@ -61,38 +60,6 @@ extension ContainerService {
         let bytes = Array(text.utf8)
         try pair.first.writeAll((isTerminal ? [] : LogReader.frameHeader(isError: false, count: bytes.count)) + bytes)
         return AttachedStream(socket: pair.second.duplicateRaw(), isTerminal: isTerminal)
-    }
-
-    /// The OCI process of an exec: the container's own, with what the request changes.
-    private func execProcess(_ container: Container, _ session: ExecSessions.Session, consoleSize: [Int]?) async throws -> Spec.Process {
-        let record = container.record
-        let paths = configuration.paths(of: container.id)
-        let wanted = session.request
-        return try await offloading { [images] in
-            var spec = try Spec(parsing: try Files.read(paths.config))
-            guard var process = spec.process.take() else { throw EngineError(.system, "config.json of \(record.id) has no process") }
-            process.args = session.arguments
-            process.terminal = wanted.Tty == true
-            process.consoleSize = nil
-            if let size = consoleSize, size.count == 2, size[0] > 0, size[1] > 0 {
-                process.consoleSize = Spec.ConsoleSize(height: UInt16(clamping: size[0]), width: UInt16(clamping: size[1]))
-            }
-            if let directory = wanted.WorkingDir, !directory.isEmpty { process.cwd = directory }
-            let given = wanted.Env ?? []
-            let names = Set(given.map { $0.prefix { $0 != "=" } })
-            process.env = process.env.filter { !names.contains($0.prefix { $0 != "=" }) } + given.filter { $0.contains("=") }
-            if wanted.Tty == true && !process.env.contains(where: { $0.hasPrefix("TERM=") }) { process.env.append("TERM=xterm") }
-            if let user = wanted.User, !user.isEmpty {
-                let layers = images.layerDirectories(of: try images.image(record.imageID))
-                let account = try UserLookup(files: LayeredFiles(layers: [paths.upper] + layers)).resolve(user)
-                process.user = Spec.User(uid: account.uid, gid: account.gid, additionalGids: account.additionalGroups)
-                process.env = process.env.filter { !$0.hasPrefix("HOME=") } + ["HOME=\(account.home)"]
-                let bounding = process.capabilities?.bounding ?? []
-                process.capabilities = SpecBuilder.capabilities(bounding, uid: account.uid)
-            }
-            if wanted.Privileged == true { process.capabilities = SpecBuilder.capabilities(SpecDefaults.allCapabilities, uid: process.user.uid) }
-            return process
-        }
     }
 
     public func execInspect(_ execID: String) async throws -> ExecInspect {

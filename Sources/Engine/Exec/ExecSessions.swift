@@ -14,6 +14,7 @@ final class ExecSessions: Sendable {
         var phase: Phase = .created
         var pid: Int32 = 0
         var endedAt: Timestamp?
+        var waiter: AsyncStream<Int>.Continuation?
     }
 
     private let sessions = Locked<[String: Session]>([:])
@@ -43,7 +44,17 @@ final class ExecSessions: Sendable {
 
     func started(_ id: String, pid: Int32) { sessions.withLock { $0[id]?.pid = pid } }
 
+    /// Gives the exit code once the session is over.
+    func waitForEnd(of id: String) -> AsyncStream<Int> {
+        let (stream, continuation) = AsyncStream.makeStream(of: Int.self)
+        sessions.withLock { $0[id]?.waiter = continuation }
+        return stream
+    }
+
     func ended(_ id: String, code: Int) {
+        let waiter = sessions.withLock { $0[id]?.waiter }
+        waiter?.yield(code)
+        waiter?.finish()
         sessions.withLock { sessions in
             sessions[id]?.phase = .exited(code)
             sessions[id]?.endedAt = .now()
@@ -67,6 +78,7 @@ final class ExecSessions: Sendable {
             for (key, session) in sessions where session.containerID == id && session.phase == .running {
                 sessions[key]?.phase = .exited(137)
                 sessions[key]?.endedAt = .now()
+                session.waiter?.finish()
             }
         }
     }

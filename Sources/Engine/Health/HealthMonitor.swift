@@ -1,0 +1,86 @@
+internal import EngineTypes
+internal import Glibc
+internal import JSON
+internal import Linux
+internal import Logging
+internal import Supervision
+
+/// Runs the health checks of running containers and writes down what they say. A check is one exec through the
+/// container's own shim: no thread and no process of the daemon waits for it.
+struct HealthMonitor: Sendable {
+    let probe: HealthProbe
+    let events: EventBus
+    let logger: Logger
+
+    /// How many results `inspect` shows, and how many bytes of each one's output (Docker's figures).
+    static let loggedResults = 5
+    static let loggedBytes = 4096
+
+    /// A check with Docker's defaults filled in; durations in nanoseconds.
+    struct Check: Sendable, Equatable {
+        let command: [String]
+        let interval: UInt64
+        let timeout: UInt64
+        let startPeriod: UInt64
+        let startInterval: UInt64
+        let retries: Int
+
+        /// nil when the container has none (`NONE`, empty, or no configuration).
+        init?(_ config: ContainerConfig) {
+            guard let health = config.Healthcheck, let test = health.Test, let kind = test.first else { return nil }
+            switch kind {
+            case "CMD": command = Array(test.dropFirst())
+            case "CMD-SHELL": command = (config.Shell ?? ["/bin/sh", "-c"]) + [test.dropFirst().joined(separator: " ")]
+            default: return nil
+            }
+            guard !command.isEmpty else { return nil }
+            func time(_ value: Int64?, _ fallback: UInt64) -> UInt64 { value.flatMap { $0 > 0 ? UInt64($0) : nil } ?? fallback }
+            interval = time(health.Interval, 30_000_000_000)
+            timeout = time(health.Timeout, 30_000_000_000)
+            startPeriod = time(health.StartPeriod, 0)
+            startInterval = time(health.StartInterval, 5_000_000_000)
+            retries = health.Retries.flatMap { $0 > 0 ? $0 : nil } ?? 3
+        }
+    }
+
+    /// Starts checking; the task ends when the container does and is cancelled by the caller then.
+    func start(_ container: Container, _ connection: ShimConnection) -> Task<Void, Never>? {
+        guard let check = Check(container.record.config) else { return nil }
+        container.withState { $0.health = HealthState(Status: "starting", FailingStreak: 0, Log: []) }
+        let begin = Timestamp.now()
+        return Task {
+            while !Task.isCancelled {
+                let isStarting = Timestamp.now().nanoseconds(since: begin) < Int64(clamping: check.startPeriod)
+                let status = container.withState { $0.health?.Status }
+                let pause = isStarting && status == "starting" ? min(check.startInterval, check.interval) : check.interval
+                do { try await Task.sleep(nanoseconds: pause) } catch { return }
+                // A paused container's checks would only wait for their time-out.
+                guard case .running = container.phase else { continue }
+                let result = await probe.run(check.command, timeout: check.timeout, container, connection)
+                if Task.isCancelled { return }
+                record(result, check, container, isStarting: Timestamp.now().nanoseconds(since: begin) < Int64(clamping: check.startPeriod))
+            }
+        }
+    }
+
+    private func record(_ result: HealthProbe.Outcome, _ check: Check, _ container: Container, isStarting: Bool) {
+        let change: String? = container.withState { state in
+            guard var health = state.health else { return nil }
+            let before = health.Status
+            if result.exitCode == 0 {
+                health.Status = "healthy"
+                health.FailingStreak = 0
+            } else if !(isStarting && before == "starting") {
+                health.FailingStreak += 1
+                if health.FailingStreak >= check.retries { health.Status = "unhealthy" }
+            }
+            health.Log = Array((health.Log + [result.json]).suffix(Self.loggedResults))
+            state.health = health
+            return health.Status == before ? nil : health.Status
+        }
+        guard let change else { return }
+        let record = container.record
+        let attributes = (record.config.Labels ?? [:]).merging(["name": record.name, "image": record.imageName]) { $1 }
+        events.publish("container", "health_status: \(change)", id: record.id, attributes: attributes)
+    }
+}

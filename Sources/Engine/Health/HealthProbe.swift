@@ -1,0 +1,80 @@
+internal import EngineTypes
+internal import Glibc
+internal import JSON
+internal import Linux
+internal import ShimProtocol
+internal import Supervision
+
+/// One run of a health check inside its container.
+struct HealthProbe: Sendable {
+    let execs: ExecSessions
+    let process: @Sendable (Container, [String]) async throws -> JSONValue
+
+    struct Outcome: Sendable {
+        let start: Timestamp
+        let end: Timestamp
+        /// The command's; -1 when it could not be run or did not end in time.
+        let exitCode: Int
+        let output: String
+
+        var json: JSONValue {
+            [
+                "Start": .string(start.description), "End": .string(end.description), "ExitCode": .integer(Int64(exitCode)),
+                "Output": .string(output),
+            ]
+        }
+    }
+
+    func run(_ command: [String], timeout: UInt64, _ container: Container, _ connection: ShimConnection) async -> Outcome {
+        let start = Timestamp.now()
+        let id = ContainerNames.newID()
+        var request = ExecCreateRequest()
+        request.Cmd = CommandWords(command)
+        execs.add(ExecSessions.Session(id: id, containerID: container.id, request: request, arguments: command))
+        func outcome(_ code: Int, _ text: String) -> Outcome { Outcome(start: start, end: .now(), exitCode: code, output: text) }
+        do {
+            _ = try execs.begin(id)
+            let ended = execs.waitForEnd(of: id)
+            try await connection.execCreate(id: id, process: try await process(container, command), terminal: false, stdin: false)
+            let socket = try await connection.execAttach(id: id, AttachOptions(stdin: false, stdout: true, stderr: true))
+            defer { _ = close(socket) }
+            execs.started(id, pid: try await connection.execStart(id: id))
+            guard let code = await Self.first(of: ended, within: timeout) else {
+                try? await connection.execSignal(id: id, SIGKILL)
+                return outcome(-1, "Health check exceeded timeout (\(Double(timeout) / 1e9)s)")
+            }
+            return outcome(code, Self.readOutput(socket))
+        } catch {
+            execs.ended(id, code: 126)
+            return outcome(-1, "\(error)")
+        }
+    }
+
+    private static func first(of ended: AsyncStream<Int>, within nanoseconds: UInt64) async -> Int? {
+        await withTaskGroup(of: Int?.self) { group in
+            group.addTask {
+                for await code in ended { return code }
+                return nil
+            }
+            group.addTask {
+                try? await Task.sleep(nanoseconds: nanoseconds)
+                return nil
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
+        }
+    }
+
+    /// What the ended command wrote and the socket holds, cut to what is shown.
+    private static func readOutput(_ socket: Int32) -> String {
+        var frames = FrameSplitter()
+        var text: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 16384)
+        while text.count < HealthMonitor.loggedBytes {
+            let count = recv(socket, &buffer, buffer.count, Int32(MSG_DONTWAIT))
+            guard count > 0 else { break }
+            frames.feed(buffer[..<count]) { text += $1 }
+        }
+        return String(decoding: text.prefix(HealthMonitor.loggedBytes), as: UTF8.self)
+    }
+}
