@@ -70,6 +70,11 @@ public enum Files {
 
     /// The names in an open directory without `.` and `..`; the descriptor is used up.
     public static func list(_ directory: consuming OwnedFD) throws(SystemError) -> [String] {
+        try rawNames(consume directory).map { String(decoding: $0.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self) }
+    }
+
+    /// The same as C strings, closing zero included: a name need not be UTF-8, and only its own bytes name the file.
+    private static func rawNames(_ directory: consuming OwnedFD) throws(SystemError) -> [[CChar]] {
         let number = directory.take()
         guard let stream = fdopendir(number) else {
             let code = errno
@@ -77,12 +82,10 @@ public enum Files {
             throw SystemError("read directory", code: code)
         }
         defer { closedir(stream) }
-        var names: [String] = []
+        var names: [[CChar]] = []
         while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != "." && name != ".." { names.append(name) }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { $0.prefix { $0 != 0 }.map { CChar(bitPattern: $0) } }
+            if name != [46] && name != [46, 46] { names.append(name + [0]) }
         }
         return names
     }
@@ -104,15 +107,17 @@ public enum Files {
 
     private static func removeContents(_ directory: Int32, _ path: String) throws(SystemError) {
         let listing = OwnedFD(owning: try retrying("open", path) { clp_openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) })
-        for name in try list(consume listing) {
+        for name in try rawNames(consume listing) {
             if unlinkat(directory, name, 0) == 0 || errno == ENOENT { continue }
-            guard errno == EISDIR || errno == EPERM else { throw SystemError("remove", "\(path)/\(name)") }
+            let code = errno
+            let childPath = "\(path)/" + String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            guard code == EISDIR || code == EPERM else { throw SystemError("remove", childPath, code: code) }
             let child = OwnedFD(
-                owning: try retrying("open", "\(path)/\(name)") {
+                owning: try retrying("open", childPath) {
                     clp_openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0)
                 })
-            try removeContents(child.raw, "\(path)/\(name)")
-            if unlinkat(directory, name, AT_REMOVEDIR) != 0 && errno != ENOENT { throw SystemError("remove", "\(path)/\(name)") }
+            try removeContents(child.raw, childPath)
+            if unlinkat(directory, name, AT_REMOVEDIR) != 0 && errno != ENOENT { throw SystemError("remove", childPath) }
         }
     }
 

@@ -225,6 +225,23 @@ import Testing
         #expect(try fixture.count("layers") == 1 && fixture.count("tmp") == 0 && fixture.count("blobs/sha256") == 2)
     }
 
+    @Test func namesThatAreNotUTF8CanBeRemoved() throws {
+        let fixture = try Fixture()
+        let line = "mkdir -p D/$(printf 'd\\377')/e; touch D/$(printf 'd\\377')/e/$(printf 'f\\351')"
+        func fill(_ directory: String) throws {
+            try shell(line.split(separator: "D", omittingEmptySubsequences: false).joined(separator: directory))
+        }
+        let directory = try fixture.store.makeScratchDirectory()
+        try fill(directory)
+        let layer = try fixture.store.adoptLayer(directory: directory, parent: nil)
+        _ = try fixture.store.createImage(config: ImageConfig(), layers: [layer], tags: [try ImageReference("x")])
+        _ = try fixture.store.delete("x")
+        #expect(try fixture.isEmpty)
+        try fill(try fixture.store.makeScratchDirectory())
+        try fixture.reopen()
+        #expect(try fixture.isEmpty)
+    }
+
     @Test func damagedLayerIsSetAsideAndNothingIsRemoved() throws {
         let fixture = try Fixture()
         let image = try fixture.makeImage("xa")
