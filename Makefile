@@ -27,7 +27,7 @@ stop:
 test: test-deps build
 	@scripts/test
 
-unit-test: deps
+unit-test: build
 	@scripts/unit-test
 
 integration-test: test-deps build

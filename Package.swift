@@ -67,7 +67,9 @@ let package = Package(
         room("RecordStore", ["CSQLite", "Linux", "CLinux", "JSON"]),
         room("OCIImageSpec", ["JSON"]),
         room("RegistryClient", ["OCIImageSpec"]),
-        room("Images", ["OCIImageSpec", "RegistryClient", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", "CCrypto", logging]),
+        room(
+            "Images",
+            ["OCIImageSpec", "RegistryClient", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", "CCrypto", logging]),
         room("Networking", ["Linux", "CLinux", "RecordStore", "JSON", logging]),
         room("Volumes", ["RecordStore", "Linux", "CLinux", logging]),
         room("Supervision", ["ShimProtocol", "OCIRuntimeSpec", "Linux", "CLinux", "JSON", nioCore, nioPosix, logging]),
@@ -76,7 +78,8 @@ let package = Package(
         room(
             "Engine",
             [
-                "EngineTypes", "Builder", "Images", "OCIImageSpec", "Networking", "Volumes", "Supervision", "ShimProtocol", "OCIRuntimeSpec", "RecordStore",
+                "EngineTypes", "Builder", "Images", "OCIImageSpec", "Networking", "Volumes", "Supervision", "ShimProtocol",
+                "OCIRuntimeSpec", "RecordStore",
                 "Archive", "Linux", "CLinux", "JSON", "CCrypto", logging,
             ]),
         room("HTTPServer", [nioCore, nioPosix, nioHTTP1, nioConcurrency, logging]),
@@ -114,7 +117,7 @@ let package = Package(
         tests(of: "Images", ["OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", logging]),
         tests(of: "Networking", ["Linux", "CLinux", "RecordStore", "JSON", logging]),
         tests(of: "Volumes", ["RecordStore", "Linux", logging]),
-        tests(of: "Supervision", ["ShimProtocol", "Linux", "CLinux", "JSON", logging, "clipper-runtime"]),
+        tests(of: "Supervision", ["ShimProtocol", "Linux", "CLinux", "JSON", logging]),
         tests(of: "Dockerfile"),
         tests(of: "Builder", ["Dockerfile", "Images", "OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", logging]),
         tests(of: "Engine", ["EngineTypes", "OCIRuntimeSpec", "Images", "Linux", "JSON"]),

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Linux
 
 // How the runtime (parent) and the container's first process (child) keep step. One SOCK_SEQPACKET pair; a message is
@@ -44,15 +45,15 @@ struct SyncChannel: ~Copyable {
     func receive() throws(SystemError) -> SyncEvent? {
         guard var message = try socket.receive() else { return nil }
         guard let first = message.bytes.first, let kind = SyncMessage(rawValue: first) else {
-            throw SystemError("receive from container process: unknown message", code: 71 /* EPROTO */)
+            throw SystemError("receive from container process: unknown message", code: EPROTO)
         }
         return SyncEvent(kind: kind, payload: Array(message.bytes.dropFirst()), descriptor: message.descriptor.take())
     }
 
     /// Waits for one kind of message. The other side's death ends the waiting side as well.
     func await(_ kind: SyncMessage) throws(SystemError) {
-        guard let event = try receive() else { throw SystemError("wait for the runtime: it has gone", code: 32 /* EPIPE */) }
-        if event.kind != kind { throw SystemError("wait for \(kind): got \(event.kind)", code: 71 /* EPROTO */) }
+        guard let event = try receive() else { throw SystemError("wait for the runtime: it has gone", code: EPIPE) }
+        if event.kind != kind { throw SystemError("wait for \(kind): got \(event.kind)", code: EPROTO) }
     }
 
     /// Tells why the child gives up.

@@ -46,7 +46,8 @@ public struct EngineConfiguration: Sendable {
     }
 
     func paths(of id: String) -> ContainerPaths {
-        ContainerPaths(data: "\(dataRoot)/containers/\(id)", run: "\(execRoot)/containers/\(id)", log: "\(dataRoot)/containers/\(id)/\(id)-json.log")
+        ContainerPaths(
+            data: "\(dataRoot)/containers/\(id)", run: "\(execRoot)/containers/\(id)", log: "\(dataRoot)/containers/\(id)/\(id)-json.log")
     }
 
     /// State directory of the OCI runtimes.

@@ -33,5 +33,6 @@ enum HostFacts {
     }()
 
     /// As `uname -m` names it.
-    static let machine: String = SeccompHost.architecture == "amd64" ? "x86_64" : SeccompHost.architecture == "arm64" ? "aarch64" : SeccompHost.architecture
+    static let machine: String =
+        SeccompHost.architecture == "amd64" ? "x86_64" : SeccompHost.architecture == "arm64" ? "aarch64" : SeccompHost.architecture
 }

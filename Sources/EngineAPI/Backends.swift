@@ -17,7 +17,8 @@ public protocol SystemBackend: Sendable {
     func version() async throws -> SystemVersion
     func info() async throws -> SystemInfo
     /// Emits past events (when `since` is given) and then live ones until `until` or cancellation.
-    func events(since: Timestamp?, until: Timestamp?, filters: Filters, emit: @escaping @Sendable (EventMessage) async throws -> Void) async throws
+    func events(since: Timestamp?, until: Timestamp?, filters: Filters, emit: @escaping @Sendable (EventMessage) async throws -> Void)
+        async throws
     func diskUsage(types: [String]) async throws -> JSONValue
 }
 
@@ -63,7 +64,10 @@ public protocol ContainerBackend: Sendable {
     func changes(_ id: String) async throws -> JSONValue
     /// Emits one sample after the other; only one when not streaming.
     func stats(_ id: String, stream: Bool, oneShot: Bool, emit: @escaping EmitJSON) async throws
-    func commit(_ id: String, repository: String?, tag: String?, comment: String?, author: String?, pause: Bool, changes: [String], config: ContainerConfig?) async throws -> String
+    func commit(
+        _ id: String, repository: String?, tag: String?, comment: String?, author: String?, pause: Bool, changes: [String],
+        config: ContainerConfig?
+    ) async throws -> String
 }
 
 public protocol ImageBackend: Sendable {
@@ -74,7 +78,9 @@ public protocol ImageBackend: Sendable {
     func remove(_ name: String, force: Bool, noPrune: Bool) async throws -> [ImageDeletion]
     func prune(filters: Filters) async throws -> PruneReport
     /// `docker import`: the root filesystem comes as a tar stream.
-    func importRootfs(source: Descriptor, repository: String?, tag: String?, message: String?, changes: [String], platform: String?, emit: @escaping EmitJSON) async throws
+    func importRootfs(
+        source: Descriptor, repository: String?, tag: String?, message: String?, changes: [String], platform: String?,
+        emit: @escaping EmitJSON) async throws
     func pull(image: String, tag: String?, platform: String?, registryAuth: String?, emit: @escaping EmitJSON) async throws
     func push(_ name: String, tag: String?, registryAuth: String?, emit: @escaping EmitJSON) async throws
     func load(source: Descriptor, quiet: Bool, emit: @escaping EmitJSON) async throws

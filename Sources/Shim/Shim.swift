@@ -47,7 +47,7 @@ public enum ShimMain {
     /// What the daemon lends (streams, held ports, namespaces) must not reach the container. Whatever else came through is
     /// closed: kept open here, it would keep somebody's stream from ending.
     private static func hideDescriptors(_ lent: UInt32) {
-        if lent > 0 { _ = clp_close_range(4, 3 + lent, 4 /* CLOSE_RANGE_CLOEXEC */) }
+        if lent > 0 { _ = clp_close_range(4, 3 + lent, UInt32(CLOSE_RANGE_CLOEXEC)) }
         _ = clp_close_range(4 + lent, .max, 0)
     }
 }

@@ -26,9 +26,12 @@ struct Daemon {
         try Files.makeDirectories(options.execRoot, mode: 0o711)
         let records = try RecordStore(root: options.dataRoot)
         if let aside = records.setAside {
-            logger.error("the database was damaged and is set aside; starting with a new one", metadata: ["path": "\(aside.path)", "reason": "\(aside.reason)"])
+            logger.error(
+                "the database was damaged and is set aside; starting with a new one",
+                metadata: ["path": "\(aside.path)", "reason": "\(aside.reason)"])
         }
-        var configuration = EngineConfiguration(dataRoot: options.dataRoot, execRoot: options.execRoot, runtimeExecutable: runtimeExecutable)
+        var configuration = EngineConfiguration(
+            dataRoot: options.dataRoot, execRoot: options.execRoot, runtimeExecutable: runtimeExecutable)
         configuration.runtimes = options.runtimes
         configuration.defaultRuntime = options.defaultRuntime
         configuration.defaultCgroupParent = options.cgroupParent
@@ -49,13 +52,15 @@ struct Daemon {
         let events = EventBus()
         let store = try ContainerStore(records: records, logger: logger)
         containers = ContainerService(
-            store: store, images: images, volumes: volumes, networks: networks, supervisor: supervisor, events: events, configuration: configuration,
+            store: store, images: images, volumes: volumes, networks: networks, supervisor: supervisor, events: events,
+            configuration: configuration,
             logger: logger)
         let executor = ContainerBuildExecutor(networks: networks, supervisor: supervisor, configuration: configuration, logger: logger)
         let builder = try ImageBuilder(
             images: images, records: records, executor: executor, scratchDirectory: "\(options.dataRoot)/builder", logger: logger)
         let backends = Backends(
-            system: try SystemService(configuration: configuration, containers: containers, images: images, events: events), containers: containers,
+            system: try SystemService(configuration: configuration, containers: containers, images: images, events: events),
+            containers: containers,
             images: ImageService(images: images, containers: containers, events: events, logger: logger),
             builds: BuildService(builder: builder, events: events, logger: logger),
             volumes: VolumeService(volumes: volumes, containers: containers, events: events),

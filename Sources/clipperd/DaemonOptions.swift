@@ -97,8 +97,12 @@ struct DaemonOptions {
 
     private func check() throws(OptionError) {
         for path in [dataRoot, execRoot] where !path.hasPrefix("/") { throw OptionError("\(path) is not an absolute path") }
-        guard ["debug", "info", "warn", "error", "fatal"].contains(logLevel) else { throw OptionError("invalid logging level: \(logLevel)") }
-        guard defaultRuntime == "clipper" || runtimes[defaultRuntime] != nil else { throw OptionError("specified default runtime '\(defaultRuntime)' does not exist") }
+        guard ["debug", "info", "warn", "error", "fatal"].contains(logLevel) else {
+            throw OptionError("invalid logging level: \(logLevel)")
+        }
+        guard defaultRuntime == "clipper" || runtimes[defaultRuntime] != nil else {
+            throw OptionError("specified default runtime '\(defaultRuntime)' does not exist")
+        }
         guard ["json-file", "none"].contains(logDriver) else { throw OptionError("not implemented: log driver \(logDriver)") }
     }
 
@@ -106,10 +110,16 @@ struct DaemonOptions {
 
     private mutating func read(file path: String) throws {
         let document: JSONValue
-        do { document = try JSONValue(parsing: try Files.read(path)) } catch { throw OptionError("unable to configure the daemon with file \(path): \(error)") }
-        guard case .object(let object) = document else { throw OptionError("unable to configure the daemon with file \(path): expected an object") }
+        do { document = try JSONValue(parsing: try Files.read(path)) } catch {
+            throw OptionError("unable to configure the daemon with file \(path): \(error)")
+        }
+        guard case .object(let object) = document else {
+            throw OptionError("unable to configure the daemon with file \(path): expected an object")
+        }
         for member in object.members {
-            do throws(OptionError) { try apply(member.name, member.value) } catch { throw OptionError("unable to configure the daemon with file \(path): \(error)") }
+            do throws(OptionError) { try apply(member.name, member.value) } catch {
+                throw OptionError("unable to configure the daemon with file \(path): \(error)")
+            }
         }
     }
 
@@ -123,7 +133,9 @@ struct DaemonOptions {
             return flag
         }
         func texts() throws(OptionError) -> [String] {
-            guard let elements = value.arrayValue, elements.allSatisfy({ $0.stringValue != nil }) else { throw OptionError("\(key): expected an array of strings") }
+            guard let elements = value.arrayValue, elements.allSatisfy({ $0.stringValue != nil }) else {
+                throw OptionError("\(key): expected an array of strings")
+            }
             return elements.compactMap(\.stringValue)
         }
         switch key {
@@ -147,13 +159,17 @@ struct DaemonOptions {
         case "runtimes":
             for member in value.objectValue?.members ?? [] {
                 guard let path = member.value["path"]?.stringValue else { throw OptionError("runtimes.\(member.name).path is missing") }
-                if !(member.value["runtimeArgs"]?.arrayValue ?? []).isEmpty { throw OptionError("not implemented: runtimes.\(member.name).runtimeArgs") }
+                if !(member.value["runtimeArgs"]?.arrayValue ?? []).isEmpty {
+                    throw OptionError("not implemented: runtimes.\(member.name).runtimeArgs")
+                }
                 runtimes[member.name] = path
             }
         case "default-runtime": defaultRuntime = try text()
         case "cgroup-parent": cgroupParent = try text()
         case "default-shm-size":
-            guard let size = value.intValue ?? value.stringValue.flatMap(ByteSize.bytes) else { throw OptionError("default-shm-size: invalid size") }
+            guard let size = value.intValue ?? value.stringValue.flatMap(ByteSize.bytes) else {
+                throw OptionError("default-shm-size: invalid size")
+            }
             shmSize = size
         case "log-driver": logDriver = try text()
         case "log-opts":
@@ -163,7 +179,9 @@ struct DaemonOptions {
         case "live-restore":
             guard try flag() else { throw OptionError("live-restore: false is not possible: containers always outlive the daemon") }
         case "storage-driver":
-            guard ["overlay2", "overlayfs", "overlay"].contains(try text()) else { throw OptionError("not implemented: storage-driver \(try text())") }
+            guard ["overlay2", "overlayfs", "overlay"].contains(try text()) else {
+                throw OptionError("not implemented: storage-driver \(try text())")
+            }
         case let other where Self.knownElsewhere.contains(other): throw OptionError("not implemented: daemon.json key \(other)")
         default: throw OptionError("the following directives don't match any configuration option: \(key)")
         }
@@ -171,13 +189,20 @@ struct DaemonOptions {
 
     /// dockerd's keys that Clipper does not have yet.
     private static let knownElsewhere: Set<String> = [
-        "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "bridge", "builder", "cluster-advertise", "cluster-store", "containerd",
-        "containerd-namespace", "containerd-plugin-namespace", "cpu-rt-period", "cpu-rt-runtime", "default-address-pools", "default-cgroupns-mode",
-        "default-gateway", "default-gateway-v6", "default-ipc-mode", "default-network-opts", "default-ulimits", "exec-opts", "experimental", "features",
-        "fixed-cidr", "fixed-cidr-v6", "host-gateway-ip", "http-proxy", "https-proxy", "icc", "init", "init-path", "insecure-registries", "ip-masq", "ip6tables",
-        "iptables", "ipv6", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "metrics-addr", "no-new-privileges", "no-proxy",
-        "node-generic-resources", "oom-score-adjust", "proxies", "raw-logs", "registry-mirrors", "seccomp-profile", "selinux-enabled", "shutdown-timeout",
-        "storage-opts", "swarm-default-advertise-addr", "tls", "tlscacert", "tlscert", "tlskey", "tlsverify", "userland-proxy", "userland-proxy-path",
+        "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "bridge", "builder", "cluster-advertise",
+        "cluster-store", "containerd",
+        "containerd-namespace", "containerd-plugin-namespace", "cpu-rt-period", "cpu-rt-runtime", "default-address-pools",
+        "default-cgroupns-mode",
+        "default-gateway", "default-gateway-v6", "default-ipc-mode", "default-network-opts", "default-ulimits", "exec-opts", "experimental",
+        "features",
+        "fixed-cidr", "fixed-cidr-v6", "host-gateway-ip", "http-proxy", "https-proxy", "icc", "init", "init-path", "insecure-registries",
+        "ip-masq", "ip6tables",
+        "iptables", "ipv6", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "metrics-addr",
+        "no-new-privileges", "no-proxy",
+        "node-generic-resources", "oom-score-adjust", "proxies", "raw-logs", "registry-mirrors", "seccomp-profile", "selinux-enabled",
+        "shutdown-timeout",
+        "storage-opts", "swarm-default-advertise-addr", "tls", "tlscacert", "tlscert", "tlskey", "tlsverify", "userland-proxy",
+        "userland-proxy-path",
         "userns-remap",
     ]
 }

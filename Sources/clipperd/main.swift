@@ -17,7 +17,9 @@ let options: DaemonOptions
 do {
     let parsed = try FlagParser.parse(CommandLine.arguments.dropFirst(), flags: DaemonOptions.flags)
     if parsed.wantsHelp {
-        print("Usage:  clipperd [OPTIONS]\n\nA container engine with the Docker Engine API\n\nOptions:\n\(HelpPage.options(DaemonOptions.flags))")
+        print(
+            "Usage:  clipperd [OPTIONS]\n\nA container engine with the Docker Engine API\n\nOptions:\n\(HelpPage.options(DaemonOptions.flags))"
+        )
         exit(0)
     }
     if parsed.values.bool("version") {

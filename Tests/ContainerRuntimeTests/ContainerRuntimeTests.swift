@@ -1,3 +1,4 @@
+import Glibc
 import JSON
 import Linux
 import OCIRuntimeSpec
@@ -250,7 +251,7 @@ func goodSpec() -> Spec {
     }
 
     @Test func errorsCrossTheSocketWhole() throws {
-        let pair = try OwnedFD.socketPair(type: 5 /* SOCK_SEQPACKET */)
+        let pair = try OwnedFD.socketPair(type: Int32(SOCK_SEQPACKET.rawValue))
         let child = SyncChannel(pair.first)
         let parent = SyncChannel(pair.second)
         child.fail(RuntimeError(kind: .invalidSpec("mounts[0]"), message: "no: such\u{1}thing"))

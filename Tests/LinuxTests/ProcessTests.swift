@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import Linux
@@ -72,7 +73,7 @@ import Testing
     }
 
     @Test func messagesCarryADescriptor() throws {
-        let pair = try OwnedFD.socketPair(type: 5 /* SOCK_SEQPACKET */)
+        let pair = try OwnedFD.socketPair(type: Int32(SOCK_SEQPACKET.rawValue))
         let first = MessageSocket(pair.first)
         let second = MessageSocket(pair.second)
         let pipe = try OwnedFD.pipe()

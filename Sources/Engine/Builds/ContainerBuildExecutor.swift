@@ -41,7 +41,9 @@ public final class ContainerBuildExecutor: BuildExecutor {
         // The stream ends when the container does, or when it could not be started.
         var frames = FrameSplitter()
         var buffer = [UInt8](repeating: 0, count: 65536)
-        cancellation.onCancel { task.cancel() } during: {
+        cancellation.onCancel {
+            task.cancel()
+        } during: {
             while let count = try? mine.read(into: &buffer), count > 0 { frames.feed(buffer[..<count], output) }
             done.wait()
         }
@@ -63,10 +65,12 @@ public final class ContainerBuildExecutor: BuildExecutor {
         let prepared = try await offloading { [self] in try prepare(step, directory: directory) }
         defer { release(prepared, directory: directory) }
         var request = LaunchRequest(
-            containerID: step.identifier, directory: directory, bundle: directory, runtime: .inProcess(root: configuration.runtimeRoot + "/clipper"))
+            containerID: step.identifier, directory: directory, bundle: directory,
+            runtime: .inProcess(root: configuration.runtimeRoot + "/clipper"))
         request.rootfs = .overlay(Overlay(layers: step.layers, upper: step.upper, work: step.work, isVolatile: true))
         handedOver = true
-        let connection = try await supervisor.launch(request, descriptors: prepared.sandbox.map { [$0.descriptor] } ?? [], attaching: [stream])
+        let connection = try await supervisor.launch(
+            request, descriptors: prepared.sandbox.map { [$0.descriptor] } ?? [], attaching: [stream])
         return try await withTaskCancellationHandler {
             var code: Int32?
             for await event in connection.events {
@@ -86,9 +90,13 @@ public final class ContainerBuildExecutor: BuildExecutor {
 
     private func release(_ prepared: Prepared, directory: String) {
         if let endpoint = prepared.endpoint {
-            do { try networks.detach(endpoint, bindings: []) } catch { logger.warning("cannot give back a build step's address", metadata: ["error": "\(error)"]) }
+            do { try networks.detach(endpoint, bindings: []) } catch {
+                logger.warning("cannot give back a build step's address", metadata: ["error": "\(error)"])
+            }
         }
-        do { try Files.removeTree(directory) } catch { logger.warning("cannot remove a build step's directory", metadata: ["error": "\(error)"]) }
+        do { try Files.removeTree(directory) } catch {
+            logger.warning("cannot remove a build step's directory", metadata: ["error": "\(error)"])
+        }
     }
 
     private func prepare(_ step: RunStep, directory: String) throws -> Prepared {
@@ -115,8 +123,10 @@ public final class ContainerBuildExecutor: BuildExecutor {
             config.User = step.user
             config.WorkingDir = step.workingDirectory
             let record = ContainerRecord(
-                id: step.identifier, name: "build-\(step.identifier.prefix(12))", created: Timestamp.now().description, imageID: "", imageName: "", config: config,
-                hostConfig: host, networks: [:], path: step.arguments[0], arguments: Array(step.arguments.dropFirst()), mounts: try mounts(step), outcome: .init())
+                id: step.identifier, name: "build-\(step.identifier.prefix(12))", created: Timestamp.now().description, imageID: "",
+                imageName: "", config: config,
+                hostConfig: host, networks: [:], path: step.arguments[0], arguments: Array(step.arguments.dropFirst()),
+                mounts: try mounts(step), outcome: .init())
             let choice = try connect(step, config.Hostname ?? "", &prepared)
             let paths = EngineConfiguration.ContainerPaths(data: directory, run: directory, log: "")
             let hosts = try ContainerFiles.hosts(
@@ -143,7 +153,8 @@ public final class ContainerBuildExecutor: BuildExecutor {
         let sandbox = try networks.takeSandbox()
         prepared.sandbox = sandbox
         prepared.endpoint = try networks.attach(
-            containerID: step.identifier, containerName: "build-\(step.identifier.prefix(12))", hostname: hostname, network: name, sandbox: sandbox)
+            containerID: step.identifier, containerName: "build-\(step.identifier.prefix(12))", hostname: hostname, network: name,
+            sandbox: sandbox)
         // Descriptor 3 is the shim's control socket, 4 the stream.
         return .path("/proc/self/fd/5")
     }

@@ -56,7 +56,9 @@ final class Container: Sendable {
 
     /// `connection(to:)`, refusing a paused container too.
     func unpausedConnection(to verb: String) throws(EngineError) -> ShimConnection {
-        if case .paused = phase { throw .conflict("cannot \(verb) container \(name): container \(name) is paused, unpause the container before \(verb)") }
+        if case .paused = phase {
+            throw .conflict("cannot \(verb) container \(name): container \(name) is paused, unpause the container before \(verb)")
+        }
         return try connection(to: verb)
     }
 
@@ -104,7 +106,8 @@ extension Container {
             if case .dead = state.phase { isDead = true }
             return ContainerState(
                 Status: status, Running: running, Paused: paused, Restarting: restarting, OOMKilled: outcome.wasOutOfMemory, Dead: isDead,
-                Pid: running && !restarting ? Int(outcome.pid) : 0, ExitCode: running && !restarting ? 0 : outcome.exitCode, Error: outcome.error,
+                Pid: running && !restarting ? Int(outcome.pid) : 0, ExitCode: running && !restarting ? 0 : outcome.exitCode,
+                Error: outcome.error,
                 StartedAt: outcome.startedAt, FinishedAt: outcome.finishedAt, Health: state.health)
         }
     }

@@ -23,9 +23,12 @@ struct ContainerCreation: Sendable {
         try host.check(config: request.config)
         let image = try await offloading { [images] in try images.image(imageName) }
         if let platform, !platform.isEmpty {
-            guard let wanted = Platform(parsing: platform) else { throw EngineError.invalid("\"\(platform)\": unknown operating system or architecture: invalid argument") }
+            guard let wanted = Platform(parsing: platform) else {
+                throw EngineError.invalid("\"\(platform)\": unknown operating system or architecture: invalid argument")
+            }
             guard image.config.platform.satisfies(wanted) else {
-                throw EngineError.notFound("image with reference \(imageName) was found but does not provide the specified platform (\(platform))")
+                throw EngineError.notFound(
+                    "image with reference \(imageName) was found but does not provide the specified platform (\(platform))")
             }
         }
         let id = ContainerNames.newID()
@@ -42,7 +45,8 @@ struct ContainerCreation: Sendable {
             _ = try SecurityOptions(filled.SecurityOpt ?? [], isPrivileged: filled.Privileged == true)
             _ = try CapabilitySet.resolve(add: filled.CapAdd ?? [], drop: filled.CapDrop ?? [], isPrivileged: filled.Privileged == true)
             let record = ContainerRecord(
-                id: id, name: finalName, created: Timestamp.now().description, imageID: image.id.description, imageName: imageName, config: config,
+                id: id, name: finalName, created: Timestamp.now().description, imageID: image.id.description, imageName: imageName,
+                config: config,
                 hostConfig: filled, networks: networks(request, mode: filled.NetworkMode ?? "default"), path: path,
                 arguments: Array(words.dropFirst()), mounts: mounts, outcome: .init())
             let container = Container(record, phase: .created)
@@ -93,7 +97,9 @@ struct ContainerCreation: Sendable {
     private func warnings(_ host: HostConfig?) -> [String] {
         var result: [String] = []
         if host?.OomKillDisable == true && (host?.Memory ?? 0) == 0 {
-            result.append("OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.")
+            result.append(
+                "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."
+            )
         }
         return result
     }
@@ -101,7 +107,9 @@ struct ContainerCreation: Sendable {
     /// The networks asked for; the one of NetworkMode is always among them.
     private func networks(_ request: ContainerCreateRequest, mode: String) -> [String: EndpointSettings] {
         var result: [String: EndpointSettings] = [:]
-        for (name, settings) in request.networkingConfig?.EndpointsConfig ?? [:] { result[name == "default" ? "bridge" : name] = settings ?? EndpointSettings() }
+        for (name, settings) in request.networkingConfig?.EndpointsConfig ?? [:] {
+            result[name == "default" ? "bridge" : name] = settings ?? EndpointSettings()
+        }
         if mode.hasPrefix("container:") { return [:] }
         let name = mode == "default" ? "bridge" : mode
         if result[name] == nil { result[name] = EndpointSettings() }
@@ -110,7 +118,9 @@ struct ContainerCreation: Sendable {
     }
 
     /// The image gives what the request leaves open; a given Entrypoint drops the image's Cmd, as Docker combines them.
-    private func merge(_ request: ContainerConfig, with image: RunConfig, id: String, host: HostConfig) throws(EngineError) -> ContainerConfig {
+    private func merge(_ request: ContainerConfig, with image: RunConfig, id: String, host: HostConfig) throws(EngineError)
+        -> ContainerConfig
+    {
         var config = request
         if (config.Hostname ?? "").isEmpty { config.Hostname = host.NetworkMode == "host" ? HostFacts.hostname : String(id.prefix(12)) }
         config.Domainname = config.Domainname ?? ""
@@ -120,9 +130,15 @@ struct ContainerCreation: Sendable {
         let inherited = (image.env ?? []).filter { !names.contains($0.prefix { $0 != "=" }) }
         // A variable without "=" removes the image's.
         config.Env = inherited + given.filter { $0.contains("=") }
-        for name in image.exposedPorts?.sorted ?? [] { config.ExposedPorts = (config.ExposedPorts ?? [:]).merging([name: EmptyObject()]) { old, _ in old } }
-        for key in (host.PortBindings ?? [:]).keys { config.ExposedPorts = (config.ExposedPorts ?? [:]).merging([key: EmptyObject()]) { old, _ in old } }
-        for name in image.volumes?.sorted ?? [] { config.Volumes = (config.Volumes ?? [:]).merging([name: EmptyObject()]) { old, _ in old } }
+        for name in image.exposedPorts?.sorted ?? [] {
+            config.ExposedPorts = (config.ExposedPorts ?? [:]).merging([name: EmptyObject()]) { old, _ in old }
+        }
+        for key in (host.PortBindings ?? [:]).keys {
+            config.ExposedPorts = (config.ExposedPorts ?? [:]).merging([key: EmptyObject()]) { old, _ in old }
+        }
+        for name in image.volumes?.sorted ?? [] {
+            config.Volumes = (config.Volumes ?? [:]).merging([name: EmptyObject()]) { old, _ in old }
+        }
         let hasEntrypoint = config.Entrypoint.map { !$0.words.isEmpty && $0.words != [""] } ?? false
         if config.Entrypoint == nil {
             config.Entrypoint = image.entrypoint.map(CommandWords.init)

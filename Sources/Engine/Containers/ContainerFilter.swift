@@ -15,7 +15,8 @@ struct ContainerFilter {
 
     init(_ filters: Filters, store: ContainerStore, images: ImageStore) throws(EngineError) {
         try filters.requireOnly([
-            "ancestor", "before", "since", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network", "publish", "status",
+            "ancestor", "before", "since", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network",
+            "publish", "status",
             "volume",
         ])
         self.filters = filters
@@ -39,15 +40,21 @@ struct ContainerFilter {
         return any("id") { record.id.hasPrefix($0) || record.id.contains($0) }
             && any("name") { wish in
                 let wish = wish.hasPrefix("/") ? String(wish.dropFirst()) : wish
-                if let pattern = try? Regex(wish) { return record.name.firstMatch(of: pattern) != nil || "/\(record.name)".firstMatch(of: pattern) != nil }
+                if let pattern = try? Regex(wish) {
+                    return record.name.firstMatch(of: pattern) != nil || "/\(record.name)".firstMatch(of: pattern) != nil
+                }
                 return record.name.contains(wish)
             }
             && any("status") { $0 == state.Status }
             && any("exited") { Int($0) == state.ExitCode && (state.Status == "exited" || state.Status == "dead") }
             && any("health") { $0 == (state.Health?.Status ?? "none") }
-            && any("network") { wish in record.networks.keys.contains(wish) || record.attachments.contains { $0.endpoint.networkID.hasPrefix(wish) } }
+            && any("network") { wish in
+                record.networks.keys.contains(wish) || record.attachments.contains { $0.endpoint.networkID.hasPrefix(wish) }
+            }
             && any("volume") { wish in record.mounts.contains { $0.name == wish || $0.destination == wish || $0.source == wish } }
-            && any("publish") { wish in record.attachments.flatMap(\.published).contains { Self.port("\($0.hostPort)", $0.proto.rawValue, wish) } }
+            && any("publish") { wish in
+                record.attachments.flatMap(\.published).contains { Self.port("\($0.hostPort)", $0.proto.rawValue, wish) }
+            }
             && any("expose") { wish in
                 (record.config.ExposedPorts ?? [:]).keys.contains { key in
                     let parts = key.split(separator: "/")

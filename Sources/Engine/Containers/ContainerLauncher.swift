@@ -72,13 +72,16 @@ final class ContainerLauncher: Sendable {
         let shared = try sharedNamespaces(record)
         try await copyImageContentIntoVolumes(record, layers: image)
         let firstDescriptor = Int32(4 + streams.count)
-        let prepared = try await offloading { [self] in try prepare(record, layers: image, shared: shared, namespaceDescriptor: firstDescriptor) }
+        let prepared = try await offloading { [self] in
+            try prepare(record, layers: image, shared: shared, namespaceDescriptor: firstDescriptor)
+        }
         do {
             var request = LaunchRequest(
                 containerID: record.id, directory: prepared.paths.run, bundle: prepared.paths.bundle, runtime: runtime(record))
             request.rootfs = .overlay(
                 Overlay(
-                    layers: image, upper: prepared.paths.upper, work: prepared.paths.work, isVolatile: record.hostConfig.AutoRemove == true))
+                    layers: image, upper: prepared.paths.upper, work: prepared.paths.work, isVolatile: record.hostConfig.AutoRemove == true)
+            )
             request.log = try log(record, prepared.paths)
             request.terminal = record.config.Tty == true
             request.stdin = record.config.OpenStdin != true ? .closed : record.config.StdinOnce == true ? .once : .open
@@ -141,12 +144,14 @@ final class ContainerLauncher: Sendable {
             let needsContent = try await offloading { [volumes] in
                 _ = try volumes.acquire(mount.name, user: record.id)
                 guard mount.copiesImageContent, try Files.list(mount.source).isEmpty else { return false }
-                return layers.contains { Files.exists("\($0)\(mount.destination)") } || layers.count > 0 && mount.destination.split(separator: "/").count > 1
+                return layers.contains { Files.exists("\($0)\(mount.destination)") }
+                    || layers.count > 0 && mount.destination.split(separator: "/").count > 1
             }
             guard needsContent else { continue }
             let target = RootfsRequest.Target.overlay(Overlay(layers: layers, upper: nil, work: nil))
             do {
-                try await supervisor.runHelper(RootfsRequest(target: target, operation: .copyUp(path: mount.destination, destination: mount.source)))
+                try await supervisor.runHelper(
+                    RootfsRequest(target: target, operation: .copyUp(path: mount.destination, destination: mount.source)))
             } catch { throw EngineError(.system, "cannot copy the image's content into volume \(mount.name): \(error)", cause: error) }
         }
     }
@@ -163,7 +168,9 @@ final class ContainerLauncher: Sendable {
         var descriptors: [Int32] { (sandbox.map { [$0.descriptor] } ?? []) + published.flatMap(\.descriptors) }
     }
 
-    private func prepare(_ record: ContainerRecord, layers: [String], shared: SharedNamespaces, namespaceDescriptor: Int32) throws -> Prepared {
+    private func prepare(_ record: ContainerRecord, layers: [String], shared: SharedNamespaces, namespaceDescriptor: Int32) throws
+        -> Prepared
+    {
         var prepared = Prepared(paths: configuration.paths(of: record.id))
         do {
             try Files.makeDirectories("\(prepared.paths.run)/rootfs", mode: 0o700)
@@ -184,8 +191,12 @@ final class ContainerLauncher: Sendable {
             if let other = shared.network {
                 // As Docker: the files of the container whose network is shared.
                 let theirs = configuration.paths(of: other.id)
-                prepared.paths = EngineConfiguration.ContainerPaths(data: prepared.paths.data, run: prepared.paths.run, log: prepared.paths.log)
-                for (from, to) in [(theirs.hosts, prepared.paths.hosts), (theirs.resolvConf, prepared.paths.resolvConf), (theirs.hostname, prepared.paths.hostname)] {
+                prepared.paths = EngineConfiguration.ContainerPaths(
+                    data: prepared.paths.data, run: prepared.paths.run, log: prepared.paths.log)
+                for (from, to) in [
+                    (theirs.hosts, prepared.paths.hosts), (theirs.resolvConf, prepared.paths.resolvConf),
+                    (theirs.hostname, prepared.paths.hostname),
+                ] {
                     try Files.replace(to, with: try Files.read(from), mode: 0o644, durable: false)
                 }
             } else {
@@ -214,14 +225,22 @@ final class ContainerLauncher: Sendable {
             if !(wanted.Links ?? []).isEmpty { throw EngineError.notImplemented("EndpointSettings.Links") }
             if !(wanted.DriverOpts ?? [:]).isEmpty { throw EngineError.notImplemented("EndpointSettings.DriverOpts") }
             let request = EndpointRequest(
-                ipv4: wanted.IPAMConfig?.IPv4Address.flatMap { $0.isEmpty ? nil : $0 }, ipv6: wanted.IPAMConfig?.IPv6Address.flatMap { $0.isEmpty ? nil : $0 },
+                ipv4: wanted.IPAMConfig?.IPv4Address.flatMap { $0.isEmpty ? nil : $0 },
+                ipv6: wanted.IPAMConfig?.IPv6Address.flatMap { $0.isEmpty ? nil : $0 },
                 mac: wanted.MacAddress.flatMap { $0.isEmpty ? nil : $0 }, aliases: wanted.Aliases ?? [])
             let endpoint = try networks.attach(
-                containerID: record.id, containerName: record.name, hostname: record.config.Hostname ?? "", network: name, sandbox: prepared.sandbox,
+                containerID: record.id, containerName: record.name, hostname: record.config.Hostname ?? "", network: name,
+                sandbox: prepared.sandbox,
                 request: request)
             prepared.attachments.append(
-                NetworkAttachment(networkName: endpoint.networkName, endpoint: endpoint, settings: Self.settings(endpoint, wanted), published: []))
-            events.publish("network", "connect", id: endpoint.networkID, attributes: ["container": record.id, "name": endpoint.networkName, "type": mode == "host" ? "host" : mode == "none" ? "null" : "bridge"])
+                NetworkAttachment(
+                    networkName: endpoint.networkName, endpoint: endpoint, settings: Self.settings(endpoint, wanted), published: []))
+            events.publish(
+                "network", "connect", id: endpoint.networkID,
+                attributes: [
+                    "container": record.id, "name": endpoint.networkName,
+                    "type": mode == "host" ? "host" : mode == "none" ? "null" : "bridge",
+                ])
         }
         guard !prepared.attachments.isEmpty, mode != "host", mode != "none" else { return }
         let ports = try PortRequests(record).requests
@@ -253,7 +272,8 @@ final class ContainerLauncher: Sendable {
             usesHost && (host.ExtraHosts ?? []).isEmpty
             ? (try? Files.readText("/etc/hosts")) ?? ""
             : try ContainerFiles.hosts(
-                hostname: record.config.Hostname ?? "", domainname: record.config.Domainname ?? "", endpoints: prepared.attachments.map(\.endpoint),
+                hostname: record.config.Hostname ?? "", domainname: record.config.Domainname ?? "",
+                endpoints: prepared.attachments.map(\.endpoint),
                 extraHosts: host.ExtraHosts ?? [], hostGateway: gateway)
         func first(_ given: [String]?, _ fallback: [String]) -> [String] { given.flatMap { $0.isEmpty ? nil : $0 } ?? fallback }
         let resolv = try ContainerFiles.resolvConf(
@@ -280,7 +300,9 @@ final class ContainerLauncher: Sendable {
         } catch { logger.warning("cannot give back a container's address", metadata: ["error": "\(error)"]) }
         for attachment in attachments {
             let endpoint = attachment.endpoint
-            events.publish("network", "disconnect", id: endpoint.networkID, attributes: ["container": endpoint.containerID, "name": endpoint.networkName])
+            events.publish(
+                "network", "disconnect", id: endpoint.networkID,
+                attributes: ["container": endpoint.containerID, "name": endpoint.networkName])
         }
     }
 

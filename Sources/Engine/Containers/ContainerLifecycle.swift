@@ -181,7 +181,9 @@ final class ContainerLifecycle: Sendable {
         let record = container.record
         await releaseVolumes(record)
         if record.hostConfig.AutoRemove == true {
-            do { try await erase(container, volumes: true) } catch { logger.error("cannot remove a container", metadata: ["error": "\(error)"]) }
+            do { try await erase(container, volumes: true) } catch {
+                logger.error("cannot remove a container", metadata: ["error": "\(error)"])
+            }
             return
         }
         if record.outcome.phase == .restarting { scheduleRestart(container) }
@@ -215,7 +217,9 @@ final class ContainerLifecycle: Sendable {
     /// Docker's back-off: 100 ms, doubled each time up to a minute, from the start after a run of ten seconds.
     private func scheduleRestart(_ container: Container) {
         let record = container.record
-        let ran = Timestamp(record.outcome.finishedAt).flatMap { end in Timestamp(record.outcome.startedAt).map { end.nanoseconds(since: $0) } } ?? 0
+        let ran =
+            Timestamp(record.outcome.finishedAt).flatMap { end in Timestamp(record.outcome.startedAt).map { end.nanoseconds(since: $0) } }
+            ?? 0
         let exponent = ran > 10_000_000_000 ? 0 : min(record.restartCount, 10)
         let delay = min(UInt64(100_000_000) << UInt64(exponent), 60_000_000_000)
         let task = Task {
@@ -301,7 +305,8 @@ final class ContainerLifecycle: Sendable {
     }
 
     func restart(_ container: Container, timeout: Int?, signal: String?) async throws {
-        do { try await stop(container, timeout: timeout, signal: signal) } catch let error as EngineError where error.code == .notModified {}
+        do { try await stop(container, timeout: timeout, signal: signal) } catch let error as EngineError where error.code == .notModified {
+        }
         await followers.current[container.id]?.value
         try await start(container)
         publish(container, "restart")

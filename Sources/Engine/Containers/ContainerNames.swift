@@ -16,8 +16,10 @@ enum ContainerNames {
     private static let moods = [
         "able", "agile", "amber", "apt", "ardent", "bold", "brave", "brisk", "calm", "candid", "clear", "clever", "crisp", "deft", "eager",
         "early", "fair", "fast", "fleet", "fond", "frank", "free", "fresh", "gentle", "glad", "golden", "grand", "hardy", "keen", "kind",
-        "light", "lively", "loyal", "lucid", "merry", "mild", "neat", "nimble", "noble", "open", "patient", "plain", "proud", "quick", "quiet",
-        "rapid", "ready", "serene", "sharp", "silver", "sleek", "smart", "steady", "sunny", "swift", "tidy", "trim", "true", "vivid", "warm", "wise",
+        "light", "lively", "loyal", "lucid", "merry", "mild", "neat", "nimble", "noble", "open", "patient", "plain", "proud", "quick",
+        "quiet",
+        "rapid", "ready", "serene", "sharp", "silver", "sleek", "smart", "steady", "sunny", "swift", "tidy", "trim", "true", "vivid",
+        "warm", "wise",
     ]
     private static let ships = [
         "ariel", "beagle", "bounty", "clipper", "cutter", "cutty", "dhow", "discovery", "dory", "endeavour", "endurance", "fram", "frigate",

@@ -9,10 +9,13 @@ extension ContainerService {
         let record = container.record
         let paths = configuration.paths(of: container.id)
         var answer = ContainerInspect(
-            Id: record.id, Created: record.created, Path: record.path, Args: record.arguments, State: container.apiState, Image: record.imageID,
-            ResolvConfPath: paths.resolvConf, HostnamePath: paths.hostname, HostsPath: paths.hosts, LogPath: paths.log, Name: "/\(record.name)",
+            Id: record.id, Created: record.created, Path: record.path, Args: record.arguments, State: container.apiState,
+            Image: record.imageID,
+            ResolvConfPath: paths.resolvConf, HostnamePath: paths.hostname, HostsPath: paths.hosts, LogPath: paths.log,
+            Name: "/\(record.name)",
             RestartCount: record.restartCount, Driver: "overlay2", Platform: "linux", ExecIDs: nil, HostConfig: record.hostConfig,
-            GraphDriver: DriverData(Data: ["UpperDir": paths.upper, "WorkDir": paths.work, "MergedDir": "\(paths.run)/rootfs"], Name: "overlay2"),
+            GraphDriver: DriverData(
+                Data: ["UpperDir": paths.upper, "WorkDir": paths.work, "MergedDir": "\(paths.run)/rootfs"], Name: "overlay2"),
             Mounts: record.mounts.filter { $0.kind != .tmpfs }.map(Self.mountPoint), Config: record.config,
             NetworkSettings: Self.networkSettings(record))
         let open = execs.open(in: record.id)
@@ -31,7 +34,8 @@ extension ContainerService {
     static func mountPoint(_ mount: ResolvedMount) -> MountPoint {
         MountPoint(
             Type: mount.kind.rawValue, Name: mount.kind == .volume ? mount.name : nil, Source: mount.source, Destination: mount.destination,
-            Driver: mount.kind == .volume ? "local" : nil, Mode: mount.mode, RW: !mount.isReadOnly, Propagation: mount.kind == .volume ? "" : mount.propagation)
+            Driver: mount.kind == .volume ? "local" : nil, Mode: mount.mode, RW: !mount.isReadOnly,
+            Propagation: mount.kind == .volume ? "" : mount.propagation)
     }
 
     static func networkSettings(_ record: ContainerRecord) -> NetworkSettings {
@@ -103,10 +107,15 @@ extension ContainerService {
         if state.Running {
             let published = record.attachments.flatMap(\.published)
             for port in published {
-                ports.append(.init(IP: "\(port.hostIP)", PrivatePort: Int(port.containerPort), PublicPort: Int(port.hostPort), Type: port.proto.rawValue))
+                ports.append(
+                    .init(
+                        IP: "\(port.hostIP)", PrivatePort: Int(port.containerPort), PublicPort: Int(port.hostPort),
+                        Type: port.proto.rawValue))
             }
             for key in (record.config.ExposedPorts ?? [:]).keys.sorted() where !published.contains(where: { $0.containerKey == key }) {
-                if let (port, proto) = try? PortRequests.parse(key) { ports.append(.init(IP: nil, PrivatePort: Int(port), PublicPort: nil, Type: proto.rawValue)) }
+                if let (port, proto) = try? PortRequests.parse(key) {
+                    ports.append(.init(IP: nil, PrivatePort: Int(port), PublicPort: nil, Type: proto.rawValue))
+                }
             }
         }
         let settings = networkSettings(record)
@@ -121,10 +130,14 @@ extension ContainerService {
     public func top(_ id: String, arguments: String) async throws -> ContainerTop {
         let container = try store.find(id)
         let connection = try container.connection(to: "top")
-        if case .restarting = container.phase { throw EngineError.conflict("Container \(id) is restarting, wait until the container is running") }
+        if case .restarting = container.phase {
+            throw EngineError.conflict("Container \(id) is restarting, wait until the container is running")
+        }
         let cgroup = lifecycle.launcher.cgroupPath(of: container.record)
         _ = connection
-        return try await offloading { try ProcessTable(processes: try CgroupManager.open(path: cgroup).processes()).table(arguments: arguments) }
+        return try await offloading {
+            try ProcessTable(processes: try CgroupManager.open(path: cgroup).processes()).table(arguments: arguments)
+        }
     }
 }
 

@@ -33,9 +33,11 @@ public final class ContainerService: Sendable {
         self.supervisor = supervisor
         self.logger = logger
         execs = ExecSessions()
-        creation = ContainerCreation(store: store, images: images, volumes: volumes, configuration: configuration, events: events, logger: logger)
+        creation = ContainerCreation(
+            store: store, images: images, volumes: volumes, configuration: configuration, events: events, logger: logger)
         launcher = ContainerLauncher(
-            store: store, images: images, volumes: volumes, networks: networks, supervisor: supervisor, configuration: configuration, events: events,
+            store: store, images: images, volumes: volumes, networks: networks, supervisor: supervisor, configuration: configuration,
+            events: events,
             logger: logger)
         let processes = ExecProcesses(images: images, configuration: configuration)
         execProcesses = processes
@@ -96,7 +98,9 @@ public final class ContainerService: Sendable {
 
     public func resize(_ id: String, rows: Int, columns: Int) async throws {
         let connection = try store.find(id).connection(to: "resize")
-        do { try await connection.resize(rows: UInt16(clamping: rows), columns: UInt16(clamping: columns)) } catch { throw EngineError.from(error) }
+        do { try await connection.resize(rows: UInt16(clamping: rows), columns: UInt16(clamping: columns)) } catch {
+            throw EngineError.from(error)
+        }
     }
 
     // MARK: Wait
@@ -142,7 +146,9 @@ public final class ContainerService: Sendable {
         }
         lifecycle.publish(container, "attach")
         if case .running(let connection) = container.phase {
-            do { return AttachedStream(socket: try await connection.attach(options), isTerminal: isTerminal) } catch { throw EngineError.from(error) }
+            do { return AttachedStream(socket: try await connection.attach(options), isTerminal: isTerminal) } catch {
+                throw EngineError.from(error)
+            }
         }
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_STREAM.rawValue))
         launcher.addPendingStream(InitialStream(options: options, socket: pair.second.duplicateRaw()), for: container.id)
@@ -153,7 +159,9 @@ public final class ContainerService: Sendable {
         let container = try store.find(id)
         guard request.stdout || request.stderr else { throw EngineError.invalid("Bad parameters: you must choose at least one stream") }
         let driver = container.record.hostConfig.LogConfig?.Type ?? "json-file"
-        guard driver == "json-file" else { throw EngineError.notImplemented("configured logging driver does not support reading: \(driver)") }
+        guard driver == "json-file" else {
+            throw EngineError.notImplemented("configured logging driver does not support reading: \(driver)")
+        }
         let paths = configuration.paths(of: container.id)
         let reader = LogReader(path: paths.log, directory: paths.data, request: request, isFramed: container.record.config.Tty != true)
         try await reader.run(container: container, emit: emit)
@@ -170,7 +178,9 @@ public final class ContainerService: Sendable {
     public func archiveStatus(_ id: String, path: String) async throws -> JSONValue {
         let container = try store.find(id)
         do {
-            guard let status = try await supervisor.runHelper(RootfsRequest(target: try rootTarget(container), operation: .stat(path: path))) else {
+            guard
+                let status = try await supervisor.runHelper(RootfsRequest(target: try rootTarget(container), operation: .stat(path: path)))
+            else {
                 throw EngineError(.system, "no status of \(path)")
             }
             return [
@@ -235,7 +245,8 @@ public final class ContainerService: Sendable {
     }
 
     public func commit(
-        _ id: String, repository: String?, tag: String?, comment: String?, author: String?, pause: Bool, changes: [String], config: ContainerConfig?
+        _ id: String, repository: String?, tag: String?, comment: String?, author: String?, pause: Bool, changes: [String],
+        config: ContainerConfig?
     ) async throws -> String {
         _ = try store.find(id)
         throw EngineError.notImplemented("POST /commit")
@@ -269,7 +280,9 @@ public final class ContainerService: Sendable {
     }
 
     /// IDs of containers that mention a volume.
-    func users(ofVolume name: String) -> [String] { store.all.filter { $0.record.mounts.contains { $0.name == name && $0.kind == .volume } }.map(\.id) }
+    func users(ofVolume name: String) -> [String] {
+        store.all.filter { $0.record.mounts.contains { $0.name == name && $0.kind == .volume } }.map(\.id)
+    }
 }
 
 extension OwnedFD {

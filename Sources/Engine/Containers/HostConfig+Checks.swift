@@ -9,7 +9,8 @@ extension HostConfig {
         try checkNetwork(config)
         if let policy = RestartPolicy, let name = policy.Name, !name.isEmpty {
             guard ["no", "always", "unless-stopped", "on-failure"].contains(name) else {
-                throw .invalid("invalid restart policy: unknown policy '\(name)'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'")
+                throw .invalid(
+                    "invalid restart policy: unknown policy '\(name)'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'")
             }
             if let count = policy.MaximumRetryCount, count != 0, name != "on-failure" {
                 throw .invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'")
@@ -55,13 +56,17 @@ extension HostConfig {
         if memory != 0 && memory < 6 * 1024 * 1024 { throw .invalid("Minimum memory limit allowed is 6MB") }
         let swap = MemorySwap ?? 0
         if memory == 0 && swap > 0 { throw .invalid("You should always set the Memory limit when using Memoryswap limit, see usage") }
-        if memory > 0 && swap > 0 && swap < memory { throw .invalid("Minimum memoryswap limit should be larger than memory limit, see usage") }
+        if memory > 0 && swap > 0 && swap < memory {
+            throw .invalid("Minimum memoryswap limit should be larger than memory limit, see usage")
+        }
         if let swappiness = MemorySwappiness, swappiness != -1, !(0...100).contains(swappiness) {
             throw .invalid("Invalid value: \(swappiness), valid memory swappiness range is 0-100")
         }
         let reservation = MemoryReservation ?? 0
         if reservation > 0 && reservation < 6 * 1024 * 1024 { throw .invalid("Minimum memory reservation allowed is 6MB") }
-        if memory > 0 && reservation > memory { throw .invalid("Minimum memory limit can not be less than memory reservation limit, see usage") }
+        if memory > 0 && reservation > memory {
+            throw .invalid("Minimum memory limit can not be less than memory reservation limit, see usage")
+        }
     }
 
     private func checkCPU() throws(EngineError) {
@@ -78,7 +83,9 @@ extension HostConfig {
             throw .invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
         }
         if let quota = CpuQuota, quota > 0, quota < 1000 { throw .invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)") }
-        if let weight = BlkioWeight, weight != 0, !(10...1000).contains(weight) { throw .invalid("Range of blkio weight is from 10 to 1000") }
+        if let weight = BlkioWeight, weight != 0, !(10...1000).contains(weight) {
+            throw .invalid("Range of blkio weight is from 10 to 1000")
+        }
     }
 
     private func checkNetwork(_ config: ContainerConfig) throws(EngineError) {
@@ -89,7 +96,9 @@ extension HostConfig {
             if !(Dns ?? []).isEmpty { throw .invalid("conflicting options: dns and the network mode") }
             if !(ExtraHosts ?? []).isEmpty { throw .invalid("conflicting options: custom host-to-IP mapping and the network mode") }
             if !(PortBindings ?? [:]).isEmpty { throw .invalid("conflicting options: port publishing and the container type network mode") }
-            if !(config.ExposedPorts ?? [:]).isEmpty { throw .invalid("conflicting options: port exposing and the container type network mode") }
+            if !(config.ExposedPorts ?? [:]).isEmpty {
+                throw .invalid("conflicting options: port exposing and the container type network mode")
+            }
         }
         if shares && !(config.MacAddress ?? "").isEmpty { throw .invalid("conflicting options: mac-address and the network mode") }
     }

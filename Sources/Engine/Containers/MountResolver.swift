@@ -42,7 +42,9 @@ struct MountResolver {
     /// `source:destination[:mode]` or `destination`.
     private func bind(_ text: String) throws -> ResolvedMount {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-        guard (1...3).contains(parts.count), !parts.contains("") else { throw EngineError.invalid("invalid volume specification: '\(text)'") }
+        guard (1...3).contains(parts.count), !parts.contains("") else {
+            throw EngineError.invalid("invalid volume specification: '\(text)'")
+        }
         if parts.count == 1 { return try volume("", at: try Self.destination(parts[0]), mode: "", isReadOnly: false, copies: true) }
         let destination = try Self.destination(parts[1])
         let mode = parts.count == 3 ? parts[2] : ""
@@ -50,10 +52,12 @@ struct MountResolver {
         let words = mode.isEmpty ? [] : mode.split(separator: ",").map(String.init)
         let isReadOnly = words.contains("ro")
         if parts[0].hasPrefix("/") {
-            mount = ResolvedMount(kind: .bind, source: parts[0], destination: destination, isReadOnly: isReadOnly, mode: mode, propagation: "rprivate")
+            mount = ResolvedMount(
+                kind: .bind, source: parts[0], destination: destination, isReadOnly: isReadOnly, mode: mode, propagation: "rprivate")
             mount.createsSource = true
         } else {
-            mount = try volume(parts[0], at: destination, mode: mode.isEmpty ? "z" : mode, isReadOnly: isReadOnly, copies: !words.contains("nocopy"))
+            mount = try volume(
+                parts[0], at: destination, mode: mode.isEmpty ? "z" : mode, isReadOnly: isReadOnly, copies: !words.contains("nocopy"))
         }
         for word in words {
             switch word {
@@ -67,11 +71,15 @@ struct MountResolver {
         return mount
     }
 
-    private func volume(_ name: String, at destination: String, mode: String, isReadOnly: Bool, copies: Bool, options: [String: String] = [:], labels: [String: String] = [:])
+    private func volume(
+        _ name: String, at destination: String, mode: String, isReadOnly: Bool, copies: Bool, options: [String: String] = [:],
+        labels: [String: String] = [:]
+    )
         throws -> ResolvedMount
     {
         let volume = try volumes.create(name: name, options: options, labels: labels)
-        var mount = ResolvedMount(kind: .volume, name: volume.name, source: volume.mountpoint, destination: destination, isReadOnly: isReadOnly, mode: mode)
+        var mount = ResolvedMount(
+            kind: .volume, name: volume.name, source: volume.mountpoint, destination: destination, isReadOnly: isReadOnly, mode: mode)
         mount.copiesImageContent = copies
         mount.isAnonymous = name.isEmpty
         return mount

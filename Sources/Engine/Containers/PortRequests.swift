@@ -29,7 +29,9 @@ struct PortRequests {
     /// `80/tcp` or `80`.
     static func parse(_ key: String) throws(EngineError) -> (UInt16, PortProtocol) {
         let parts = key.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        guard let port = UInt16(parts[0]), port > 0, parts.count <= 2, let proto = PortProtocol(rawValue: parts.count == 2 ? parts[1] : "tcp") else {
+        guard let port = UInt16(parts[0]), port > 0, parts.count <= 2,
+            let proto = PortProtocol(rawValue: parts.count == 2 ? parts[1] : "tcp")
+        else {
             throw .invalid("invalid port specification: \"\(key)\"")
         }
         return (port, proto)

@@ -83,7 +83,9 @@ public final class EventBus: Sendable {
             case "label": holds = Filters.labels(actor.Attributes, satisfy: wanted)
             case "image":
                 holds = wanted.contains { wish in
-                    [actor.ID, actor.Attributes["image"], actor.Attributes["name"]].compactMap(\.self).contains { $0 == wish || $0.hasPrefix(wish + ":") }
+                    [actor.ID, actor.Attributes["image"], actor.Attributes["name"]].compactMap(\.self).contains {
+                        $0 == wish || $0.hasPrefix(wish + ":")
+                    }
                 }
             default:
                 holds = event.Type == name && wanted.contains { actor.ID == $0 || actor.Attributes["name"] == $0 || actor.ID.hasPrefix($0) }

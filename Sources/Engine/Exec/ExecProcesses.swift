@@ -36,7 +36,9 @@ struct ExecProcesses: Sendable {
                 let bounding = process.capabilities?.bounding ?? []
                 process.capabilities = SpecBuilder.capabilities(bounding, uid: account.uid)
             }
-            if wanted.Privileged == true { process.capabilities = SpecBuilder.capabilities(SpecDefaults.allCapabilities, uid: process.user.uid) }
+            if wanted.Privileged == true {
+                process.capabilities = SpecBuilder.capabilities(SpecDefaults.allCapabilities, uid: process.user.uid)
+            }
             return process
         }
     }

@@ -31,11 +31,13 @@ extension ContainerService {
         do {
             let process = try await execProcesses.process(
                 container, request: wanted, arguments: session.arguments, consoleSize: request.ConsoleSize ?? wanted.ConsoleSize)
-            try await connection.execCreate(id: execID, process: process.json, terminal: isTerminal, stdin: wanted.AttachStdin == true && request.Detach != true)
+            try await connection.execCreate(
+                id: execID, process: process.json, terminal: isTerminal, stdin: wanted.AttachStdin == true && request.Detach != true)
             if request.Detach != true {
                 socket = try await connection.execAttach(
                     id: execID,
-                    AttachOptions(stdin: wanted.AttachStdin == true, stdout: wanted.AttachStdout == true, stderr: wanted.AttachStderr == true))
+                    AttachOptions(
+                        stdin: wanted.AttachStdin == true, stdout: wanted.AttachStdout == true, stderr: wanted.AttachStderr == true))
             }
             execs.started(execID, pid: try await connection.execStart(id: execID))
         } catch {

@@ -66,6 +66,8 @@ struct LogReader {
     /// Docker's stream framing: kind, three zeros, length in big-endian.
     static func frameHeader(isError: Bool, count: Int) -> [UInt8] {
         let length = UInt32(truncatingIfNeeded: count)
-        return [isError ? 2 : 1, 0, 0, 0, UInt8(length >> 24 & 255), UInt8(length >> 16 & 255), UInt8(length >> 8 & 255), UInt8(length & 255)]
+        return [
+            isError ? 2 : 1, 0, 0, 0, UInt8(length >> 24 & 255), UInt8(length >> 16 & 255), UInt8(length >> 8 & 255), UInt8(length & 255),
+        ]
     }
 }

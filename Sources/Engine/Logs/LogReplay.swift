@@ -10,10 +10,13 @@ struct LogReplay {
     let configuration: EngineConfiguration
 
     func attach(_ request: AttachRequest, _ options: AttachOptions, isTerminal: Bool) async throws -> AttachedStream {
-        if request.stream && container.isAlive && request.stdin { throw EngineError.notImplemented("attach with logs, stream and stdin at once") }
+        if request.stream && container.isAlive && request.stdin {
+            throw EngineError.notImplemented("attach with logs, stream and stdin at once")
+        }
         let paths = configuration.paths(of: container.id)
         let wanted = LogRequest(
-            stdout: request.stdout, stderr: request.stderr, follow: request.stream, since: nil, until: nil, timestamps: false, tail: nil, details: false)
+            stdout: request.stdout, stderr: request.stderr, follow: request.stream, since: nil, until: nil, timestamps: false, tail: nil,
+            details: false)
         let reader = LogReader(path: paths.log, directory: paths.data, request: wanted, isFramed: !isTerminal)
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_STREAM.rawValue))
         let writing = pair.second.duplicateRaw()
@@ -23,7 +26,9 @@ struct LogReplay {
                 try await offloaded {
                     var rest = bytes[...]
                     while !rest.isEmpty {
-                        let count = try retrying("send") { rest.withUnsafeBytes { send(writing, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) } }
+                        let count = try retrying("send") {
+                            rest.withUnsafeBytes { send(writing, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+                        }
                         rest = rest.dropFirst(count)
                     }
                 }

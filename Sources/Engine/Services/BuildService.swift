@@ -88,5 +88,7 @@ public final class BuildService: Sendable {
         return request
     }
 
-    public func pruneCache(all: Bool, filters: Filters) async throws -> PruneReport { throw EngineError.notImplemented("POST /build/prune") }
+    public func pruneCache(all: Bool, filters: Filters) async throws -> PruneReport {
+        throw EngineError.notImplemented("POST /build/prune")
+    }
 }

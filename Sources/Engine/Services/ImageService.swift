@@ -29,7 +29,9 @@ public final class ImageService: Sendable {
         let since = try filters["since"].map { try images.image($0[0]).createdAt }
         return found.filter { image in
             // Steps of a build without a name are shown only with `all`, unless nothing was built on them.
-            if !all && filters["dangling"] == nil && image.references.isEmpty && found.contains(where: { $0.parent == image.id }) { return false }
+            if !all && filters["dangling"] == nil && image.references.isEmpty && found.contains(where: { $0.parent == image.id }) {
+                return false
+            }
             if let wanted = filters["dangling"] {
                 let isDangling = image.references.isEmpty && !found.contains { $0.parent == image.id }
                 if isDangling != ["true", "1"].contains(wanted[0]) { return false }
@@ -37,7 +39,11 @@ public final class ImageService: Sendable {
             if let wanted = filters["label"], !Filters.labels(image.config.config?.labels ?? [:], satisfy: wanted) { return false }
             if let before, !(image.createdAt < before) { return false }
             if let since, !(since < image.createdAt) { return false }
-            if let patterns = filters["reference"], !image.references.contains(where: { name in patterns.contains { Self.matches(name, $0) } }) { return false }
+            if let patterns = filters["reference"],
+                !image.references.contains(where: { name in patterns.contains { Self.matches(name, $0) } })
+            {
+                return false
+            }
             return true
         }.map { Self.summary($0, containers: containers) }
     }
@@ -50,7 +56,8 @@ public final class ImageService: Sendable {
     private static func summary(_ image: Image, containers: ContainerService) -> ImageSummary {
         ImageSummary(
             Id: image.id.description, ParentId: image.parent?.description ?? "", RepoTags: image.references.map(\.familiar),
-            RepoDigests: image.repoDigests.map(\.familiar), Created: image.createdAt.seconds, Size: image.size, Labels: image.config.config?.labels,
+            RepoDigests: image.repoDigests.map(\.familiar), Created: image.createdAt.seconds, Size: image.size,
+            Labels: image.config.config?.labels,
             Containers: containers.users(ofImage: image.id.description).count)
     }
 
@@ -62,10 +69,16 @@ public final class ImageService: Sendable {
         let config = image.config
         var inspect = ImageInspect(
             Id: image.id.description, RepoTags: image.references.map(\.familiar), RepoDigests: image.repoDigests.map(\.familiar),
-            Parent: image.parent?.description ?? "", Comment: config.comment ?? "", Created: config.created ?? "", Author: config.author ?? "",
-            Config: try JSON.value(config.config ?? RunConfig()), Architecture: config.architecture, Variant: config.variant, Os: config.os, Size: image.size,
+            Parent: image.parent?.description ?? "", Comment: config.comment ?? "", Created: config.created ?? "",
+            Author: config.author ?? "",
+            Config: try JSON.value(config.config ?? RunConfig()), Architecture: config.architecture, Variant: config.variant, Os: config.os,
+            Size: image.size,
             GraphDriver: DriverData(
-                Data: directories.isEmpty ? [:] : ["UpperDir": directories[0]].merging(directories.count > 1 ? ["LowerDir": directories.dropFirst().joined(separator: ":")] : [:]) { $1 },
+                Data: directories.isEmpty
+                    ? [:]
+                    : ["UpperDir": directories[0]].merging(
+                        directories.count > 1 ? ["LowerDir": directories.dropFirst().joined(separator: ":")] : [:]
+                    ) { $1 },
                 Name: "overlay2"),
             RootFS: .init(Type: "layers", Layers: image.layers.map(\.diffID.description)),
             Metadata: .init(LastTagTime: (image.lastTaggedAt ?? .never).description))
@@ -96,7 +109,9 @@ public final class ImageService: Sendable {
 
     static func reference(_ repository: String, tag: String?) throws(EngineError) -> ImageReference {
         let text = repository + (tag.flatMap { $0.isEmpty ? nil : ":\($0)" } ?? "")
-        do throws(ReferenceError) { return try ImageReference(text).withDefaultTag } catch { throw .invalid(error.description, cause: error) }
+        do throws(ReferenceError) { return try ImageReference(text).withDefaultTag } catch {
+            throw .invalid(error.description, cause: error)
+        }
     }
 
     public func remove(_ name: String, force: Bool, noPrune: Bool) async throws -> [ImageDeletion] {
@@ -147,7 +162,9 @@ public final class ImageService: Sendable {
         let config = try ImageChanges.apply(changes, to: RunConfig())
         let target: Platform
         if let platform, !platform.isEmpty {
-            guard let parsed = Platform(parsing: platform) else { throw EngineError.invalid("\"\(platform)\": unknown operating system or architecture: invalid argument") }
+            guard let parsed = Platform(parsing: platform) else {
+                throw EngineError.invalid("\"\(platform)\": unknown operating system or architecture: invalid argument")
+            }
             target = parsed
         } else {
             target = .host
@@ -163,7 +180,8 @@ public final class ImageService: Sendable {
         defer { _ = close(source) }
         let loaded = try await offloading { [images] in try images.load(from: source) }
         for image in loaded {
-            events.publish("image", "load", id: image.id.description, attributes: ["name": image.references.first?.familiar ?? image.id.description])
+            events.publish(
+                "image", "load", id: image.id.description, attributes: ["name": image.references.first?.familiar ?? image.id.description])
             if image.references.isEmpty { try await emit(["stream": .string("Loaded image ID: \(image.id)\n")]) }
             for reference in image.references { try await emit(["stream": .string("Loaded image: \(reference.familiar)\n")]) }
         }
@@ -177,7 +195,9 @@ public final class ImageService: Sendable {
         let writing = pipe.writing.duplicateRaw()
         Task { [images, logger] in
             defer { _ = close(writing) }
-            do { try await offloaded { try images.save(names: names, to: writing) } } catch { logger.warning("saving images failed", metadata: ["error": "\(error)"]) }
+            do { try await offloaded { try images.save(names: names, to: writing) } } catch {
+                logger.warning("saving images failed", metadata: ["error": "\(error)"])
+            }
         }
         return pipe.reading.duplicateRaw()
     }
@@ -189,7 +209,9 @@ public final class ImageService: Sendable {
         throw EngineError.notImplemented("pulling \(reference.familiar) from a registry; load or import it instead")
     }
 
-    public func push(_ name: String, tag: String?, registryAuth: String?, emit: @escaping @Sendable (JSONValue) async throws -> Void) async throws {
+    public func push(_ name: String, tag: String?, registryAuth: String?, emit: @escaping @Sendable (JSONValue) async throws -> Void)
+        async throws
+    {
         throw EngineError.notImplemented("pushing \(name) to a registry")
     }
 }

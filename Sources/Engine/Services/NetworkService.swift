@@ -23,7 +23,8 @@ public final class NetworkService: Sendable {
         }
         let ranges = network.ipam.ranges.map {
             IPAMConfig(
-                Subnet: $0.subnet, IPRange: $0.ipRange, Gateway: $0.gateway, AuxiliaryAddresses: $0.auxiliaryAddresses.isEmpty ? nil : $0.auxiliaryAddresses)
+                Subnet: $0.subnet, IPRange: $0.ipRange, Gateway: $0.gateway,
+                AuxiliaryAddresses: $0.auxiliaryAddresses.isEmpty ? nil : $0.auxiliaryAddresses)
         }
         return NetworkResource(
             Name: network.name, Id: network.id, Created: network.created, Driver: network.driver, EnableIPv6: network.enableIPv6,
@@ -64,7 +65,8 @@ public final class NetworkService: Sendable {
         spec.ipam = IPAMSettings(
             driver: request.IPAM?.Driver.flatMap { $0.isEmpty ? nil : $0 } ?? "default", options: request.IPAM?.Options ?? [:],
             ranges: (request.IPAM?.Config ?? []).map {
-                IPAMRange(subnet: $0.Subnet ?? "", ipRange: $0.IPRange, gateway: $0.Gateway, auxiliaryAddresses: $0.AuxiliaryAddresses ?? [:])
+                IPAMRange(
+                    subnet: $0.Subnet ?? "", ipRange: $0.IPRange, gateway: $0.Gateway, auxiliaryAddresses: $0.AuxiliaryAddresses ?? [:])
             })
         let network = try await offloading { [networks, spec] in try networks.create(spec) }
         events.publish("network", "create", id: network.id, attributes: ["name": network.name, "type": network.driver])

@@ -33,7 +33,8 @@ public final class SystemService: Sendable {
     public func version() async throws -> SystemVersion {
         let kernel = HostFacts.kernelRelease
         let details = [
-            "ApiVersion": EngineVersion.apiVersion, "Arch": Self.goArchitecture, "BuildTime": "", "Experimental": "false", "GitCommit": "", "GoVersion": "",
+            "ApiVersion": EngineVersion.apiVersion, "Arch": Self.goArchitecture, "BuildTime": "", "Experimental": "false", "GitCommit": "",
+            "GoVersion": "",
             "KernelVersion": kernel, "MinAPIVersion": EngineVersion.minimumAPIVersion, "Os": "linux",
         ]
         return SystemVersion(
@@ -42,7 +43,8 @@ public final class SystemService: Sendable {
                 .init(Name: "Engine", Version: EngineVersion.version, Details: details),
                 .init(Name: "clipper-runtime", Version: EngineVersion.version, Details: ["GitCommit": ""]),
             ],
-            Version: EngineVersion.version, ApiVersion: EngineVersion.apiVersion, MinAPIVersion: EngineVersion.minimumAPIVersion, GitCommit: "", Os: "linux",
+            Version: EngineVersion.version, ApiVersion: EngineVersion.apiVersion, MinAPIVersion: EngineVersion.minimumAPIVersion,
+            GitCommit: "", Os: "linux",
             Arch: Self.goArchitecture, KernelVersion: kernel, BuildTime: "")
     }
 
@@ -86,7 +88,9 @@ public final class SystemService: Sendable {
         info.Name = HostFacts.hostname
         info.Labels = configuration.labels
         info.ServerVersion = EngineVersion.version
-        info.Runtimes = ["clipper": .init(path: configuration.runtimeExecutable)].merging(configuration.runtimes.mapValues { .init(path: $0) }) { $1 }
+        info.Runtimes = ["clipper": .init(path: configuration.runtimeExecutable)].merging(
+            configuration.runtimes.mapValues { .init(path: $0) }
+        ) { $1 }
         info.DefaultRuntime = configuration.defaultRuntime
         info.InitBinary = "clipper-runtime"
         info.SecurityOptions = ["name=seccomp,profile=builtin"] + (HostFacts.isUnifiedCgroup ? ["name=cgroupns"] : [])

@@ -16,7 +16,8 @@ public final class VolumeService: Sendable {
 
     private static func resource(_ volume: Volume) -> VolumeResource {
         VolumeResource(
-            CreatedAt: volume.createdAt.description, Driver: volume.driver, Labels: volume.labels.isEmpty ? nil : volume.labels, Mountpoint: volume.mountpoint,
+            CreatedAt: volume.createdAt.description, Driver: volume.driver, Labels: volume.labels.isEmpty ? nil : volume.labels,
+            Mountpoint: volume.mountpoint,
             Name: volume.name, Options: volume.options.isEmpty ? nil : volume.options)
     }
 
@@ -27,7 +28,9 @@ public final class VolumeService: Sendable {
             if let wanted = filters["name"], !wanted.contains(where: { volume.name.contains($0) }) { return false }
             if let wanted = filters["driver"], !wanted.contains(volume.driver) { return false }
             if let wanted = filters["label"], !Filters.labels(volume.labels, satisfy: wanted) { return false }
-            if let wanted = filters["dangling"], ["true", "1"].contains(wanted[0]) != containers.users(ofVolume: volume.name).isEmpty { return false }
+            if let wanted = filters["dangling"], ["true", "1"].contains(wanted[0]) != containers.users(ofVolume: volume.name).isEmpty {
+                return false
+            }
             return true
         }
         return VolumeList(Volumes: shown.map(Self.resource))
@@ -36,14 +39,17 @@ public final class VolumeService: Sendable {
     public func create(_ request: VolumeCreateRequest) async throws -> VolumeResource {
         let volume = try await offloading { [volumes] in
             try volumes.create(
-                name: request.Name ?? "", driver: request.Driver.flatMap { $0.isEmpty ? nil : $0 } ?? "local", options: request.DriverOpts ?? [:],
+                name: request.Name ?? "", driver: request.Driver.flatMap { $0.isEmpty ? nil : $0 } ?? "local",
+                options: request.DriverOpts ?? [:],
                 labels: request.Labels ?? [:])
         }
         events.publish("volume", "create", id: volume.name, attributes: ["driver": volume.driver])
         return Self.resource(volume)
     }
 
-    public func inspect(_ name: String) async throws -> VolumeResource { Self.resource(try await offloading { [volumes] in try volumes.volume(name) }) }
+    public func inspect(_ name: String) async throws -> VolumeResource {
+        Self.resource(try await offloading { [volumes] in try volumes.volume(name) })
+    }
 
     public func remove(_ name: String, force: Bool) async throws {
         try await offloading { [volumes, containers] in try volumes.remove(name, force: force) { containers.users(ofVolume: $0) } }

@@ -21,7 +21,9 @@ struct DeviceResolver {
             let found = try Self.devices(at: source, as: target)
             nodes.append(contentsOf: found)
             if !isPrivileged {
-                rules += found.map { Spec.DeviceRule(allow: true, type: $0.kind.rawValue, major: Int64($0.major), minor: Int64($0.minor), access: access) }
+                rules += found.map {
+                    Spec.DeviceRule(allow: true, type: $0.kind.rawValue, major: Int64($0.major), minor: Int64($0.minor), access: access)
+                }
             }
         }
         for text in host.DeviceCgroupRules ?? [] { rules.append(try Self.rule(text)) }
@@ -62,7 +64,9 @@ struct DeviceResolver {
 
     /// The host's devices, without terminals and what a container has of its own.
     private static func hostDevices() -> [Spec.Device] {
-        let own: Set<String> = ["pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev", "console", "stdin", "stdout", "stderr", "core", "ptmx"]
+        let own: Set<String> = [
+            "pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev", "console", "stdin", "stdout", "stderr", "core", "ptmx",
+        ]
         var result: [Spec.Device] = []
         func visit(_ directory: String, depth: Int) {
             for name in ((try? Files.list(directory)) ?? []).sorted() where depth > 0 || !own.contains(name) {
@@ -88,7 +92,8 @@ struct DeviceResolver {
             numbers.allSatisfy({ $0 == "*" || Int64($0) != nil })
         else { throw .invalid("invalid device cgroup rule format: '\(text)'") }
         return Spec.DeviceRule(
-            allow: true, type: words[0], major: numbers[0] == "*" ? nil : Int64(numbers[0]), minor: numbers[1] == "*" ? nil : Int64(numbers[1]),
+            allow: true, type: words[0], major: numbers[0] == "*" ? nil : Int64(numbers[0]),
+            minor: numbers[1] == "*" ? nil : Int64(numbers[1]),
             access: words[2])
     }
 }

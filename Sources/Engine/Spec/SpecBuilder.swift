@@ -33,7 +33,8 @@ struct SpecBuilder {
     func build() throws(EngineError) -> Spec {
         var spec = Spec()
         let security = try SecurityOptions(host.SecurityOpt ?? [], isPrivileged: isPrivileged)
-        let account = try UserLookup(files: LayeredFiles(layers: [paths.upper] + layers)).resolve(config.User ?? "", extraGroups: host.GroupAdd ?? [])
+        let account = try UserLookup(files: LayeredFiles(layers: [paths.upper] + layers)).resolve(
+            config.User ?? "", extraGroups: host.GroupAdd ?? [])
         let capabilities = try CapabilitySet.resolve(add: host.CapAdd ?? [], drop: host.CapDrop ?? [], isPrivileged: isPrivileged)
         spec.process = try process(account, capabilities, security)
         spec.root = Spec.Root(path: "rootfs", readonly: host.ReadonlyRootfs == true)
@@ -49,7 +50,9 @@ struct SpecBuilder {
 
     // MARK: The process
 
-    private func process(_ account: UserLookup.Account, _ capabilities: [String], _ security: SecurityOptions) throws(EngineError) -> Spec.Process {
+    private func process(_ account: UserLookup.Account, _ capabilities: [String], _ security: SecurityOptions) throws(EngineError)
+        -> Spec.Process
+    {
         var process = Spec.Process()
         process.terminal = config.Tty == true
         if config.Tty == true, let size = host.ConsoleSize, size.count == 2, size[0] > 0, size[1] > 0 {
@@ -104,14 +107,17 @@ struct SpecBuilder {
         var mounts = SpecDefaults.mounts(isPrivileged: isPrivileged)
         mounts.append(contentsOf: ipcMounts())
         if managesNetworkFiles {
-            for (source, destination) in [(paths.resolvConf, "/etc/resolv.conf"), (paths.hostname, "/etc/hostname"), (paths.hosts, "/etc/hosts")] {
+            for (source, destination) in [
+                (paths.resolvConf, "/etc/resolv.conf"), (paths.hostname, "/etc/hostname"), (paths.hosts, "/etc/hosts"),
+            ] {
                 let access = host.ReadonlyRootfs == true ? "ro" : "rw"
                 mounts.append(Spec.Mount(destination: destination, type: "bind", source: source, options: ["rbind", "rprivate", access]))
             }
         }
         if host.Init == true {
             mounts.append(
-                Spec.Mount(destination: "/sbin/docker-init", type: "bind", source: configuration.runtimeExecutable, options: ["bind", "ro"]))
+                Spec.Mount(
+                    destination: "/sbin/docker-init", type: "bind", source: configuration.runtimeExecutable, options: ["bind", "ro"]))
         }
         for mount in record.mounts {
             // A mount of the user's on a default one's place takes its place.
@@ -130,11 +136,16 @@ struct SpecBuilder {
         case "none": return []
         case "host":
             return [
-                Spec.Mount(destination: "/dev/shm", type: "bind", source: "/dev/shm", options: ["rbind", "rprivate", "nosuid", "noexec", "nodev"])
+                Spec.Mount(
+                    destination: "/dev/shm", type: "bind", source: "/dev/shm", options: ["rbind", "rprivate", "nosuid", "noexec", "nodev"])
             ]
         case let mode where mode.hasPrefix("container:"):
             return sharedIPC.map { pid in
-                [Spec.Mount(destination: "/dev/shm", type: "bind", source: "/proc/\(pid)/root/dev/shm", options: ["bind", "nosuid", "noexec", "nodev"])]
+                [
+                    Spec.Mount(
+                        destination: "/dev/shm", type: "bind", source: "/proc/\(pid)/root/dev/shm",
+                        options: ["bind", "nosuid", "noexec", "nodev"])
+                ]
             } ?? []
         default:
             return [
@@ -156,7 +167,8 @@ struct SpecBuilder {
             let kind = mount.isRecursive ? "rbind" : "bind"
             let propagation = mount.propagation.isEmpty ? "rprivate" : mount.propagation
             return Spec.Mount(
-                destination: mount.destination, type: "bind", source: mount.source, options: [kind, mount.isReadOnly ? "ro" : "rw", propagation])
+                destination: mount.destination, type: "bind", source: mount.source,
+                options: [kind, mount.isReadOnly ? "ro" : "rw", propagation])
         }
     }
 
@@ -168,7 +180,9 @@ struct SpecBuilder {
         linux.sysctl = host.Sysctls ?? [:]
         linux.namespaces = namespaces()
         linux.rootfsPropagation = record.mounts.contains { ["rshared", "shared"].contains($0.propagation) } ? "shared" : nil
-        if record.mounts.contains(where: { ["rslave", "slave"].contains($0.propagation) }) { linux.rootfsPropagation = linux.rootfsPropagation ?? "rslave" }
+        if record.mounts.contains(where: { ["rslave", "slave"].contains($0.propagation) }) {
+            linux.rootfsPropagation = linux.rootfsPropagation ?? "rslave"
+        }
         if !isPrivileged && !security.systemPathsUnconfined {
             linux.maskedPaths = host.MaskedPaths ?? SpecDefaults.maskedPaths
             linux.readonlyPaths = host.ReadonlyPaths ?? SpecDefaults.readonlyPaths

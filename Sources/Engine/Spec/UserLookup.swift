@@ -31,9 +31,13 @@ struct UserLookup {
         let parts = specification.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let user = parts.first ?? ""
         var account = Account(uid: 0, gid: 0, additionalGroups: [], home: "/")
-        let entry = passwd.first { user.isEmpty ? $0[2] == "0" : $0[0] == user } ?? UInt32(user).flatMap { uid in passwd.first { UInt32($0[2]) == uid } }
+        let entry =
+            passwd.first { user.isEmpty ? $0[2] == "0" : $0[0] == user }
+            ?? UInt32(user).flatMap { uid in passwd.first { UInt32($0[2]) == uid } }
         if let entry {
-            guard let uid = UInt32(entry[2]), let gid = UInt32(entry[3]) else { throw .invalid("unable to find user \(user): bad line in /etc/passwd") }
+            guard let uid = UInt32(entry[2]), let gid = UInt32(entry[3]) else {
+                throw .invalid("unable to find user \(user): bad line in /etc/passwd")
+            }
             account = Account(uid: uid, gid: gid, additionalGroups: [], home: entry.count > 5 && !entry[5].isEmpty ? entry[5] : "/")
         } else if let uid = UInt32(user), uid <= Int32.max {
             account.uid = uid
@@ -43,7 +47,9 @@ struct UserLookup {
         if parts.count == 2, !parts[1].isEmpty {
             account.gid = try groupID(parts[1])
         } else if let name = entry?[0] {
-            account.additionalGroups = group.filter { $0.count > 3 && $0[3].split(separator: ",").contains(Substring(name)) }.compactMap { UInt32($0[2]) }
+            account.additionalGroups = group.filter { $0.count > 3 && $0[3].split(separator: ",").contains(Substring(name)) }.compactMap {
+                UInt32($0[2])
+            }
         }
         for name in extraGroups {
             let gid = try groupID(name)
