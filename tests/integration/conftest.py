@@ -1,0 +1,151 @@
+"""Fixtures: one daemon for the session, and the clients. See harness.py."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import docker
+import pytest
+
+from harness import BIN, IMAGE, REPOSITORY, Client, Daemon, Terminal
+
+
+def docker_programs():
+    """Every different `docker` on this machine, by a short name."""
+    found = {}
+    for path in ["/usr/bin/docker", shutil.which("docker"), "/usr/local/bin/docker"]:
+        if path and os.access(path, os.X_OK):
+            real = os.path.realpath(path)
+            if real not in found:
+                version = subprocess.run([real, "--version"], capture_output=True, text=True).stdout.split()[2].rstrip(",")
+                found[real] = "docker-" + ".".join(version.split(".")[:2])
+    return {name: path for path, name in found.items()}
+
+
+PROGRAMS = {"clipper": str(BIN / "clipper"), **docker_programs()}
+
+
+def import_base(daemon):
+    base = subprocess.Popen([str(REPOSITORY / "scripts/make-base-image")], stdout=subprocess.PIPE)
+    subprocess.run([PROGRAMS["clipper"], "-H", daemon.host, "import", "-", IMAGE], stdin=base.stdout, check=True, capture_output=True)
+    assert base.wait() == 0
+
+
+def clear(daemon):
+    """Ends and removes every container of the daemon, and stops it."""
+    if not daemon.running():
+        daemon.start()
+    _, containers = daemon.request("GET", "/containers/json?all=1")
+    for container in containers:
+        daemon.request("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+    daemon.stop()
+
+
+@pytest.fixture(scope="session")
+def session_daemon():
+    daemon = Daemon(f"clpt{os.getpid()}")
+    try:
+        daemon.start()
+        import_base(daemon)
+        yield daemon
+    finally:
+        if daemon.scratch.exists():  # The leak check, the last test, has done this already.
+            try:
+                clear(daemon)
+            finally:
+                if daemon.running():
+                    daemon.kill()
+                daemon.remove()
+
+
+def stores(daemon):
+    """The names of all that tests make and must not leave."""
+    images = {i["Id"] for i in daemon.request("GET", "/images/json?all=1")[1]}
+    tags = {t for i in daemon.request("GET", "/images/json")[1] for t in i["RepoTags"] or []}
+    volumes = {v["Name"] for v in daemon.request("GET", "/volumes")[1]["Volumes"] or []}
+    networks = {n["Id"] for n in daemon.request("GET", "/networks")[1]}
+    return images, tags, volumes, networks
+
+
+@pytest.fixture
+def daemon(session_daemon):
+    """The session's daemon; afterwards all that the test left in it is removed."""
+    if not session_daemon.running():
+        session_daemon.start()
+    log_start = session_daemon.log.stat().st_size
+    before = stores(session_daemon)
+    yield session_daemon
+    if not session_daemon.running():
+        status = session_daemon.process.returncode
+        tail = session_daemon.log_tail(log_start)
+        session_daemon.start()
+        if status != -9:
+            pytest.fail(f"the daemon ended by itself with {status}:\n{tail}")
+    for container in session_daemon.request("GET", "/containers/json?all=1")[1]:
+        session_daemon.request("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+    images, tags, volumes, networks = stores(session_daemon)
+    for tag in tags - before[1]:
+        session_daemon.request("DELETE", f"/images/{tag}?force=1")
+    for image in images - before[0]:
+        session_daemon.request("DELETE", f"/images/{image}?force=1")
+    for volume in volumes - before[2]:
+        session_daemon.request("DELETE", f"/volumes/{volume}?force=1")
+    for network in networks - before[3]:
+        session_daemon.request("DELETE", f"/networks/{network}")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows the end of the daemon's log."""
+    report = (yield).get_result()
+    daemon = getattr(item, "funcargs", {}).get("session_daemon") or getattr(item, "funcargs", {}).get("daemon")
+    if report.failed and daemon and daemon.log.exists():
+        report.sections.append(("clipperd's log", daemon.log_tail()[-2500:]))
+
+
+@pytest.fixture(params=sorted(PROGRAMS))
+def cli(request, daemon):
+    """Each command line client in turn: clipper, and every unmodified docker here."""
+    return Client(request.param, PROGRAMS[request.param], daemon)
+
+
+@pytest.fixture
+def clipper(daemon):
+    return Client("clipper", PROGRAMS["clipper"], daemon)
+
+
+@pytest.fixture
+def sdk(daemon):
+    client = docker.DockerClient(base_url=daemon.host, version="auto", timeout=60)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def name(request, session_daemon):
+    """A container name of this test's own."""
+    safe = "".join(c if c.isalnum() else "-" for c in request.node.name)
+    return f"{session_daemon.prefix}-{safe}"[:60].strip("-").lower()
+
+
+@pytest.fixture
+def terminal():
+    """Makes clients on pseudo-terminals, and closes them."""
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Terminal(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def sleeper(clipper, name):
+    """A running container that does nothing."""
+    clipper("run", "-d", "--name", name, IMAGE, "sleep", "1000")
+    return name
