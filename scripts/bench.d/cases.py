@@ -1,0 +1,232 @@
+"""The comparisons. Each gives a dictionary for the report; a peer that is not installed is left out and named."""
+import concurrent.futures
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+import report
+from daemons import Clipperd, Dockerd
+from measure import BIN, ROOT, RUNS, Failed, Once, Series, memory_kb, peak_kb, processes, side_by_side
+
+IMAGE = "bench/base"
+CLIPPER = str(BIN / "clipper")
+# Debian's client where there is one: the peer is Debian's Docker as a whole.
+DOCKER = "/usr/bin/docker" if os.access("/usr/bin/docker", os.X_OK) else shutil.which("docker")
+HELD, SWARM, AT_ONCE, PORTS = 10, 50, 8, 100
+
+
+def say(text):
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+class Side:
+    """A client with the daemon it speaks to."""
+
+    def __init__(self, name, client, daemon):
+        self.name, self.client, self.daemon = name, client, daemon
+        self.environment = daemon.environment
+
+    def command(self, *words):
+        return [self.client, *words]
+
+    def call(self, *words, data=None):
+        done = subprocess.run(self.command(*words), env=self.environment, input=data, capture_output=True)
+        if done.returncode:
+            raise Failed(f"{self.name} {' '.join(words)}: {done.stderr.decode(errors='replace').strip()}")
+        return done.stdout.decode().strip()
+
+
+def run_all(work):
+    os.environ.pop("DOCKER_HOST", None)
+    subprocess.check_call(["ip", "link", "set", "lo", "up"])
+    facts = report.facts(DOCKER)
+    say("starting the daemons")
+    began = time.time()
+    clipperd = Clipperd(work)
+    dockerd = None
+    try:
+        base = subprocess.check_output([str(ROOT / "scripts/make-base-image")])
+        sides = [Side("clipper", CLIPPER, clipperd)]
+        if DOCKER:
+            sides.append(Side("docker → clipperd", DOCKER, clipperd))
+        if DOCKER and not Dockerd.missing():
+            dockerd = Dockerd(work)
+            sides.append(Side("docker", DOCKER, dockerd))
+        for side in sides[::2]:
+            side.call("import", "-", IMAGE, data=base)
+        results = measured(work, clipperd, dockerd, sides, base)
+    finally:
+        clipperd.stop()
+        if dockerd:
+            dockerd.stop()
+    facts["absent"] = [name for name in ("crun", "runc", "docker", *Dockerd.NEEDED) if not shutil.which(name)]
+    facts["load at the end"] = report.load()
+    facts["seconds"] = round(time.time() - began)
+    return {"facts": facts, "results": results}
+
+
+def measured(work, clipperd, dockerd, sides, base):
+    results = {}
+    time.sleep(2)
+    say("daemon memory")
+    results["idle"] = idle_memory(clipperd, dockerd)
+    say("OCI runtimes")
+    results["runtimes"], peaks = runtimes(work, clipperd, sides[0], base)
+    environments = {side.name: side.environment for side in sides}
+    for network in ("bridge", "none"):
+        say(f"run --rm, network {network}")
+        results[f"run {network}"] = side_by_side(
+            {side.name: side.command("run", "--rm", "--network", network, IMAGE, "true") for side in sides}, environments=environments)
+    say("client start")
+    clients = {"clipper": [CLIPPER, "--version"]} | ({"docker": [DOCKER, "--version"]} if DOCKER else {})
+    results["client"] = side_by_side(clients)
+    say("exec")
+    results["exec"] = executions(sides, environments)
+    say(f"memory of {HELD} running containers")
+    results["supervisor"] = supervisor_memory(sides)
+    say(f"{SWARM} containers, {AT_ONCE} at a time")
+    results["swarm"] = swarm(sides)
+    say(f"{PORTS} published ports")
+    results["ports"] = ports(sides, environments)
+    time.sleep(2)
+    results["peaks"] = peaks
+    results["idle after"] = idle_memory(clipperd, dockerd)
+    return results
+
+
+def memory_of(pids, share=1):
+    """Added up over processes, divided by `share`."""
+    sums = [sum(column) / share for column in zip(*(memory_kb(pid) for pid in pids))] or [0, 0, 0]
+    return dict(zip(("pss_kb", "rss_kb", "private_kb"), sums))
+
+
+def idle_memory(clipperd, dockerd):
+    found = {}
+    for name, daemon in (("clipper", clipperd), ("docker", dockerd)):
+        if daemon:
+            found[name] = memory_of(daemon.pids)
+    return found
+
+
+def runtimes(work, clipperd, side, base):
+    """Makes one bundle, then measures in a mount namespace without the cgroup2 mount of a hybrid machine, which crun refuses."""
+    container = side.call("run", "-d", IMAGE, "sleep", "1000")
+    try:
+        written = json.loads(pathlib.Path(f"{clipperd.run}/exec/containers/{container}/config.json").read_text())
+    finally:
+        side.call("rm", "-f", container)
+    bundle = pathlib.Path(work) / "bundle"
+    (bundle / "rootfs").mkdir(parents=True)
+    subprocess.run(["tar", "x", "-C", str(bundle / "rootfs")], input=base, check=True)
+    maker = shutil.which("runc") or str(BIN / "clipper-runtime")
+    subprocess.run([maker, "spec", "--bundle", str(bundle)], check=True)
+    path = bundle / "config.json"
+    spec = json.loads(path.read_text())
+    spec["process"]["terminal"] = False
+    spec["process"]["args"] = ["/bin/true"]
+    spec["linux"]["seccomp"] = written["linux"]["seccomp"]
+    path.write_text(json.dumps(spec))
+    # The same without: crun and runc compile the profile anew each time, Clipper keeps the program.
+    plain = pathlib.Path(work) / "plain"
+    plain.mkdir()
+    del spec["linux"]["seccomp"]
+    spec["root"]["path"] = str(bundle / "rootfs")
+    (plain / "config.json").write_text(json.dumps(spec))
+    script = 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"'
+    output = subprocess.check_output(
+        ["unshare", "--mount", "--propagation", "private", "bash", "-c", script, "bench",
+         sys.executable, "-B", str(ROOT / "scripts/bench"), "--runtimes", work])
+    answer = json.loads(output)
+    return {name: Series(**fields) for name, fields in answer["series"].items()}, answer["peaks"]
+
+
+def runtimes_stage(work):
+    state = pathlib.Path(work) / "state"
+    state.mkdir()
+    subprocess.check_call(["mount", "-t", "tmpfs", "bench", str(state)])
+    programs = {"clipper-runtime": str(BIN / "clipper-runtime"), "crun": shutil.which("crun"), "runc": shutil.which("runc")}
+
+    def contestant(name, program, bundle):
+        return lambda number: [program, "--root", f"{state}/{name}", "run", "--bundle", f"{work}/{bundle}", f"bench-{name}-{number + 10}"]
+
+    contestants = {name: contestant(name, program, "bundle") for name, program in programs.items() if program}
+    contestants |= {f"{name}, no seccomp": contestant(name, program, "plain") for name, program in programs.items() if program}
+    # The least that any runtime has to do: every namespace, one exec.
+    contestants["floor"] = ["unshare", "-muinpC", "--fork", "/bin/true"]
+    series = side_by_side(contestants, runs=RUNS * 2)
+    peaks = {}
+    for name, command in contestants.items():
+        if not series[name].failure:
+            peaks[name] = max(peak_kb(command(RUNS * 2 + turn) if callable(command) else command) for turn in range(3))
+    subprocess.call(["umount", "-l", str(state)])
+    print(json.dumps({"series": {name: one.as_json() for name, one in series.items()}, "peaks": peaks}))
+    return 0
+
+
+def executions(sides, environments):
+    held = {side.name: side.call("run", "-d", IMAGE, "sleep", "1000") for side in sides}
+    try:
+        return side_by_side({side.name: side.command("exec", held[side.name], "true") for side in sides}, environments=environments)
+    finally:
+        for side in sides:
+            side.call("rm", "-f", held[side.name])
+
+
+def supervisor_memory(sides):
+    """PSS of the supervisors of containers that sleep, per container. Shared pages count by their share."""
+    found = {}
+    for side, program, word in ((sides[0], "clipper-runtime", "shim"), (sides[-1], "containerd-shim-runc-v2", None)):
+        if program != "clipper-runtime" and side.name != "docker":
+            continue
+        held = [side.call("run", "-d", IMAGE, "sleep", "1000") for _ in range(HELD)]
+        time.sleep(1)
+        found[side.name] = memory_of(processes(program, word), HELD)
+        side.call("rm", "-f", *held)
+    return found
+
+
+def swarm(sides):
+    """Rates of starting many containers, each side in turn, and how long `rm -f` of all of them takes."""
+    found = {side.name: {"rates": [], "removals": [], "failure": None} for side in sides}
+    names = [f"swarm-{number}" for number in range(SWARM)]
+    for _ in range(3 if RUNS >= 10 else 1):
+        for side in sides:
+            one = found[side.name]
+            if one["failure"]:
+                continue
+            time.sleep(2)
+            try:
+                begin = time.perf_counter()
+                with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+                    list(pool.map(lambda name: Once(side.command("run", "-d", "--name", name, IMAGE, "sleep", "1000"), side.environment), names))
+                started = time.perf_counter()
+                side.call("rm", "-f", *names)
+                one["rates"].append(SWARM / (started - begin))
+                one["removals"].append(time.perf_counter() - started)
+            except Failed as error:
+                one["failure"] = str(error)
+                subprocess.run(side.command("rm", "-f", *names), env=side.environment, capture_output=True)
+    return found
+
+
+def ports(sides, environments):
+    """`run -d` with many published ports, and `run -d` without any: the difference is what the ports cost."""
+    found = {side.name: {"with": Series([]), "without": Series([])} for side in sides}
+    for _ in range(max(2, min(5, RUNS // 4))):
+        for side in sides:
+            for kind, flags in (("without", []), ("with", ["-p", f"20000-{20000 + PORTS - 1}:20000-{20000 + PORTS - 1}"])):
+                series = found[side.name][kind]
+                if series.failure:
+                    continue
+                try:
+                    once = Once(side.command("run", "-d", "--name", "ports", *flags, IMAGE, "sleep", "1000"), side.environment)
+                    series.values.append(once.ms)
+                except Failed as error:
+                    series.failure, series.values = str(error), []
+                finally:
+                    subprocess.run(side.command("rm", "-f", "ports"), env=side.environment, capture_output=True)
+    return found

@@ -1,0 +1,183 @@
+"""The table on the terminal and the generated section of docs/performance.md."""
+import os
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+import time
+
+from measure import BIN, ROOT, RUNS
+
+DOCUMENT = ROOT / "docs/performance.md"
+BEGIN, END = "<!-- bench:begin (written by `make bench`) -->", "<!-- bench:end -->"
+
+
+def first_line(*command):
+    try:
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        return lines[0].strip() if lines else "?"
+    except (OSError, subprocess.CalledProcessError):
+        return "absent"
+
+
+def load():
+    return " ".join(f"{value:.2f}" for value in os.getloadavg())
+
+
+def facts(docker):
+    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    revision = first_line("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "machine": f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} processors, Linux {platform.release()}",
+        "clipper": f"{first_line(str(BIN / 'clipper'), '--version')} at {revision}",
+        "docker": f"{first_line('dockerd', '--version')}; client {first_line(docker, '--version') if docker else 'absent'}",
+        "containerd": first_line("containerd", "--version"),
+        "runtimes": f"{first_line('runc', '--version')}, {first_line('crun', '--version')}",
+        "load at the start": load(),
+        "runs": f"{RUNS} per command ({RUNS * 2} for OCI runtimes)",
+    }
+
+
+def ms(series):
+    if series is None:
+        return "absent"
+    if series.failure:
+        return "failed"
+    return f"{series.median:.1f} ({series.least:.1f})"
+
+
+def ratio(ours, theirs, target, limit, higher=False):
+    """Ours over theirs, with the figure to reach and whether it is reached."""
+    if not ours or not theirs:
+        return ["–", target, "not measured"]
+    value = ours / theirs
+    reached = value >= limit if higher else value <= limit
+    shown = f"{value:.1f} ×" if value >= 1 else f"1/{1 / value:.1f}" if value < 0.4 else f"{value:.2f}"
+    return [shown, target, "yes" if reached else "no"]
+
+
+def median(series):
+    return series.median if series is not None and not series.failure else None
+
+
+def timed_rows(results):
+    rows = []
+    runtimes = results["runtimes"]
+    ours = runtimes["clipper-runtime"]
+    rows.append(["OCI runtime `run /bin/true`, ms: crun", ms(ours), ms(runtimes.get("crun")),
+                 *ratio(median(ours), median(runtimes.get("crun")), "≤ 0.6", 0.6)])
+    rows.append(["the same: runc", ms(ours), ms(runtimes.get("runc")),
+                 *ratio(median(ours), median(runtimes.get("runc")), "–", float("inf"))[:2], "–"])
+    plain = runtimes["clipper-runtime, no seccomp"]
+    for name in ("crun", "runc"):
+        peer = runtimes.get(f"{name}, no seccomp")
+        rows.append([f"the same without seccomp: {name}", ms(plain), ms(peer), *ratio(median(plain), median(peer), "–", float("inf"))])
+    rows.append(["the same: floor (`unshare` of all namespaces, one exec)", ms(ours), ms(runtimes["floor"]),
+                 *ratio(median(ours), median(runtimes["floor"]), "–", float("inf"))[:2], "–"])
+    for network in ("bridge", "none"):
+        found = results[f"run {network}"]
+        target = ("≤ 1/12", 1 / 12) if network == "bridge" else ("–", float("inf"))
+        for name, goal in (("clipper", target), ("docker → clipperd", ("≤ 1/6", 1 / 6) if network == "bridge" else ("–", float("inf")))):
+            if name in found:
+                rows.append([f"`run --rm IMAGE true`, {name}, network {network}, ms", ms(found[name]), ms(found.get("docker")),
+                             *ratio(median(found[name]), median(found.get("docker")), *goal)])
+    client = results["client"]
+    reached = "yes" if median(client["clipper"]) and client["clipper"].median <= 4 else "no"
+    rows.append(["client start (`--version`), ms", ms(client["clipper"]), ms(client.get("docker")),
+                 ratio(median(client["clipper"]), median(client.get("docker")), "", 1)[0], "≤ 4 ms", reached])
+    for name in ("clipper", "docker → clipperd"):
+        if name in results["exec"]:
+            found = results["exec"]
+            rows.append([f"`exec CONTAINER true`, {name}, ms", ms(found[name]), ms(found.get("docker")),
+                         *ratio(median(found[name]), median(found.get("docker")), "–", float("inf"))])
+    return rows
+
+
+def other_rows(results):
+    rows = []
+    for key, title, goal in (("idle", "daemon memory after start, PSS/RSS MB", ("≤ 1/4", 1 / 4)),
+                             ("idle after", "daemon memory after all of the below, PSS/RSS MB", ("–", float("inf")))):
+        ours, theirs = results[key]["clipper"], results[key].get("docker")
+        rows.append([title, megabytes(ours), megabytes(theirs), *ratio(ours["rss_kb"], theirs and theirs["rss_kb"], *goal)])
+    ours, theirs = results["supervisor"].get("clipper"), results["supervisor"].get("docker")
+    shown = ratio(ours["pss_kb"], theirs and theirs["pss_kb"], "", 1)[0]
+    rows.append(["memory per running container (supervisor), PSS/RSS MB", megabytes(ours), megabytes(theirs), shown, "≤ 1 MB PSS",
+                 "yes" if ours["pss_kb"] <= 1000 else "no"])
+    found = results["swarm"]
+    for name in ("clipper", "docker → clipperd"):
+        if name in found:
+            ours, theirs = middle(found[name]["rates"]), middle(found.get("docker", {}).get("rates"))
+            goal = ("≥ 8 ×", 8, True) if name == "clipper" else ("–", 0, True)
+            rows.append([f"50 containers started, 8 at a time, per second, {name}", number(ours), number(theirs), *ratio(ours, theirs, *goal)])
+    ports = results["ports"]
+    for name in ("clipper", "docker → clipperd"):
+        if name in ports:
+            ours, theirs = ports[name]["with"], ports.get("docker", {}).get("with")
+            goal = ("≤ 1/50", 1 / 50) if name == "clipper" else ("–", float("inf"))
+            rows.append([f"`run -d` with 100 published ports, {name}, ms", ms(ours), ms(theirs), *ratio(median(ours), median(theirs), *goal)])
+    return rows
+
+
+def megabytes(found):
+    return f"{found['pss_kb'] / 1000:.1f} / {found['rss_kb'] / 1000:.1f}" if found else "absent"
+
+
+def middle(values):
+    return statistics.median(values) if values else None
+
+
+def number(value):
+    return f"{value:.1f}" if value else "absent or failed"
+
+
+def peaks(results):
+    return ", ".join(f"{name} {kb / 1000:.1f} MB" for name, kb in results["peaks"].items())
+
+
+def failures(results):
+    lines = []
+    for case, found in results.items():
+        if case == "peaks":
+            continue
+        for name, one in found.items():
+            parts = one.values() if isinstance(one, dict) and case == "ports" else [one]
+            for part in parts:
+                failure = part.get("failure") if isinstance(part, dict) else getattr(part, "failure", None)
+                if failure:
+                    lines.append(f"- failed: {case}, {name}: {failure}")
+    return lines
+
+
+def markdown(data):
+    facts_, results = data["facts"], data["results"]
+    lines = [BEGIN, ""]
+    lines += [f"- {name}: {value}" for name, value in facts_.items() if name != "absent"]
+    lines += [f"- absent peers: {', '.join(facts_['absent']) or 'none'}", ""]
+    lines += ["Times are medians, the least in brackets. The ratio is Clipper over the peer.", ""]
+    lines += ["| work | Clipper | peer | ratio | to reach | reached |", "|---|---|---|---|---|---|"]
+    for row in timed_rows(results) + other_rows(results):
+        if row[4] == "–":
+            row[5] = "–"
+        lines.append("| " + " | ".join(row) + " |")
+    without = ", ".join(f"{name} {ms(kinds['without'])}" for name, kinds in results["ports"].items())
+    rates = "; ".join(
+        f"{name} {' '.join(f'{rate:.1f}' for rate in one['rates'])} (removal of all {' '.join(f'{took:.1f}' for took in one['removals'])} s)"
+        for name, one in results["swarm"].items())
+    lines += ["", f"Rates of the rounds of 50 containers, per second: {rates}."]
+    private = ", ".join(f"{name} {found['private_kb'] / 1000:.2f} MB" for name, found in results["supervisor"].items())
+    lines += [f"Private dirty memory of one supervisor: {private}.", f"Peak resident memory of an OCI `run` and what it waits for: {peaks(results)}.",
+              f"`run -d` without ports, ms: {without}.", *failures(results), "", END]
+    return "\n".join(lines)
+
+
+def publish(data):
+    text = markdown(data)
+    print(text)
+    if os.environ.get("BENCH_WRITE") == "no":
+        return
+    before = DOCUMENT.read_text() if DOCUMENT.exists() else f"# Performance\n\n{BEGIN}\n{END}\n"
+    head, _, rest = before.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    DOCUMENT.write_text(head + text + tail)
