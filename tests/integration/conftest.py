@@ -1,15 +1,13 @@
 """Fixtures: one daemon for the session, and the clients. See harness.py."""
 
-import json
 import os
-import pathlib
 import shutil
 import subprocess
 
 import docker
 import pytest
 
-from harness import BIN, IMAGE, REPOSITORY, Client, Daemon, Terminal
+from harness import BIN, IMAGE, REPOSITORY, Client, Daemon, Terminal, namespaces
 
 
 def docker_programs():
@@ -44,7 +42,17 @@ def clear(daemon):
 
 
 @pytest.fixture(scope="session")
-def session_daemon():
+def surroundings():
+    """What was on the machine before the daemon: not ours to count or to remove."""
+    return {
+        "tables": subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout.splitlines(),
+        "links": os.listdir("/sys/class/net"),
+        "namespaces": namespaces(),
+    }
+
+
+@pytest.fixture(scope="session")
+def session_daemon(surroundings):
     daemon = Daemon(f"clpt{os.getpid()}")
     try:
         daemon.start()

@@ -47,6 +47,17 @@ def free_port(kind=socket.SOCK_STREAM):
         return sock.getsockname()[1]
 
 
+def namespaces():
+    """Network namespaces that somebody holds by process or by name: their inode numbers."""
+    found = set()
+    for path in [*pathlib.Path("/proc").glob("[0-9]*/ns/net"), *pathlib.Path("/run/netns").glob("*")]:
+        try:
+            found.add(path.stat().st_ino)
+        except OSError:
+            continue
+    return found
+
+
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout=20):
         super().__init__("localhost", timeout=timeout)
@@ -152,7 +163,16 @@ class Daemon:
                     continue
         return found
 
+    def cgroups(self):
+        """The directories of its cgroup parent, in all hierarchies, and all below: the deepest first."""
+        parents = {p for p in pathlib.Path("/sys/fs/cgroup").glob(f"*{self.cgroup_parent}")}
+        parents |= {p for p in pathlib.Path("/sys/fs/cgroup").glob(self.cgroup_parent[1:])}
+        return sorted((d for p in parents for d in [p, *(x for x in p.rglob("*") if x.is_dir())]), reverse=True)
+
     def remove(self):
+        """The directories, and the cgroup parent: as dockerd, the daemon leaves that for its next start."""
+        for directory in self.cgroups():
+            directory.rmdir()
         shutil.rmtree(self.scratch)
 
 
