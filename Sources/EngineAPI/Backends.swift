@@ -19,7 +19,6 @@ public protocol SystemBackend: Sendable {
     /// Emits past events (when `since` is given) and then live ones until `until` or cancellation.
     func events(since: Timestamp?, until: Timestamp?, filters: Filters, emit: @escaping @Sendable (EventMessage) async throws -> Void)
         async throws
-    func diskUsage(types: [String]) async throws -> JSONValue
 }
 
 public protocol ContainerBackend: Sendable {
@@ -37,7 +36,6 @@ public protocol ContainerBackend: Sendable {
     func list(all: Bool, limit: Int?, size: Bool, filters: Filters) async throws -> [ContainerSummary]
     func inspect(_ id: String, size: Bool) async throws -> ContainerInspect
     func top(_ id: String, arguments: String) async throws -> ContainerTop
-    func update(_ id: String, request: JSONValue) async throws -> [String]
     func prune(filters: Filters) async throws -> PruneReport
 
     /// Registers interest at once (before the returned closure is called), so that no exit is missed;
@@ -51,8 +49,11 @@ public protocol ContainerBackend: Sendable {
     func logs(_ id: String, _ request: LogRequest, emit: @escaping Emit) async throws
 
     func execCreate(_ id: String, _ request: ExecCreateRequest) async throws -> String
-    /// nil when detached.
+    /// Starts a detached exec; otherwise prepares it and gives its stream, and `execBegin` starts it. nil when detached.
     func execStart(_ execID: String, _ request: ExecStartRequest) async throws -> AttachedStream?
+    /// Starts a prepared exec, once the client has been told that its stream begins. Gives what the client is told when the
+    /// command cannot be run, framed as the stream is; empty otherwise.
+    func execBegin(_ execID: String) async -> [UInt8]
     func execInspect(_ execID: String) async throws -> ExecInspect
     func execResize(_ execID: String, rows: Int, columns: Int) async throws
 
@@ -61,13 +62,6 @@ public protocol ContainerBackend: Sendable {
     func archiveStatus(_ id: String, path: String) async throws -> JSONValue
     func archivePut(_ id: String, path: String, noOverwriteDirNonDir: Bool, copyUIDGID: Bool, tar: Descriptor) async throws
     func export(_ id: String) async throws -> Descriptor
-    func changes(_ id: String) async throws -> JSONValue
-    /// Emits one sample after the other; only one when not streaming.
-    func stats(_ id: String, stream: Bool, oneShot: Bool, emit: @escaping EmitJSON) async throws
-    func commit(
-        _ id: String, repository: String?, tag: String?, comment: String?, author: String?, pause: Bool, changes: [String],
-        config: ContainerConfig?
-    ) async throws -> String
 }
 
 public protocol ImageBackend: Sendable {
@@ -81,8 +75,6 @@ public protocol ImageBackend: Sendable {
     func importRootfs(
         source: Descriptor, repository: String?, tag: String?, message: String?, changes: [String], platform: String?,
         emit: @escaping EmitJSON) async throws
-    func pull(image: String, tag: String?, platform: String?, registryAuth: String?, emit: @escaping EmitJSON) async throws
-    func push(_ name: String, tag: String?, registryAuth: String?, emit: @escaping EmitJSON) async throws
     func load(source: Descriptor, quiet: Bool, emit: @escaping EmitJSON) async throws
     /// A tar stream (docker-archive that is also an OCI layout).
     func save(names: [String]) async throws -> Descriptor
@@ -91,7 +83,6 @@ public protocol ImageBackend: Sendable {
 public protocol BuildBackend: Sendable {
     /// Emits Docker's progress documents; a failed build ends with an `error` document and returns normally.
     func build(_ query: BuildQuery, context: Descriptor, emit: @escaping EmitJSON) async throws
-    func pruneCache(all: Bool, filters: Filters) async throws -> PruneReport
 }
 
 public protocol VolumeBackend: Sendable {
@@ -107,8 +98,6 @@ public protocol NetworkBackend: Sendable {
     func create(_ request: NetworkCreateRequest) async throws -> NetworkCreateResponse
     func inspect(_ id: String, verbose: Bool, scope: String?) async throws -> NetworkResource
     func remove(_ id: String) async throws
-    func connect(_ id: String, _ request: NetworkConnectRequest) async throws
-    func disconnect(_ id: String, _ request: NetworkDisconnectRequest) async throws
     func prune(filters: Filters) async throws -> PruneReport
 }
 

@@ -11,18 +11,8 @@ extension EngineAPI {
             let (builds, context) = (call.backends.builds, try call.request.body.descriptor())
             return try await DelayedStream.progress { emit in try await builds.build(query, context: context, emit: emit) }
         },
-        Route(.POST, "/build/prune", since: "1.31") { call in
-            let report = try await call.backends.builds.pruneCache(all: call.flag("all"), filters: call.filters())
-            return Call.json(["CachesDeleted": .names(report.CachesDeleted), "SpaceReclaimed": .integer(report.SpaceReclaimed ?? 0)])
-        },
-        Route(.POST, "/commit") { call in
-            guard let container = call.text("container") else { throw APIError.invalid("container must be given") }
-            let config = try await call.optionalBody(ContainerConfig.self)
-            let id = try await call.backends.containers.commit(
-                container, repository: call.text("repo"), tag: call.text("tag"), comment: call.text("comment"),
-                author: call.text("author"), pause: call.flag("pause", default: true), changes: call.query.all("changes"), config: config)
-            return Call.json(["Id": .string(id)], status: .created)
-        },
+        Route(.POST, "/build/prune", since: "1.31", action: .notBuilt),
+        Route(.POST, "/commit", action: .notBuilt),
     ]
 }
 

@@ -27,16 +27,11 @@ extension EngineAPI {
             try call.json(await call.backends.containers.top(call.id, arguments: call.text("ps_args") ?? "-ef"))
         },
         Route(.GET, "/containers/{id}/logs", logs),
-        Route(.GET, "/containers/{id}/changes") { call in Call.json(try await call.backends.containers.changes(call.id)) },
+        Route(.GET, "/containers/{id}/changes", action: .notBuilt),
         Route(.GET, "/containers/{id}/export") { call in
             .stream(descriptor: try await call.backends.containers.export(call.id), contentType: "application/octet-stream")
         },
-        Route(.GET, "/containers/{id}/stats") { call in
-            let (id, stream, oneShot) = (call.id, call.flag("stream", default: true), call.flag("one-shot"))
-            return try await DelayedStream.answer(contentType: "application/json", lastWord: nil) { emit in
-                try await call.backends.containers.stats(id, stream: stream, oneShot: oneShot) { try await emit($0.serialized() + [10]) }
-            }
-        },
+        Route(.GET, "/containers/{id}/stats", action: .notBuilt),
         Route(.POST, "/containers/{id}/resize") { call in
             let (rows, columns) = try call.size()
             try await call.backends.containers.resize(call.id, rows: rows, columns: columns)
@@ -62,10 +57,7 @@ extension EngineAPI {
             try await call.backends.containers.kill(call.id, signal: call.text("signal"))
             return Call.noContent
         },
-        Route(.POST, "/containers/{id}/update") { call in
-            let warnings = try await call.backends.containers.update(call.id, request: call.body(JSONValue.self))
-            return Call.json(["Warnings": .array(warnings.map { .string($0) })])
-        },
+        Route(.POST, "/containers/{id}/update", action: .notBuilt),
         Route(.POST, "/containers/{id}/rename") { call in
             guard let name = call.text("name") else { throw APIError.invalid("Neither old nor new names may be empty") }
             try await call.backends.containers.rename(call.id, to: name)

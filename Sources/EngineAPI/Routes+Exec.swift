@@ -15,7 +15,11 @@ extension EngineAPI {
         Route(.POST, "/exec/{id}/start") { call in
             let request = try await call.optionalBody(ExecStartRequest.self) ?? ExecStartRequest()
             guard let stream = try await call.backends.containers.execStart(call.id, request) else { return Response(status: .ok) }
-            return .hijack(socket: stream.socket, upgradedContentType: call.streamType(isTerminal: stream.isTerminal))
+            let containers = call.backends.containers
+            let id = call.id
+            return .hijack(socket: stream.socket, upgradedContentType: call.streamType(isTerminal: stream.isTerminal)) {
+                await containers.execBegin(id)
+            }
         },
         Route(.POST, "/exec/{id}/resize") { call in
             let (rows, columns) = try call.size()

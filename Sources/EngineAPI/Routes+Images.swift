@@ -16,7 +16,7 @@ extension EngineAPI {
                 all: call.flag("all"), filters: filters, sharedSize: call.flag("shared-size"), digests: call.flag("digests"))
             return Call.json(.array(try images.map { FieldGates.image(try JSON.value($0), for: call.version) }))
         },
-        Route(.POST, "/images/create", create),
+        Route(.POST, "/images/create", without: "fromImage", create),
         Route(.POST, "/images/load") { call in
             try call.refuse("platform")
             let (images, quiet, source) = (call.backends.images, call.flag("quiet"), try call.request.body.descriptor())
@@ -47,12 +47,7 @@ extension EngineAPI {
             try call.refuse("platform")
             return .stream(descriptor: try await call.backends.images.save(names: [call.name]), contentType: "application/x-tar")
         },
-        Route(.POST, "/images/{name*}/push") { call in
-            try call.refuse("platform")
-            let (images, name, tag) = (call.backends.images, call.name, call.text("tag"))
-            let auth = call.request.headers.first(name: "X-Registry-Auth")
-            return try await DelayedStream.progress { emit in try await images.push(name, tag: tag, registryAuth: auth, emit: emit) }
-        },
+        Route(.POST, "/images/{name*}/push", action: .notBuilt),
         Route(.POST, "/images/{name*}/tag") { call in
             guard let repository = call.text("repo") else { throw APIError.invalid("invalid reference format: repo is empty") }
             try await call.backends.images.tag(call.name, repository: repository, tag: call.text("tag") ?? "")
@@ -67,14 +62,11 @@ extension EngineAPI {
 
     /// `docker pull` and `docker import` are one call.
     private static func create(_ call: Call) async throws -> Response {
+        if let image = call.text("fromImage") {
+            throw APIError(.notImplemented, "not implemented: pulling \(image) from a registry; load or import it instead")
+        }
         let images = call.backends.images
         let (tag, platform) = (call.text("tag"), call.text("platform"))
-        if let image = call.text("fromImage") {
-            let auth = call.request.headers.first(name: "X-Registry-Auth")
-            return try await DelayedStream.progress { emit in
-                try await images.pull(image: image, tag: tag, platform: platform, registryAuth: auth, emit: emit)
-            }
-        }
         guard let source = call.text("fromSrc") else { throw APIError.invalid("either fromImage or fromSrc must be given") }
         guard source == "-" else { throw APIError(.notImplemented, "not implemented: import from a URL (fromSrc=\(source))") }
         let (repository, message, changes) = (call.text("repo"), call.text("message"), call.query.all("changes"))

@@ -18,6 +18,8 @@ extension EngineAPI {
         },
         Route(.GET, "/events") { call in
             let (since, until, filters) = (try call.moment("since"), try call.moment("until"), try call.filters())
+            // Before the answer begins: afterwards it could only be cut.
+            try filters.requireOnly(Filters.eventNames)
             let system = call.backends.system
             return Response(
                 status: .ok, headers: ["Content-Type": "application/json"],
@@ -27,7 +29,7 @@ extension EngineAPI {
                     }
                 })
         },
-        Route(.GET, "/system/df") { call in Call.json(try await call.backends.system.diskUsage(types: call.query.all("type"))) },
+        Route(.GET, "/system/df", action: .notBuilt),
     ]
 
     /// Clients ask for the classic builder (1) or BuildKit (2) by this.

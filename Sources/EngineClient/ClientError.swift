@@ -21,7 +21,7 @@ public enum ClientError: Error, CustomStringConvertible {
             switch cause.code {
             case 13: "permission denied while trying to connect to the Clipper daemon socket at \(endpoint): \(cause)"
             default:
-                "Cannot connect to the Clipper daemon at \(endpoint). Is the daemon running? Start it with: systemctl start clipperd, or as root: clipperd &"
+                "Cannot connect to the Clipper daemon at \(endpoint). Is the daemon running? Start it with: systemctl start clipper, or as root: clipperd &"
             }
         case .api(_, let message): "Error response from daemon: \(message)"
         case .tooNew(let version): "Error response from daemon: client version is too new. Maximum supported API version is \(version)"

@@ -15,7 +15,14 @@ public struct Filters: Sendable, Equatable {
         guard case .object(let object) = document else { throw .invalid("invalid filters: cannot use \(document.kind) as object") }
         for member in object.members {
             switch member.value {
-            case .array(let elements): values[member.name] = elements.compactMap(\.stringValue)
+            case .array(let elements):
+                // A value that is left out would widen a prune.
+                values[member.name] = try elements.map { (element) throws(EngineError) in
+                    guard let text = element.stringValue else {
+                        throw .invalid("invalid filters: cannot use \(element.kind) as a value of \(member.name)")
+                    }
+                    return text
+                }
             case .object(let set): values[member.name] = set.members.filter { $0.value != false }.map(\.name)
             case .null: continue
             default: throw .invalid("invalid filters: cannot use \(member.value.kind) as values of \(member.name)")
@@ -24,6 +31,11 @@ public struct Filters: Sendable, Equatable {
     }
 
     public var isEmpty: Bool { values.isEmpty }
+
+    /// The filters that `GET /events` knows.
+    public static let eventNames: Set<String> = [
+        "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "type", "volume",
+    ]
 
     /// The values of a filter; nil when it was not given.
     public subscript(name: String) -> [String]? { values[name].flatMap { $0.isEmpty ? nil : $0 } }

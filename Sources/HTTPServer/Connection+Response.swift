@@ -71,8 +71,8 @@ extension Connection {
         case .descriptor(let descriptor):
             begin(exchange, response)
             if isHead { ended(exchange, intact: true) } else { stream(exchange, descriptor) }
-        case .hijack(let socket, let contentType):
-            hijack(exchange, response, socket, contentType)
+        case .hijack(let socket, let contentType, let prologue):
+            hijack(exchange, response, socket, contentType, prologue)
         }
     }
 
@@ -184,7 +184,10 @@ extension Connection {
 
     // MARK: Hijack
 
-    private func hijack(_ exchange: Exchange, _ response: Response, _ socket: SharedDescriptor, _ upgradedContentType: String) {
+    private func hijack(
+        _ exchange: Exchange, _ response: Response, _ socket: SharedDescriptor, _ upgradedContentType: String,
+        _ prologue: (@Sendable () async -> [UInt8])?
+    ) {
         guard let number = socket.take() else { return ended(exchange, intact: false) }
         let relay = Relay(front: front, client: channel)
         // The head goes out before the stream's first byte can: `open` completes later, on this loop.
@@ -200,7 +203,15 @@ extension Connection {
         head.writeStaticString("\r\n")
         front.write(head)
         front.flush()
-        relay.open(number, on: eventLoop).whenComplete { result in
+        let begun = eventLoop.makePromise(of: [UInt8].self)
+        if let prologue { begun.completeWithTask { await prologue() } } else { begun.succeed([]) }
+        begun.futureResult.flatMap { bytes in
+            if !bytes.isEmpty {
+                self.front.write(ByteBuffer(bytes: bytes))
+                self.front.flush()
+            }
+            return relay.open(number, on: self.eventLoop)
+        }.whenComplete { result in
             switch result {
             case .success:
                 self.becomeRelay()

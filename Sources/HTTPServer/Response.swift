@@ -15,7 +15,7 @@ public struct Response: Sendable {
         /// A part of a regular file.
         case file(SharedDescriptor, offset: Int, length: Int)
         /// The connection leaves HTTP and is glued to a stream socket both ways; see `Response.hijack`.
-        case hijack(SharedDescriptor, upgradedContentType: String)
+        case hijack(SharedDescriptor, upgradedContentType: String, prologue: (@Sendable () async -> [UInt8])?)
     }
 
     public var status: HTTPResponseStatus
@@ -36,8 +36,14 @@ public struct Response: Sendable {
     /// Takes the connection out of HTTP: `101 UPGRADED` with `upgradedContentType` when the client asked for an
     /// upgrade, else `200 OK` with Docker's raw-stream type; then bytes go both ways. The client's half-close is
     /// passed on to `socket`, the end of `socket` closes the connection. Owns `socket`.
-    public static func hijack(socket: Int32, upgradedContentType: String) -> Response {
-        Response(status: .ok, body: .hijack(SharedDescriptor(owning: socket), upgradedContentType: upgradedContentType))
+    ///
+    /// `prologue` runs when the head has been sent and before the first byte of `socket`; what it returns goes to the client
+    /// first. Clients that read the head through a buffer (the Python SDK) lose stream bytes that come together with it.
+    public static func hijack(
+        socket: Int32, upgradedContentType: String, prologue: (@Sendable () async -> [UInt8])? = nil
+    ) -> Response {
+        Response(
+            status: .ok, body: .hijack(SharedDescriptor(owning: socket), upgradedContentType: upgradedContentType, prologue: prologue))
     }
 
     /// Streams a pipe or socket until its end. Owns `descriptor`.

@@ -25,7 +25,7 @@ final class SandboxPool: Sendable {
             guard let self else { return }
             // Whoever took one is about to make interfaces, for which the kernel has one lock with this. While there are
             // others ready, let them go first.
-            if self.ready.withLock({ !$0.isEmpty }) { usleep(5000) }
+            if self.ready.withLock({ !$0.isEmpty }) { usleep(50_000) }
             let result = Result { () throws(SystemError) in try NetworkSandbox.make(returningTo: self.home.raw) }
             self.ready.withLock { $0.append(result) }
             _ = eventfd_write(self.available.raw, 1)

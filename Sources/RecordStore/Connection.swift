@@ -33,6 +33,16 @@ final class Connection {
         return connection
     }
 
+    private var commitsAreFlushed = true
+
+    /// Whether commits from now on wait for the disk. Without, they are as atomic and ordered as before (WAL), and a power
+    /// loss may take the last of them.
+    func flushCommits(_ flush: Bool) throws {
+        guard flush != commitsAreFlushed else { return }
+        try execute("PRAGMA synchronous = \(flush ? "FULL" : "NORMAL")")
+        commitsAreFlushed = flush
+    }
+
     /// Several statements, without bindings and results.
     func execute(_ sql: String) throws {
         guard sqlite3_exec(database, sql, nil, nil, nil) == SQLITE_OK else { throw failure(sql) }

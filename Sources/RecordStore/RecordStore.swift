@@ -68,6 +68,7 @@ public final class RecordStore: Sendable {
     /// `body` runs under the store's lock: use the transaction it gets, never the store itself.
     public func transaction<Result>(_ body: (Transaction) throws -> Result) throws -> Result {
         try connection.withLock { connection in
+            try connection.flushCommits(true)
             try connection.execute("BEGIN IMMEDIATE")
             do {
                 let result = try body(Transaction(connection))
@@ -80,10 +81,14 @@ public final class RecordStore: Sendable {
         }
     }
 
-    /// One statement outside any other transaction. Returns the number of rows it changed.
+    /// One statement outside any other transaction. Returns the number of rows it changed. What is not `durable` survives a
+    /// crash of the process, but perhaps not a power loss.
     @discardableResult
-    public func execute(_ sql: String, _ bindings: [RecordValue] = []) throws -> Int {
-        try connection.withLock { try $0.run(sql, bindings) }
+    public func execute(_ sql: String, _ bindings: [RecordValue] = [], durable: Bool = true) throws -> Int {
+        try connection.withLock { connection in
+            try connection.flushCommits(durable)
+            return try connection.run(sql, bindings)
+        }
     }
 
     /// The rows of a SELECT, each mapped while it is read.

@@ -12,9 +12,9 @@ public struct RecordTable<Record: Codable & Sendable>: Sendable {
         self.store = store
     }
 
-    /// Inserts or replaces.
-    public func put(_ key: String, _ record: Record) throws {
-        try store.execute(putStatement, [.text(key), .blob(try JSON.encode(record))])
+    /// Inserts or replaces. `durable`: see `RecordStore.execute`.
+    public func put(_ key: String, _ record: Record, durable: Bool = true) throws {
+        try store.execute(putStatement, [.text(key), .blob(try JSON.encode(record))], durable: durable)
     }
 
     public func put(_ key: String, _ record: Record, in transaction: Transaction) throws {
@@ -32,7 +32,9 @@ public struct RecordTable<Record: Codable & Sendable>: Sendable {
 
     /// Whether there was a record to delete.
     @discardableResult
-    public func delete(_ key: String) throws -> Bool { try store.execute(deleteStatement, [.text(key)]) > 0 }
+    public func delete(_ key: String, durable: Bool = true) throws -> Bool {
+        try store.execute(deleteStatement, [.text(key)], durable: durable) > 0
+    }
 
     @discardableResult
     public func delete(_ key: String, in transaction: Transaction) throws -> Bool {

@@ -56,6 +56,7 @@ struct Daemon {
             configuration: configuration,
             logger: logger)
         let executor = ContainerBuildExecutor(networks: networks, supervisor: supervisor, configuration: configuration, logger: logger)
+        await executor.removeRemains()
         let builder = try ImageBuilder(
             images: images, records: records, executor: executor, scratchDirectory: "\(options.dataRoot)/builder", logger: logger)
         let backends = Backends(

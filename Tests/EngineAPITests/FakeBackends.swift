@@ -29,7 +29,6 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
                 status: "start", id: "c1", from: "i", Type: "container", Action: "start", Actor: .init(ID: "c1", Attributes: [:]),
                 time: since?.seconds ?? 7, timeNano: 7))
     }
-    func diskUsage(types: [String]) async throws -> JSONValue { ["LayersSize": 0] }
 
     func create(name: String?, platform: String?, request: ContainerCreateRequest) async throws -> ContainerCreateResponse {
         if name == "taken" { throw EngineError.conflict("Conflict. The container name \"/taken\" is already in use") }
@@ -66,7 +65,6 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
             GraphDriver: DriverData(Data: nil, Name: "overlay2"), Mounts: [], Config: config, NetworkSettings: settings)
     }
     func top(_ id: String, arguments: String) async throws -> ContainerTop { ContainerTop(Titles: ["PID"], Processes: [["1"]]) }
-    func update(_ id: String, request: JSONValue) async throws -> [String] { throw EngineError.notImplemented("update") }
     func prune(filters: Filters) async throws -> PruneReport { PruneReport() }
     func wait(_ id: String, condition: WaitCondition) async throws -> @Sendable () async throws -> ContainerWaitResponse {
         try known(id)
@@ -101,6 +99,7 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
         try known(id)
         return "e1"
     }
+    func execBegin(_ execID: String) async -> [UInt8] { [] }
     func execStart(_ execID: String, _ request: ExecStartRequest) async throws -> AttachedStream? {
         try known(execID)
         return request.Detach == true ? nil : try stream()
@@ -118,12 +117,6 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
     func archiveStatus(_ id: String, path: String) async throws -> JSONValue { ["name": "etc", "size": 1] }
     func archivePut(_ id: String, path: String, noOverwriteDirNonDir: Bool, copyUIDGID: Bool, tar: Descriptor) async throws {}
     func export(_ id: String) async throws -> Descriptor { throw EngineError.notImplemented("export") }
-    func changes(_ id: String) async throws -> JSONValue { [] }
-    func stats(_ id: String, stream: Bool, oneShot: Bool, emit: @escaping EmitJSON) async throws { try await emit(["read": "now"]) }
-    func commit(
-        _ id: String, repository: String?, tag: String?, comment: String?, author: String?, pause: Bool, changes: [String],
-        config: ContainerConfig?
-    ) async throws -> String { "sha256:1" }
 
     func list(all: Bool, filters: Filters, sharedSize: Bool, digests: Bool) async throws -> [ImageSummary] { [] }
     func inspect(_ name: String) async throws -> ImageInspect { throw EngineError.notFound("No such image: \(name)") }
@@ -136,21 +129,20 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
         source: Descriptor, repository: String?, tag: String?, message: String?, changes: [String], platform: String?,
         emit: @escaping EmitJSON
     ) async throws { try await consume(source, emit) }
-    func pull(image: String, tag: String?, platform: String?, registryAuth: String?, emit: @escaping EmitJSON) async throws {
-        throw EngineError.notImplemented("pull")
+    func load(source: Descriptor, quiet: Bool, emit: @escaping EmitJSON) async throws {
+        if quiet {
+            _ = try await reading(source)
+            try await emit(["status": "loading"])
+            throw EngineError(.unavailable, "disk is down")
+        }
+        try await consume(source, emit)
     }
-    func push(_ name: String, tag: String?, registryAuth: String?, emit: @escaping EmitJSON) async throws {
-        try await emit(["status": "pushing"])
-        throw EngineError(.unavailable, "registry is down")
-    }
-    func load(source: Descriptor, quiet: Bool, emit: @escaping EmitJSON) async throws { try await consume(source, emit) }
     func save(names: [String]) async throws -> Descriptor {
         let pipe = try OwnedFD.pipe()
         try pipe.writing.writeAll(Array(names.joined(separator: ",").utf8))
         return try pipe.reading.duplicate().take()
     }
     func build(_ query: BuildQuery, context: Descriptor, emit: @escaping EmitJSON) async throws { try await consume(context, emit) }
-    func pruneCache(all: Bool, filters: Filters) async throws -> PruneReport { PruneReport() }
 
     func list(filters: Filters) async throws -> VolumeList { VolumeList(Volumes: []) }
     func create(_ request: VolumeCreateRequest) async throws -> VolumeResource { volume(request.Name ?? "anonymous") }
@@ -166,8 +158,6 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
         throw EngineError.notFound("network \(id) not found")
     }
     func remove(_ id: String) async throws {}
-    func connect(_ id: String, _ request: NetworkConnectRequest) async throws {}
-    func disconnect(_ id: String, _ request: NetworkDisconnectRequest) async throws {}
 
     /// Reads a whole upload on a thread of its own and tells its size.
     private func consume(_ source: Descriptor, _ emit: @escaping EmitJSON) async throws {

@@ -37,7 +37,7 @@ struct Program {
             throw RuntimeError(kind: kind, message: "exec: \"\(path)\": stat \(path): \(SystemError.text(of: code))")
         }
         if status.st_mode & S_IFMT == S_IFDIR {
-            throw RuntimeError(kind: .commandNotExecutable, message: "exec: \"\(path)\": is a directory")
+            throw RuntimeError(kind: .commandNotExecutable, message: "exec: \"\(path)\": is a directory: permission denied")
         }
         if clp_faccess(path, X_OK) != 0 {
             throw RuntimeError(kind: .commandNotExecutable, message: "exec: \"\(path)\": \(SystemError.text(of: errno))")

@@ -160,6 +160,10 @@ enum SpecValidation {
     /// Only what belongs to a namespace of the container's own may be set: everything else would change the host.
     static func sysctls(_ spec: Spec) throws(SpecError) {
         for key in spec.linux.sysctl.keys {
+            // The specification has a field of its own for it (as runc).
+            if key == "kernel.hostname" {
+                throw SpecError.invalid("linux.sysctl.\(key)", "is not allowed as it conflicts with the OCI field \(key.dropFirst(7))")
+            }
             guard let needed = Sysctl.namespace(of: Sysctl.normalized(key)) else {
                 throw SpecError.invalid("linux.sysctl.\(key)", "does not belong to a namespace")
             }

@@ -24,6 +24,21 @@ public final class ContainerBuildExecutor: BuildExecutor {
         self.logger = logger
     }
 
+    /// Ends the build steps of a former daemon: nobody waits for them any more. Call before the networks are restored.
+    public func removeRemains() async {
+        let builds = "\(configuration.execRoot)/builds"
+        for identifier in (try? Files.list(builds)) ?? [] {
+            let directory = "\(builds)/\(identifier)"
+            if case .running(let connection, _) = await supervisor.reconnect(directory: directory) {
+                try? await connection.signal(SIGKILL)
+                for await event in connection.events { if case .disconnected = event { break } }
+            }
+            do { try Files.removeTree(directory) } catch {
+                logger.warning("cannot remove a build step's directory", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
     public func run(_ step: RunStep, cancellation: BuildCancellation, output: (_ isError: Bool, _ bytes: [UInt8]) -> Void) throws -> Int32 {
         let streams = try OwnedFD.socketPair(type: Int32(SOCK_STREAM.rawValue))
         let stream = InitialStream(options: AttachOptions(stdin: false, stdout: true, stderr: true), socket: streams.second.duplicateRaw())

@@ -58,7 +58,7 @@ struct ContainerFilter {
             && any("expose") { wish in
                 (record.config.ExposedPorts ?? [:]).keys.contains { key in
                     let parts = key.split(separator: "/")
-                    return Self.port(String(parts[0]), parts.count > 1 ? String(parts[1]) : "tcp", wish)
+                    return Self.port(parts.first.map(String.init) ?? "", parts.count > 1 ? String(parts[1]) : "tcp", wish)
                 }
             }
             && any("is-task") { $0 == "false" }

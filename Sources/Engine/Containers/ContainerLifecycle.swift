@@ -14,6 +14,7 @@ final class ContainerLifecycle: Sendable {
     let events: EventBus
     let execs: ExecSessions
     let health: HealthMonitor
+    let directories: ContainerDirectories
     let configuration: EngineConfiguration
     let logger: Logger
     /// The task that follows each running container; ends when the container has left nothing behind.
@@ -29,6 +30,7 @@ final class ContainerLifecycle: Sendable {
         self.events = events
         self.execs = execs
         self.health = health
+        directories = ContainerDirectories(configuration: configuration, logger: logger)
         self.configuration = configuration
         self.logger = logger
     }
@@ -77,7 +79,7 @@ final class ContainerLifecycle: Sendable {
             state.record.attachments = launched.attachments
         }
         follow(container, connection)
-        try await store.save(container)
+        try await store.save(container, durable: false)
         publish(container, "start")
         container.announce(.started)
     }
@@ -151,7 +153,12 @@ final class ContainerLifecycle: Sendable {
             state.health = nil
             if case .removing = state.phase {} else { state.phase = .exited }
         }
-        do { try await store.save(container) } catch { logger.error("cannot record a container's end", metadata: ["error": "\(error)"]) }
+        // The shim's exit record says the same; and a container that goes now needs no record of its end.
+        if container.record.hostConfig.AutoRemove != true {
+            do { try await store.save(container, durable: false) } catch {
+                logger.error("cannot record a container's end", metadata: ["error": "\(error)"])
+            }
+        }
         execs.forget(container: container.id)
         publish(container, "die", ["exitCode": "\(exit.exitCode)", "execDuration": "\(Self.duration(exit))"])
         container.announce(.exited(code: Int(exit.exitCode), error: ""))
@@ -271,8 +278,10 @@ final class ContainerLifecycle: Sendable {
         let exit = ExitWaiter(container)
         try await deliver(signal, to: container)
         if await !exit.wait(seconds: seconds < 0 ? nil : seconds) {
+            // A waiter that ran out of time is spent: the cancelled read has ended its stream.
+            let end = ExitWaiter(container)
             try await deliver(SIGKILL, to: container)
-            _ = await exit.wait(seconds: nil)
+            _ = await end.wait(seconds: nil)
         }
         try? await store.save(container)
         publish(container, "stop")
@@ -325,7 +334,7 @@ final class ContainerLifecycle: Sendable {
             state.phase = .paused(connection)
             state.record.outcome.phase = .paused
         }
-        try await store.save(container)
+        try await store.save(container, durable: false)
         publish(container, "pause")
     }
 
@@ -337,7 +346,7 @@ final class ContainerLifecycle: Sendable {
             state.phase = .running(connection)
             state.record.outcome.phase = .running
         }
-        try await store.save(container)
+        try await store.save(container, durable: false)
         publish(container, "unpause")
     }
 
@@ -377,13 +386,9 @@ final class ContainerLifecycle: Sendable {
         }
         guard mayErase else { throw EngineError.conflict("removal of container \(container.id) is already in progress") }
         let record = container.record
-        let paths = configuration.paths(of: container.id)
         launcher.dropPendingStreams(of: container.id)
         do {
-            try await offloading {
-                try Files.removeTree(paths.run)
-                try Files.removeTree(paths.data)
-            }
+            try await offloading { [directories] in try directories.discard(record.id) }
         } catch {
             container.withState { $0.phase = .dead }
             throw EngineError(.system, "cannot remove container \(record.name): \(error)", cause: error)
@@ -409,7 +414,7 @@ final class ContainerLifecycle: Sendable {
     }
 }
 
-/// Waits for the next end of a container; registered when made, so that no end is missed.
+/// Waits once for the next end of a container; registered when made, so that no end is missed.
 struct ExitWaiter {
     private let stream: AsyncStream<Void>
 

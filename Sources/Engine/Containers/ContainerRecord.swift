@@ -73,3 +73,57 @@ public struct NetworkAttachment: Codable, Sendable {
     public var settings: EndpointSettings
     public var published: [PublishedPort]
 }
+
+// What an older daemon wrote lacks the fields that came later: whatever has a default may be missing.
+
+extension ContainerRecord {
+    public init(from decoder: any Decoder) throws {
+        let fields = try decoder.container(keyedBy: CodingKeys.self)
+        id = try fields.decode(String.self, forKey: .id)
+        name = try fields.decode(String.self, forKey: .name)
+        created = try fields.decode(String.self, forKey: .created)
+        imageID = try fields.decode(String.self, forKey: .imageID)
+        imageName = try fields.decode(String.self, forKey: .imageName)
+        config = try fields.decode(ContainerConfig.self, forKey: .config)
+        hostConfig = try fields.decode(HostConfig.self, forKey: .hostConfig)
+        networks = try fields.decodeIfPresent([String: EndpointSettings].self, forKey: .networks) ?? [:]
+        path = try fields.decode(String.self, forKey: .path)
+        arguments = try fields.decode([String].self, forKey: .arguments)
+        mounts = try fields.decodeIfPresent([ResolvedMount].self, forKey: .mounts) ?? []
+        outcome = try fields.decodeIfPresent(Outcome.self, forKey: .outcome) ?? Outcome()
+        restartCount = try fields.decodeIfPresent(Int.self, forKey: .restartCount) ?? 0
+        wasStoppedByUser = try fields.decodeIfPresent(Bool.self, forKey: .wasStoppedByUser) ?? false
+        attachments = try fields.decodeIfPresent([NetworkAttachment].self, forKey: .attachments) ?? []
+    }
+}
+
+extension ContainerRecord.Outcome {
+    public init(from decoder: any Decoder) throws {
+        self.init()
+        let fields = try decoder.container(keyedBy: CodingKeys.self)
+        phase = try fields.decodeIfPresent(Phase.self, forKey: .phase) ?? phase
+        pid = try fields.decodeIfPresent(Int32.self, forKey: .pid) ?? pid
+        exitCode = try fields.decodeIfPresent(Int.self, forKey: .exitCode) ?? exitCode
+        error = try fields.decodeIfPresent(String.self, forKey: .error) ?? error
+        wasOutOfMemory = try fields.decodeIfPresent(Bool.self, forKey: .wasOutOfMemory) ?? wasOutOfMemory
+        startedAt = try fields.decodeIfPresent(String.self, forKey: .startedAt) ?? startedAt
+        finishedAt = try fields.decodeIfPresent(String.self, forKey: .finishedAt) ?? finishedAt
+    }
+}
+
+extension ResolvedMount {
+    public init(from decoder: any Decoder) throws {
+        let fields = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(kind: try fields.decode(Kind.self, forKey: .kind), destination: try fields.decode(String.self, forKey: .destination))
+        name = try fields.decodeIfPresent(String.self, forKey: .name) ?? name
+        source = try fields.decodeIfPresent(String.self, forKey: .source) ?? source
+        isReadOnly = try fields.decodeIfPresent(Bool.self, forKey: .isReadOnly) ?? isReadOnly
+        mode = try fields.decodeIfPresent(String.self, forKey: .mode) ?? mode
+        propagation = try fields.decodeIfPresent(String.self, forKey: .propagation) ?? propagation
+        isRecursive = try fields.decodeIfPresent(Bool.self, forKey: .isRecursive) ?? isRecursive
+        options = try fields.decodeIfPresent([String].self, forKey: .options) ?? options
+        copiesImageContent = try fields.decodeIfPresent(Bool.self, forKey: .copiesImageContent) ?? copiesImageContent
+        isAnonymous = try fields.decodeIfPresent(Bool.self, forKey: .isAnonymous) ?? isAnonymous
+        createsSource = try fields.decodeIfPresent(Bool.self, forKey: .createsSource) ?? createsSource
+    }
+}

@@ -9,7 +9,15 @@ extension ContainerService {
     /// Finds again what a former daemon left: running containers with their addresses and ports, the exit codes of those
     /// that ended, and the policies of those that should run. Call once, before the API answers.
     public func restore() async throws {
-        try store.load { Container($0, phase: .exited) }
+        lifecycle.directories.empty()
+        let isComplete = try store.load { Container($0, phase: .exited) }
+        // Without a record: a creation that was cut short. But never what belongs to a record that cannot be read.
+        if isComplete {
+            let known = Set(store.all.map(\.id))
+            for id in (try? Files.list("\(configuration.dataRoot)/containers")) ?? [] where id.utf8.count == 64 && !known.contains(id) {
+                try lifecycle.directories.discard(id)
+            }
+        }
         var found: [(Container, ShimReconnection)] = []
         for container in store.all {
             let phase = container.record.outcome.phase

@@ -227,31 +227,6 @@ public final class ContainerService: Sendable {
         return pipe.reading.duplicateRaw()
     }
 
-    // MARK: Not built
-
-    public func changes(_ id: String) async throws -> JSONValue {
-        _ = try store.find(id)
-        throw EngineError.notImplemented("GET /containers/{id}/changes")
-    }
-
-    public func update(_ id: String, request: JSONValue) async throws -> [String] {
-        _ = try store.find(id)
-        throw EngineError.notImplemented("POST /containers/{id}/update")
-    }
-
-    public func stats(_ id: String, stream: Bool, oneShot: Bool, emit: @escaping @Sendable (JSONValue) async throws -> Void) async throws {
-        _ = try store.find(id)
-        throw EngineError.notImplemented("GET /containers/{id}/stats")
-    }
-
-    public func commit(
-        _ id: String, repository: String?, tag: String?, comment: String?, author: String?, pause: Bool, changes: [String],
-        config: ContainerConfig?
-    ) async throws -> String {
-        _ = try store.find(id)
-        throw EngineError.notImplemented("POST /commit")
-    }
-
     // MARK: Prune
 
     public func prune(filters: Filters) async throws -> PruneReport {

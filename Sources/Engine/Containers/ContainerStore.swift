@@ -19,8 +19,8 @@ public final class ContainerStore: Sendable {
         self.logger = logger
     }
 
-    /// Reads all records. One that cannot be read stays where it is and is reported.
-    func load(_ make: (ContainerRecord) -> Container) throws {
+    /// Reads all records. One that cannot be read stays where it is and is reported; false then.
+    func load(_ make: (ContainerRecord) -> Container) throws -> Bool {
         let (records, damaged) = try table.readable()
         for error in damaged { logger.error("a container's record cannot be read; it is left alone", metadata: ["error": "\(error)"]) }
         let containers = records.map { make($0.record) }
@@ -30,6 +30,7 @@ public final class ContainerStore: Sendable {
                 index.byName[container.name] = container.id
             }
         }
+        return damaged.isEmpty
     }
 
     var all: [Container] { index.withLock { Array($0.byID.values) } }
@@ -69,15 +70,19 @@ public final class ContainerStore: Sendable {
 
     func insert(_ container: Container) { index.withLock { $0.byID[container.id] = container } }
 
-    func save(_ container: Container) async throws {
+    /// Writes a container down. It survives a crash of the daemon in any case; a power loss only when `durable`, which states
+    /// that end with the power anyway need not be. A container that goes with its end is never worth waiting for the disk.
+    func save(_ container: Container, durable: Bool = true) async throws {
         let record = container.record
-        try await offloaded { [table] in try table.put(record.id, record) }
+        let waits = durable && record.hostConfig.AutoRemove != true
+        try await offloaded { [table] in try table.put(record.id, record, durable: waits) }
     }
 
     /// Forgets a container and frees its name.
     func delete(_ container: Container) async throws {
         let id = container.id
-        try await offloaded { [table] in _ = try table.delete(id) }
+        let waits = container.record.hostConfig.AutoRemove != true
+        try await offloaded { [table] in _ = try table.delete(id, durable: waits) }
         index.withLock { index in
             index.byID[id] = nil
             for (name, owner) in index.byName where owner == id { index.byName[name] = nil }

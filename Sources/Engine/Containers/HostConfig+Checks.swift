@@ -20,6 +20,14 @@ extension HostConfig {
             }
             if AutoRemove == true && name != "no" { throw .invalid("can't create 'AutoRemove' container with restart policy") }
         }
+        let sharing = IpcMode ?? ""
+        guard ["", "none", "private", "shareable", "host"].contains(sharing) || sharing.hasPrefix("container:") else {
+            throw .invalid("invalid IPC mode: \(sharing)")
+        }
+        let processes = PidMode ?? ""
+        guard ["", "host"].contains(processes) || processes.hasPrefix("container:") else {
+            throw .invalid("invalid PID mode: \(processes)")
+        }
         if let size = ShmSize, size < 0 { throw .invalid("SHM size can not be less than 0") }
         if let adjustment = OomScoreAdj, !(-1000...1000).contains(adjustment) {
             throw .invalid("Invalid value \(adjustment), range for oom score adj is [-1000, 1000]")
@@ -126,7 +134,7 @@ extension HostConfig {
         filled.MemoryReservation = MemoryReservation ?? 0
         // Docker: without a swap limit a container may use as much swap as memory.
         let memory = Memory ?? 0
-        filled.MemorySwap = MemorySwap.flatMap { $0 == 0 ? nil : $0 } ?? (memory > 0 ? memory * 2 : 0)
+        filled.MemorySwap = MemorySwap.flatMap { $0 == 0 ? nil : $0 } ?? (memory > 0 ? (memory > .max / 2 ? .max : memory * 2) : 0)
         filled.OomKillDisable = OomKillDisable ?? false
         filled.Ulimits = Ulimits ?? []
         filled.ContainerIDFile = ContainerIDFile ?? ""

@@ -48,27 +48,28 @@ struct MountResolver {
         if parts.count == 1 { return try volume("", at: try Self.destination(parts[0]), mode: "", isReadOnly: false, copies: true) }
         let destination = try Self.destination(parts[1])
         let mode = parts.count == 3 ? parts[2] : ""
-        var mount: ResolvedMount
         let words = mode.isEmpty ? [] : mode.split(separator: ",").map(String.init)
         let isReadOnly = words.contains("ro")
-        if parts[0].hasPrefix("/") {
-            mount = ResolvedMount(
-                kind: .bind, source: parts[0], destination: destination, isReadOnly: isReadOnly, mode: mode, propagation: "rprivate")
-            mount.createsSource = true
-        } else {
-            mount = try volume(
-                parts[0], at: destination, mode: mode.isEmpty ? "z" : mode, isReadOnly: isReadOnly, copies: !words.contains("nocopy"))
-        }
+        // Before a volume is made: a refused request leaves nothing behind.
+        var propagation = ""
         for word in words {
             switch word {
             case "ro", "rw", "z", "Z", "nocopy", "consistent", "cached", "delegated": continue
             case "private", "rprivate", "shared", "rshared", "slave", "rslave":
-                guard mount.kind == .bind else { throw EngineError.invalid("invalid mode: \(mode)") }
-                mount.propagation = word
+                guard parts[0].hasPrefix("/") else { throw EngineError.invalid("invalid mode: \(mode)") }
+                propagation = word
             default: throw EngineError.invalid("invalid mode: \(mode)")
             }
         }
-        return mount
+        if parts[0].hasPrefix("/") {
+            var mount = ResolvedMount(
+                kind: .bind, source: parts[0], destination: destination, isReadOnly: isReadOnly, mode: mode,
+                propagation: propagation.isEmpty ? "rprivate" : propagation)
+            mount.createsSource = true
+            return mount
+        }
+        return try volume(
+            parts[0], at: destination, mode: mode.isEmpty ? "z" : mode, isReadOnly: isReadOnly, copies: !words.contains("nocopy"))
     }
 
     private func volume(

@@ -39,7 +39,7 @@ public final class EventBus: Sendable {
     public func events(
         since: Timestamp?, until: Timestamp?, filters: Filters, emit: @escaping @Sendable (EventMessage) async throws -> Void
     ) async throws {
-        try filters.requireOnly(["container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "type", "volume"])
+        try filters.requireOnly(Filters.eventNames)
         let (stream, continuation) = AsyncStream.makeStream(of: EventMessage.self, bufferingPolicy: .bufferingNewest(8192))
         let (identifier, past) = state.withLock { state in
             let identifier = state.next

@@ -26,42 +26,57 @@ extension ContainerService {
         let connection = try container.unpausedConnection(to: "exec")
         let session = try execs.begin(execID)
         let wanted = session.request
-        let isTerminal = wanted.Tty == true
+        let isDetached = request.Detach == true
         var socket: Int32?
         do {
             let process = try await execProcesses.process(
                 container, request: wanted, arguments: session.arguments, consoleSize: request.ConsoleSize ?? wanted.ConsoleSize)
             try await connection.execCreate(
-                id: execID, process: process.json, terminal: isTerminal, stdin: wanted.AttachStdin == true && request.Detach != true)
-            if request.Detach != true {
+                id: execID, process: process.json, terminal: wanted.Tty == true, stdin: wanted.AttachStdin == true && !isDetached)
+            if isDetached {
+                try await begin(session, container, connection)
+            } else {
                 socket = try await connection.execAttach(
                     id: execID,
                     AttachOptions(
                         stdin: wanted.AttachStdin == true, stdout: wanted.AttachStdout == true, stderr: wanted.AttachStderr == true))
             }
-            execs.started(execID, pid: try await connection.execStart(id: execID))
         } catch {
-            let code = (error as? ShimFailure)?.kind == .commandNotFound ? 127 : 126
-            execs.ended(execID, code: code)
-            try? await connection.execForget(id: execID)
-            // A command that cannot be run is told on the stream and by the exit code, as Docker does once the stream is open.
-            if let socket, let failure = error as? ShimFailure, [.commandNotFound, .commandNotExecutable].contains(failure.kind) {
-                _ = close(socket)
-                return try Self.stream(of: "OCI runtime exec failed: \(failure.message)\r\n", isTerminal: isTerminal)
-            }
             if let socket { _ = close(socket) }
+            await failed(session, connection, error)
             throw EngineError.from(error)
         }
-        lifecycle.publish(container, "exec_start: \(session.arguments.joined(separator: " "))", ["execID": execID])
-        return socket.map { AttachedStream(socket: $0, isTerminal: isTerminal) }
+        return socket.map { AttachedStream(socket: $0, isTerminal: wanted.Tty == true) }
     }
 
-    /// A stream that says one thing and ends.
-    private static func stream(of text: String, isTerminal: Bool) throws -> AttachedStream {
-        let pair = try OwnedFD.socketPair(type: Int32(SOCK_STREAM.rawValue))
-        let bytes = Array(text.utf8)
-        try pair.first.writeAll((isTerminal ? [] : LogReader.frameHeader(isError: false, count: bytes.count)) + bytes)
-        return AttachedStream(socket: pair.second.duplicateRaw(), isTerminal: isTerminal)
+    public func execBegin(_ execID: String) async -> [UInt8] {
+        do {
+            let session = try execs.session(execID)
+            let container = try store.find(session.containerID)
+            let connection = try container.connection(to: "exec")
+            do {
+                try await begin(session, container, connection)
+                return []
+            } catch {
+                await failed(session, connection, error)
+                let text = Array("OCI runtime exec failed: \(EngineError.from(error).message)\r\n".utf8)
+                return session.request.Tty == true ? text : LogReader.frameHeader(isError: false, count: text.count) + text
+            }
+        } catch {
+            // The container ended in between; the stream just ends.
+            return []
+        }
+    }
+
+    private func begin(_ session: ExecSessions.Session, _ container: Container, _ connection: ShimConnection) async throws {
+        execs.started(session.id, pid: try await connection.execStart(id: session.id))
+        lifecycle.publish(container, "exec_start: \(session.arguments.joined(separator: " "))", ["execID": session.id])
+    }
+
+    /// A command that could not be run is over, with the code that a shell would give it.
+    private func failed(_ session: ExecSessions.Session, _ connection: ShimConnection, _ error: any Error) async {
+        execs.ended(session.id, code: (error as? ShimFailure)?.kind == .commandNotFound ? 127 : 126)
+        try? await connection.execForget(id: session.id)
     }
 
     public func execInspect(_ execID: String) async throws -> ExecInspect {

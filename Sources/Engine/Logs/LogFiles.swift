@@ -5,7 +5,8 @@ internal import Linux
 /// Reads a rotated log forwards: the oldest file first, then the current one, and on with its successor after a rotation.
 struct LogFiles: ~Copyable {
     private let path: String
-    private var older: [String]
+    /// The file to begin with, when none is open yet; its name was looked up just now.
+    private var first: String?
     private var file: OwnedFD?
     private var offset: off_t = 0
     private var pending: [UInt8] = []
@@ -13,26 +14,26 @@ struct LogFiles: ~Copyable {
     /// Starts at the beginning, or `tail` entries before the end.
     init(path: String, tail: Int?) throws(SystemError) {
         self.path = path
-        var names: [String] = []
-        var number = 1
-        while Files.exists("\(path).\(number)") {
-            names.insert("\(path).\(number)", at: 0)
-            number += 1
-        }
-        names.append(path)
-        older = names
+        var names = Self.names(path)
+        first = names.first
         file = nil
         guard let tail else { return }
         var missing = tail
         while let newest = names.popLast() {
             let start = try Self.start(ofLast: &missing, in: newest)
             if missing == 0 || names.isEmpty {
-                older = Array(older.drop { $0 != newest }.dropFirst())
                 file = try? OwnedFD.open(newest)
                 offset = start
                 return
             }
         }
+    }
+
+    /// The log's files, the oldest first.
+    private static func names(_ path: String) -> [String] {
+        var names = [path]
+        while Files.exists("\(path).\(names.count)") { names.append("\(path).\(names.count)") }
+        return names.reversed()
     }
 
     /// The offset of the last `count` lines of a file; `count` becomes the number that the file lacks.
@@ -54,9 +55,9 @@ struct LogFiles: ~Copyable {
                 count -= 1
                 if count == 0 { return position + off_t(index) + 1 }
             }
-            isBehindLast = false
         }
-        count -= 1
+        // A file without a newline has no entry.
+        if !isBehindLast { count -= 1 }
         return 0
     }
 
@@ -64,11 +65,11 @@ struct LogFiles: ~Copyable {
     mutating func next() throws(SystemError) -> [ArraySlice<UInt8>] {
         while true {
             if file == nil {
-                guard !older.isEmpty else { return [] }
-                let name = older.removeFirst()
+                guard let name = first else { return [] }
                 file = try? OwnedFD.open(name)
                 offset = 0
-                if file == nil { continue }
+                // Not there yet: asked for again.
+                if file == nil { return [] }
             }
             if let lines = try readLines(), !lines.isEmpty { return lines }
             guard try advance() else { return [] }
@@ -89,21 +90,29 @@ struct LogFiles: ~Copyable {
         return lines
     }
 
-    /// Goes on to the following file, if the one at hand is finished; false when there is none.
+    /// Goes on to the following file, if the one at hand is finished; false when there is none. Which one follows is asked
+    /// anew each time: while a slow client reads, the files move on to higher numbers.
     private mutating func advance() throws(SystemError) -> Bool {
-        if !older.isEmpty {
-            file = nil
+        guard let current = try file?.status() else { return false }
+        let names = Self.names(path)
+        let place = names.lastIndex { name in
+            var status = stat()
+            return stat(name, &status) == 0 && status.st_ino == current.st_ino
+        }
+        if place == names.count - 1 {
+            // A log of one file is emptied when it is full.
+            guard current.st_size < offset else { return false }
+            offset = 0
             pending = []
             return true
         }
-        // The current log was rotated away when its name means another file now.
-        var status = stat()
-        guard stat(path, &status) == 0, let current = try file?.status(), current.st_ino != status.st_ino else { return false }
         // What was written between our last read and the rename is still to be read.
         if current.st_size > offset { return true }
-        file = nil
+        // A file that has no name any more was the oldest.
+        guard let next = try? OwnedFD.open(names[place.map { $0 + 1 } ?? 0]) else { return false }
+        file = consume next
+        offset = 0
         pending = []
-        older = [path]
         return true
     }
 }

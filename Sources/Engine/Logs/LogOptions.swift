@@ -38,12 +38,15 @@ struct LogOptions {
         let lower = text.lowercased()
         let digits = lower.prefix { $0.isNumber }
         guard let number = Int64(digits), number >= 0 else { return nil }
+        let unit: Int64
         switch lower.dropFirst(digits.count) {
-        case "", "b": return number
-        case "k", "kb", "kib": return number << 10
-        case "m", "mb", "mib": return number << 20
-        case "g", "gb", "gib": return number << 30
+        case "", "b": unit = 1
+        case "k", "kb", "kib": unit = 1 << 10
+        case "m", "mb", "mib": unit = 1 << 20
+        case "g", "gb", "gib": unit = 1 << 30
         default: return nil
         }
+        let (size, isTooLarge) = number.multipliedReportingOverflow(by: unit)
+        return isTooLarge ? nil : size
     }
 }

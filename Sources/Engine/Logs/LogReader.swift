@@ -54,8 +54,8 @@ struct LogReader {
         guard entry.isError ? request.stderr : request.stdout else { return }
         var text: [UInt8] = []
         if request.timestamps { text += Array("\(entry.time.fixedWidth) ".utf8) }
-        if request.details, let attributes = entry.attributes {
-            let pairs = attributes.members.map { "\($0.name)=\($0.value.stringValue ?? "")" }.joined(separator: ",")
+        if request.details {
+            let pairs = (entry.attributes?.members ?? []).map { "\($0.name)=\($0.value.stringValue ?? "")" }.joined(separator: ",")
             text += Array("\(pairs) ".utf8)
         }
         text += Array(entry.text.utf8)

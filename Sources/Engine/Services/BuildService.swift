@@ -87,8 +87,4 @@ public final class BuildService: Sendable {
         request.resources.shmSize = query.shmSize
         return request
     }
-
-    public func pruneCache(all: Bool, filters: Filters) async throws -> PruneReport {
-        throw EngineError.notImplemented("POST /build/prune")
-    }
 }

@@ -201,17 +201,4 @@ public final class ImageService: Sendable {
         }
         return pipe.reading.duplicateRaw()
     }
-
-    public func pull(
-        image: String, tag: String?, platform: String?, registryAuth: String?, emit: @escaping @Sendable (JSONValue) async throws -> Void
-    ) async throws {
-        let reference = try Self.reference(image, tag: tag.flatMap { $0.hasPrefix("sha256:") ? nil : $0 })
-        throw EngineError.notImplemented("pulling \(reference.familiar) from a registry; load or import it instead")
-    }
-
-    public func push(_ name: String, tag: String?, registryAuth: String?, emit: @escaping @Sendable (JSONValue) async throws -> Void)
-        async throws
-    {
-        throw EngineError.notImplemented("pushing \(name) to a registry")
-    }
 }

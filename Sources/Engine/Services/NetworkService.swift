@@ -82,16 +82,6 @@ public final class NetworkService: Sendable {
         events.publish("network", "destroy", id: network.id, attributes: ["name": network.name, "type": network.driver])
     }
 
-    public func connect(_ id: String, _ request: NetworkConnectRequest) async throws {
-        _ = try await inspect(id, verbose: false, scope: nil)
-        throw EngineError.notImplemented("POST /networks/{id}/connect")
-    }
-
-    public func disconnect(_ id: String, _ request: NetworkDisconnectRequest) async throws {
-        _ = try await inspect(id, verbose: false, scope: nil)
-        throw EngineError.notImplemented("POST /networks/{id}/disconnect")
-    }
-
     public func prune(filters: Filters) async throws -> PruneReport {
         try filters.requireOnly(["label", "label!", "until"])
         if filters["until"] != nil { throw EngineError.notImplemented("prune filter until") }

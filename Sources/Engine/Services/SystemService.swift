@@ -2,7 +2,7 @@ internal import CLinux
 public import EngineTypes
 internal import Glibc
 public import Images
-public import JSON
+internal import JSON
 public import Linux
 
 /// What the API asks for the system as a whole.
@@ -129,6 +129,4 @@ public final class SystemService: Sendable {
     public func events(
         since: Timestamp?, until: Timestamp?, filters: Filters, emit: @escaping @Sendable (EventMessage) async throws -> Void
     ) async throws { try await bus.events(since: since, until: until, filters: filters, emit: emit) }
-
-    public func diskUsage(types: [String]) async throws -> JSONValue { throw EngineError.notImplemented("GET /system/df") }
 }

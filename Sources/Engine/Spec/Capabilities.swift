@@ -8,7 +8,8 @@ enum CapabilitySet {
         let dropped = try names(drop)
         let base = added.contains("ALL") ? SpecDefaults.allCapabilities : dropped.contains("ALL") ? [] : SpecDefaults.capabilities
         var result = base.filter { !dropped.contains($0) }
-        for name in added where name != "ALL" && !result.contains(name) { result.append(name) }
+        // With ALL, what is dropped by name stays dropped, also when it is added by name.
+        for name in added where !added.contains("ALL") && !result.contains(name) { result.append(name) }
         return result
     }
 

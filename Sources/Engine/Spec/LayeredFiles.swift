@@ -13,17 +13,34 @@ struct LayeredFiles {
         for layer in layers {
             guard let root = try? OwnedFD.open(layer, O_PATH | O_DIRECTORY) else { continue }
             do {
-                let file = try root.openInRoot(path, O_RDONLY | O_NONBLOCK)
-                let status = try file.status()
+                // By O_PATH first: opening an image's device or FIFO could have effects. The whiteout device of overlayfs
+                // (overlayfs.rst), which stands for a deleted file, is no regular file either.
+                let place = try root.openInRoot(path, O_PATH)
+                let status = try place.status()
                 if status.st_mode & S_IFMT != S_IFREG { return nil }
-                return try file.readAll(limit: limit)
+                return try OwnedFD.open(place.procPath, O_RDONLY).readAll(limit: limit)
             } catch {
-                // ENXIO: the whiteout device of overlayfs (overlayfs.rst): the file was deleted in this layer.
-                if error.code == ENXIO { return nil }
-                continue
+                // ENOTDIR: this layer deleted or replaced a directory above, so lower layers' files are hidden.
+                if error.code == ENOTDIR { return nil }
+                if Self.isHidden(below: path, in: root) { return nil }
             }
         }
         return nil
+    }
+
+    /// Whether a directory on the way hides what lower layers have there (overlayfs.rst, "opaque directories").
+    private static func isHidden(below path: String, in root: borrowing OwnedFD) -> Bool {
+        var parent = Files.parent(of: path)
+        while !parent.isEmpty && parent != "." && parent != "/" {
+            if let directory = try? root.openInRoot(parent, O_RDONLY | O_DIRECTORY) {
+                var value: UInt8 = 0
+                if fgetxattr(directory.raw, "trusted.overlay.opaque", &value, 1) == 1 && value == UInt8(ascii: "y") { return true }
+            }
+            let above = Files.parent(of: parent)
+            if above == parent { break }
+            parent = above
+        }
+        return false
     }
 
     func readText(_ path: String) -> String? { read(path).map { String(decoding: $0, as: UTF8.self) } }
