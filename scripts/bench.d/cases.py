@@ -1,5 +1,6 @@
 """The comparisons. Each gives a dictionary for the report; a peer that is not installed is left out and named."""
 import concurrent.futures
+import functools
 import json
 import os
 import pathlib
@@ -193,6 +194,10 @@ def swarm(sides):
     """Rates of starting many containers, each side in turn, and how long `rm -f` of all of them takes."""
     found = {side.name: {"rates": [], "removals": [], "failure": None} for side in sides}
     names = [f"swarm-{number}" for number in range(SWARM)]
+
+    def start(side, name):
+        Once(side.command("run", "-d", "--name", name, IMAGE, "sleep", "1000"), side.environment)
+
     for _ in range(3 if RUNS >= 10 else 1):
         for side in sides:
             one = found[side.name]
@@ -202,7 +207,7 @@ def swarm(sides):
             try:
                 begin = time.perf_counter()
                 with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-                    list(pool.map(lambda name: Once(side.command("run", "-d", "--name", name, IMAGE, "sleep", "1000"), side.environment), names))
+                    list(pool.map(functools.partial(start, side), names))
                 started = time.perf_counter()
                 side.call("rm", "-f", *names)
                 one["rates"].append(SWARM / (started - begin))

@@ -27,7 +27,7 @@ def load():
 
 def facts(docker):
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    revision = first_line("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
+    revision = first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty")
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "machine": f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} processors, Linux {platform.release()}",
@@ -79,7 +79,8 @@ def timed_rows(results):
     for network in ("bridge", "none"):
         found = results[f"run {network}"]
         target = ("≤ 1/12", 1 / 12) if network == "bridge" else ("–", float("inf"))
-        for name, goal in (("clipper", target), ("docker → clipperd", ("≤ 1/6", 1 / 6) if network == "bridge" else ("–", float("inf")))):
+        other = ("≤ 1/6", 1 / 6) if network == "bridge" else ("–", float("inf"))
+        for name, goal in (("clipper", target), ("docker → clipperd", other)):
             if name in found:
                 rows.append([f"`run --rm IMAGE true`, {name}, network {network}, ms", ms(found[name]), ms(found.get("docker")),
                              *ratio(median(found[name]), median(found.get("docker")), *goal)])
@@ -110,18 +111,24 @@ def other_rows(results):
         if name in found:
             ours, theirs = middle(found[name]["rates"]), middle(found.get("docker", {}).get("rates"))
             goal = ("≥ 8 ×", 8, True) if name == "clipper" else ("–", 0, True)
-            rows.append([f"50 containers started, 8 at a time, per second, {name}", number(ours), number(theirs), *ratio(ours, theirs, *goal)])
+            title = f"50 containers started, 8 at a time, per second, {name}"
+            rows.append([title, number(ours), number(theirs), *ratio(ours, theirs, *goal)])
     ports = results["ports"]
     for name in ("clipper", "docker → clipperd"):
         if name in ports:
             ours, theirs = ports[name]["with"], ports.get("docker", {}).get("with")
             goal = ("≤ 1/50", 1 / 50) if name == "clipper" else ("–", float("inf"))
-            rows.append([f"`run -d` with 100 published ports, {name}, ms", ms(ours), ms(theirs), *ratio(median(ours), median(theirs), *goal)])
+            title = f"`run -d` with 100 published ports, {name}, ms"
+            rows.append([title, ms(ours), ms(theirs), *ratio(median(ours), median(theirs), *goal)])
     return rows
 
 
 def megabytes(found):
     return f"{found['pss_kb'] / 1000:.1f} / {found['rss_kb'] / 1000:.1f}" if found else "absent"
+
+
+def spaced(values):
+    return " ".join(f"{value:.1f}" for value in values)
 
 
 def middle(values):
@@ -163,11 +170,11 @@ def markdown(data):
         lines.append("| " + " | ".join(row) + " |")
     without = ", ".join(f"{name} {ms(kinds['without'])}" for name, kinds in results["ports"].items())
     rates = "; ".join(
-        f"{name} {' '.join(f'{rate:.1f}' for rate in one['rates'])} (removal of all {' '.join(f'{took:.1f}' for took in one['removals'])} s)"
-        for name, one in results["swarm"].items())
+        f"{name} {spaced(one['rates'])} (removal of all {spaced(one['removals'])} s)" for name, one in results["swarm"].items())
     lines += ["", f"Rates of the rounds of 50 containers, per second: {rates}."]
     private = ", ".join(f"{name} {found['private_kb'] / 1000:.2f} MB" for name, found in results["supervisor"].items())
-    lines += [f"Private dirty memory of one supervisor: {private}.", f"Peak resident memory of an OCI `run` and what it waits for: {peaks(results)}.",
+    lines += [f"Private dirty memory of one supervisor: {private}.",
+              f"Peak resident memory of an OCI `run` and what it waits for: {peaks(results)}.",
               f"`run -d` without ports, ms: {without}.", *failures(results), "", END]
     return "\n".join(lines)
 
