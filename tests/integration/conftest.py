@@ -7,7 +7,7 @@ import subprocess
 import docker
 import pytest
 
-from harness import BIN, IMAGE, REPOSITORY, Client, Daemon, Terminal, namespaces
+from harness import BIN, IMAGE, REPOSITORY, Client, Daemon, Terminal, named_namespaces
 
 
 def docker_programs():
@@ -47,7 +47,7 @@ def surroundings():
     return {
         "tables": subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout.splitlines(),
         "links": os.listdir("/sys/class/net"),
-        "namespaces": namespaces(),
+        "namespaces": named_namespaces(),
     }
 
 

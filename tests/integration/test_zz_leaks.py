@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 
 from conftest import clear
-from harness import namespaces, wait_until
+from harness import named_namespaces, wait_until
 
 
 def mounts(daemon):
@@ -41,6 +41,6 @@ def test_nothing_is_left(session_daemon, surroundings):
     assert [c for c in daemon.cgroups() if c.name != daemon.cgroup_parent[1:]] == []
     assert [t for t in tables() if t not in surroundings["tables"]] == []
     assert [n for n in links() if n not in surroundings["links"]] == []
-    assert namespaces() <= surroundings["namespaces"]
+    assert named_namespaces() <= surroundings["namespaces"]
     assert not list((daemon.scratch / "exec").rglob("*.sock"))
     daemon.remove()
