@@ -14,22 +14,24 @@ public enum TinyInit {
         // What the kernel sends to a broken program itself must stay deliverable.
         for number in [SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS, SIGTTIN, SIGTTOU] { sigdelset(&all, number) }
         sigprocmask(SIG_BLOCK, &all, nil)
-        let child: Int32
-        do {
-            let process = try ClonedProcess.clone(namespaces: 0) {
-                clp_reset_signals()
-                // A group of its own, in the foreground of the terminal if there is one.
-                setpgid(0, 0)
-                tcsetpgrp(0, getpid())
-                return Program.withCStrings(command) { argv in
-                    execvp(command[0], argv)
-                    let code = errno
-                    return report("exec: \"\(command[0])\": \(SystemError.text(of: code))", code == ENOENT ? 127 : 126)
-                }
-            }
-            child = process.pid
-        } catch { return report("init: \(error)", 1) }
+        // Not clone3: a container's seccomp profile usually answers it with ENOSYS, and the C library's fork knows the way around.
+        let child = clp_fork()
+        if child == 0 { _exit(becomeProgram(command)) }
+        if child < 0 { return report("\(SystemError("init: fork"))", 1) }
         return serve(child, all)
+    }
+
+    /// In the child; returns only the exit code of a failure.
+    private static func becomeProgram(_ command: [String]) -> Int32 {
+        clp_reset_signals()
+        // A group of its own, in the foreground of the terminal if there is one.
+        setpgid(0, 0)
+        tcsetpgrp(0, getpid())
+        return Program.withCStrings(command) { argv in
+            execvp(command[0], argv)
+            let code = errno
+            return report("exec: \"\(command[0])\": \(SystemError.text(of: code))", code == ENOENT ? 127 : 126)
+        }
     }
 
     private static func serve(_ child: Int32, _ signals: sigset_t) -> Int32 {

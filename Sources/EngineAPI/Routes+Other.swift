@@ -1,3 +1,4 @@
+internal import EngineTypes
 internal import HTTPServer
 internal import JSON
 internal import NIOHTTP1
@@ -8,7 +9,8 @@ extension EngineAPI {
         Route(.GET, "/plugins") { _ in Call.json([]) },
         Route(.GET, "/plugins/privileges", action: .notBuilt),
         Route(.POST, "/plugins/pull", action: .notBuilt),
-        Route(.GET, "/plugins/{name*}/json", action: .notBuilt),
+        // None is ever installed; `docker inspect` asks here last.
+        Route(.GET, "/plugins/{name*}/json") { call in throw EngineError.notFound("plugin \"\(call.name)\" not found") },
         Route(.DELETE, "/plugins/{name*}", action: .notBuilt),
         Route(.POST, "/plugins/{name*}/enable", action: .notBuilt),
         Route(.POST, "/plugins/{name*}/disable", action: .notBuilt),

@@ -31,7 +31,7 @@ public struct NetworkConfiguration: Sendable {
     /// Held while a subnet is chosen, by all daemons of the host.
     public var hostLockPath = "/run/clipper-networks.lock"
     /// How many network namespaces are kept ready.
-    public var warmSandboxes = 3
+    public var warmSandboxes = 8
 
     public init(instanceKey: String, isDefaultInstance: Bool) {
         self.instanceKey = instanceKey

@@ -12,12 +12,15 @@ final class SandboxPool: Sendable {
     /// Counts what stands in `ready` (eventfd(2) as a semaphore): a taker waits here when there is nothing.
     private let available: OwnedFD
 
+    private let size: Int
+
     /// The pool's namespaces are made from the calling thread's.
     init(size: Int) throws(SystemError) {
         home = try NetworkNamespace.current()
         available = OwnedFD(owning: try retrying("create eventfd") { eventfd(0, Int32(EFD_CLOEXEC | EFD_SEMAPHORE)) })
         worker = try SerialWorker()
-        for _ in 0..<max(size, 1) { order() }
+        self.size = max(size, 1)
+        for _ in 0..<self.size { order() }
     }
 
     private func order() {
@@ -25,7 +28,8 @@ final class SandboxPool: Sendable {
             guard let self else { return }
             // Whoever took one is about to make interfaces, for which the kernel has one lock with this. While there are
             // others ready, let them go first.
-            if self.ready.withLock({ !$0.isEmpty }) { usleep(50_000) }
+            // Below half the pool is being drawn down by many at once, and waiting would only make them wait.
+            if self.ready.withLock({ $0.count * 2 > self.size }) { usleep(20_000) }
             let result = Result { () throws(SystemError) in try NetworkSandbox.make(returningTo: self.home.raw) }
             self.ready.withLock { $0.append(result) }
             _ = eventfd_write(self.available.raw, 1)

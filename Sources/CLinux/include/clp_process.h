@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+// fork(2), which Swift hides. Only from a single-threaded process.
+static inline pid_t clp_fork(void) { return fork(); }
 // fork(2) with clone3's flags; 0 in the child. Only from a single-threaded process: no handler of pthread_atfork runs.
 static inline pid_t clp_clone3(uint64_t flags, int *pidfd, uint64_t cgroup) {
     struct clone_args args = {.flags = flags, .pidfd = (uint64_t)(uintptr_t)pidfd, .exit_signal = (flags & CLONE_PARENT) ? 0 : 17, .cgroup = cgroup};

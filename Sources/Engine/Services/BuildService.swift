@@ -37,7 +37,13 @@ public final class BuildService: Sendable {
         }
         try await withTaskCancellationHandler {
             do {
-                for await message in progress { try await emit(message.json) }
+                for await message in progress {
+                    if query.quiet, case .failure = message {
+                        try await emit(message.json)
+                    } else if !query.quiet {
+                        try await emit(message.json)
+                    }
+                }
             } catch {
                 // The client has gone: nobody wants the image.
                 cancellation.cancel()
@@ -49,6 +55,8 @@ public final class BuildService: Sendable {
         }
         do {
             let image = try await work.value
+            // With `quiet` the image is all that is told, as Docker does.
+            if query.quiet { try await emit(BuildProgress.stream("\(image.id)\n").json) }
             for tag in image.references.map(\.familiar) where query.tags.contains(where: { tag.hasPrefix($0) }) {
                 events.publish("image", "tag", id: image.id.description, attributes: ["name": tag])
             }

@@ -45,7 +45,14 @@ public final class ImageService: Sendable {
                 return false
             }
             return true
-        }.map { Self.summary($0, containers: containers) }
+        }.map { image in
+            var summary = Self.summary(image, containers: containers)
+            // As Docker: of an image that is shown for a name, only the names that match.
+            if let patterns = filters["reference"] {
+                summary.RepoTags = image.references.filter { name in patterns.contains { Self.matches(name, $0) } }.map(\.familiar)
+            }
+            return summary
+        }
     }
 
     /// `name`, `name:tag` or a shell pattern of either.
