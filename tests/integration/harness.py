@@ -147,15 +147,17 @@ class Daemon:
             return response.status, data
 
     def shims(self):
-        """The supervisors of this daemon's containers: process numbers."""
+        """The supervisors of this daemon's containers, by the files they hold open: process numbers."""
         found = []
-        for entry in pathlib.Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    if str(self.scratch).encode() in (entry / "cmdline").read_bytes():
-                        found.append(int(entry.name))
-                except OSError:
+        for entry in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if b"clipper-runtime" not in (entry / "cmdline").read_bytes():
                     continue
+                held = [os.readlink(descriptor) for descriptor in (entry / "fd").iterdir()]
+            except OSError:
+                continue
+            if any(path.startswith(f"{self.scratch}/") for path in held):
+                found.append(int(entry.name))
         return found
 
     def cgroups(self):

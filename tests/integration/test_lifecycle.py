@@ -46,7 +46,6 @@ def test_run_detached_stop_and_start_again(cli, name):
     assert cli.inspect(name)["State"]["Running"]
 
 
-@pytest.mark.xfail(reason="bin/ is older than the fix: stop answered before the end of what it had to kill", strict=False)
 def test_stop_kills_what_does_not_listen(clipper, name):
     clipper("run", "-d", "--name", name, IMAGE, "sleep", "1000")
     begin = time.monotonic()

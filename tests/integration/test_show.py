@@ -4,8 +4,6 @@ import json
 import re
 import time
 
-import pytest
-
 from harness import IMAGE, wait_until
 
 
@@ -61,9 +59,7 @@ def test_inspect(cli, name):
     assert cli("inspect", "-f", "{{.State.Status}} {{.HostConfig.Memory}} {{json .Config.Cmd}}", name) == 'created 67108864 ["-c","true"]'
 
 
-def test_inspect_of_nothing(request, cli):
-    if cli.name != "clipper":
-        request.applymarker(pytest.mark.xfail(strict=True, reason="docker looks for a plugin last, and 501 is not 404 to it"))
+def test_inspect_of_nothing(cli):
     result = cli.run("inspect", "nothere")
     assert result.code == 1 and result.out.strip() == "[]" and "No such object: nothere" in result.err
 

@@ -1,0 +1,133 @@
+"""Images: in, out, named, shown and removed."""
+
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+
+import docker.errors
+import pytest
+
+from harness import IMAGE
+
+
+def tar_of(files):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for path, content in files.items():
+            info = tarfile.TarInfo(path)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def test_import(cli):
+    identifier = cli("import", "-c", "ENV A=b", "-c", 'CMD ["x"]', "-m", "by hand", "-", "clpt/imported:1", input=tar_of({"hello": b"hi"}))
+    shown = cli.inspect("clpt/imported:1")
+    assert shown["Id"] == identifier.splitlines()[-1]
+    assert shown["Config"]["Cmd"] == ["x"] and "A=b" in shown["Config"]["Env"]
+    assert shown["RootFS"]["Type"] == "layers" and len(shown["RootFS"]["Layers"]) == 1
+    assert cli("history", "--format", "{{.Comment}}", "clpt/imported:1") == "by hand"
+
+
+def test_list_and_columns(cli):
+    cli("tag", IMAGE, "clpt/list:v1")
+    rows = cli("images", "--format", "{{.Repository}}:{{.Tag}}").splitlines()
+    assert f"{IMAGE}:latest" in rows and "clpt/list:v1" in rows
+    assert cli("images").splitlines()[0].split() == ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"]
+    assert set(cli("images", "-q", "--no-trunc", "-f", "reference=clpt/*:v1").split()) == {cli.inspect(IMAGE)["Id"]}
+    assert cli("images", "-q", "-f", "dangling=true") == ""
+
+
+@pytest.mark.xfail(strict=True, reason="all names of the image are listed")
+def test_reference_filter_shows_matching_names_only(cli):
+    cli("tag", IMAGE, "clpt/list:v1")
+    assert cli("images", "--format", "{{.Tag}}", "clpt/list") == "v1"
+
+
+def test_save_and_load(cli, tmp_path):
+    cli("tag", IMAGE, "clpt/saved:1")
+    before = cli.inspect("clpt/saved:1")
+    archive = tmp_path / "image.tar"
+    cli("save", "-o", archive, "clpt/saved:1")
+    with tarfile.open(archive) as tar:
+        manifest = json.load(tar.extractfile("manifest.json"))
+    assert manifest[0]["RepoTags"] == ["clpt/saved:1"]
+    cli("rmi", "clpt/saved:1")
+    assert "Loaded image: clpt/saved:1" in cli("load", "-i", archive)
+    after = cli.inspect("clpt/saved:1")
+    assert (after["Id"], after["RootFS"]) == (before["Id"], before["RootFS"])
+    assert cli("run", "--rm", "clpt/saved:1", "echo", "works") == "works"
+
+
+@pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed")
+def test_round_trip_through_skopeo(clipper, tmp_path):
+    """Another program reads what is saved, and what it writes is loaded: docker-archive and OCI."""
+    clipper("save", "-o", tmp_path / "a.tar", IMAGE)
+    copy = ["skopeo", "--insecure-policy", "copy", "-q"]
+    subprocess.run([*copy, f"docker-archive:{tmp_path}/a.tar", f"oci-archive:{tmp_path}/oci.tar:clpt/oci:1"], check=True, capture_output=True)
+    subprocess.run([*copy, f"oci-archive:{tmp_path}/oci.tar", f"docker-archive:{tmp_path}/b.tar:clpt/skopeo:1"], check=True, capture_output=True)
+    clipper("load", "-i", tmp_path / "b.tar")
+    assert clipper.inspect("clpt/skopeo:1")["RootFS"] == clipper.inspect(IMAGE)["RootFS"]
+    assert clipper("run", "--rm", "clpt/skopeo:1", "echo", "there and back") == "there and back"
+    assert clipper.run("load", "-i", tmp_path / "oci.tar").code == 0
+
+
+def test_tag_and_untag(cli):
+    cli("tag", IMAGE, "clpt/one:a")
+    cli("tag", "clpt/one:a", "clpt/two:b")
+    assert {"clpt/one:a", "clpt/two:b"} <= set(cli.inspect(IMAGE)["RepoTags"])
+    assert cli("rmi", "clpt/one:a") == "Untagged: clpt/one:a"
+    assert cli.run("inspect", "--type", "image", "clpt/one:a").code == 1
+    assert cli.run("tag", IMAGE, "Bad:Tag").code == 1
+    assert cli.run("tag", "nothere", "clpt/x").code == 1
+
+
+def test_image_in_use(cli, name):
+    cli("import", "-", "clpt/used", input=subprocess.run(["tar", "-C", "/usr/bin", "-c", "busybox"], capture_output=True).stdout)
+    container = cli("run", "-d", "--name", name, "clpt/used", "/busybox", "sleep", "1000")
+    identifier = cli.inspect("clpt/used")["Id"]
+    result = cli.run("rmi", identifier)
+    assert result.code == 1 and "conflict" in result.err and container[:12] in result.err
+    assert cli.run("rmi", "-f", identifier).code == 1, "a running container holds its image even against force"
+    cli("rm", "-f", name)
+    out = cli("rmi", identifier)
+    assert "Untagged: clpt/used:latest" in out and f"Deleted: {identifier}" in out
+
+
+def test_not_there(cli):
+    result = cli.run("rmi", "clpt/none")
+    assert result.code == 1 and "No such image" in result.err
+    assert cli.run("save", "clpt/none").code == 1
+    assert cli.run("history", "clpt/none").code == 1
+
+
+def test_inspect_and_history(cli):
+    shown = cli.inspect(IMAGE)
+    assert shown["Os"] == "linux" and shown["Architecture"] in ("amd64", "arm64") and shown["Size"] > 100_000
+    assert len(cli("history", "-q", IMAGE).splitlines()) == 1
+    assert cli.inspect(shown["Id"])["Id"] == cli.inspect(shown["Id"][7:19])["Id"] == shown["Id"]
+
+
+def test_whiteouts_and_modes_survive(clipper, tmp_path):
+    (tmp_path / "Dockerfile").write_text(f"""FROM {IMAGE}
+RUN mkdir -m 1751 /d && echo x >/d/f && chown 33:1 /d/f && chmod 4755 /d/f && ln -s f /d/l && ln /d/f /d/h
+RUN rm /d/f /etc/os-release
+""")
+    clipper("build", "-t", "clpt/modes", tmp_path)
+    clipper("save", "-o", tmp_path / "m.tar", "clpt/modes")
+    clipper("rmi", "clpt/modes")
+    clipper("load", "-i", tmp_path / "m.tar")
+    out = clipper("run", "--rm", "clpt/modes", "sh", "-c", "stat -c '%a %u %g' /d /d/h; readlink /d/l; ls /d /etc/os-release 2>&1 | sort").splitlines()
+    assert out[:3] == ["1751 0 0", "4755 33 1", "f"] and "f" not in out[3:] and any("os-release: No such" in line for line in out)
+
+
+def test_sdk(sdk):
+    image = sdk.images.get(IMAGE)
+    assert image.tag("clpt/sdk", "x")
+    data = b"".join(sdk.images.get("clpt/sdk:x").save(named=True))
+    sdk.images.remove("clpt/sdk:x")
+    assert [i.id for i in sdk.images.load(data)] == [image.id]
+    with pytest.raises(docker.errors.ImageNotFound):
+        sdk.images.get("clpt/nothing")
