@@ -120,7 +120,12 @@ let package = Package(
         tests(of: "Supervision", ["ShimProtocol", "Linux", "CLinux", "JSON", logging]),
         tests(of: "Dockerfile"),
         tests(of: "Builder", ["Dockerfile", "Images", "OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", logging]),
-        tests(of: "Engine", ["EngineTypes", "OCIRuntimeSpec", "Images", "Linux", "JSON"]),
+        tests(
+            of: "Engine",
+            [
+                "EngineTypes", "OCIRuntimeSpec", "OCIImageSpec", "Images", "Networking", "Volumes", "RecordStore", "Linux", "CLinux", "JSON",
+                logging,
+            ]),
         tests(of: "HTTPServer", [nioCore, nioPosix, nioHTTP1, logging]),
         tests(of: "EngineAPI", ["EngineTypes", "HTTPServer", "JSON", "Linux", nioCore, nioPosix, nioHTTP1, logging]),
         tests(of: "RegistryServer", ["HTTPServer", "Linux", "JSON", nioCore, nioPosix, logging]),

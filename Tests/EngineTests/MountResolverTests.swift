@@ -1,0 +1,113 @@
+import EngineTypes
+import Linux
+import Logging
+import RecordStore
+import Testing
+import Volumes
+
+@testable import Engine
+
+@Suite struct MountResolverTests {
+    private let scratch: Scratch
+    private let volumes: VolumeStore
+
+    init() throws {
+        scratch = try Scratch()
+        let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+        volumes = try VolumeStore(root: scratch.path, records: try RecordStore(root: scratch.path), logger: logger)
+    }
+
+    private func resolve(_ binds: [String], image: [String] = [], _ fill: (inout HostConfig) -> Void = { _ in }) throws -> [ResolvedMount] {
+        var host = HostConfig()
+        host.Binds = binds
+        fill(&host)
+        var config = ContainerConfig()
+        config.Volumes = Dictionary(uniqueKeysWithValues: image.map { ($0, EmptyObject()) })
+        return try MountResolver(volumes: volumes).resolve(host: host, config: config)
+    }
+
+    @Test(arguments: [
+        ("/a", "/a"), ("/a/", "/a"), ("//a//b/.", "/a/b"), ("/a/../b", "/b"), ("/../x", "/x"), ("a", nil), ("", nil), ("/", nil),
+        ("/a/..", nil),
+    ])
+    func destinations(_ path: String, _ expected: String?) { #expect((try? MountResolver.destination(path)) == expected) }
+
+    @Test func binds() throws {
+        let plain = try resolve(["/src:/dst"])[0]
+        #expect(plain.kind == .bind && plain.source == "/src" && plain.destination == "/dst" && plain.propagation == "rprivate")
+        #expect(plain.createsSource && plain.isRecursive && !plain.isReadOnly)
+        let shared = try resolve(["/src:/dst/:ro,rslave,z"])[0]
+        #expect(shared.isReadOnly && shared.propagation == "rslave" && shared.mode == "ro,rslave,z" && shared.destination == "/dst")
+    }
+
+    @Test func namedAndAnonymousVolumes() throws {
+        let mounts = try resolve(["data:/b:ro,nocopy", "/a"], image: ["/a", "/c"])
+        #expect(mounts.map(\.destination) == ["/a", "/b", "/c"] && mounts.allSatisfy { $0.kind == .volume })
+        #expect(mounts[1].name == "data" && mounts[1].isReadOnly && !mounts[1].isAnonymous && !mounts[1].copiesImageContent)
+        #expect(mounts[0].isAnonymous && mounts[2].isAnonymous && mounts[2].copiesImageContent && mounts[0].name != mounts[2].name)
+        #expect(Files.isDirectory(mounts[1].source) && volumes.list().count == 3)
+    }
+
+    @Test(arguments: [
+        (["data:/a:rshared"], "invalid mode: rshared"), (["data:/a:what"], "invalid mode: what"), (["/s:/a:what"], "invalid mode: what"),
+        (["a:b:c:d"], "invalid volume specification: 'a:b:c:d'"), ([":/a"], "invalid volume specification: ':/a'"),
+        (["/s:a"], "invalid mount path: 'a' mount path must be absolute"), (["/s:/a", "/t:/a/"], "Duplicate mount point: /a"),
+        (["/s:/"], "invalid volume specification: '/': destination can't be '/'"),
+    ])
+    func refusedBindsLeaveNothing(_ binds: [String], _ text: String) {
+        #expect(message { _ = try resolve(binds) } == text)
+        #expect(volumes.list().isEmpty)
+    }
+
+    @Test func badVolumeNames() {
+        for name in ["../x", ".", "a b"] { #expect(throws: (any Error).self, "\(name)") { try resolve(["\(name):/a"]) } }
+    }
+
+    private func request(_ type: String, _ source: String?, _ target: String?, _ fill: (inout MountRequest) -> Void = { _ in })
+        -> MountRequest
+    {
+        var request = MountRequest()
+        (request.Type, request.Source, request.Target) = (type, source, target)
+        fill(&request)
+        return request
+    }
+
+    @Test func mountRequests() throws {
+        let tmpfs = request("tmpfs", nil, "/t") {
+            $0.ReadOnly = true
+            $0.TmpfsOptions = .init()
+            $0.TmpfsOptions?.SizeBytes = 4096
+            $0.TmpfsOptions?.Mode = 0o1770
+            $0.TmpfsOptions?.Options = [["uid", "5"], ["exec"]]
+        }
+        let bind = request("bind", scratch.path, "/b") {
+            $0.BindOptions = .init()
+            $0.BindOptions?.NonRecursive = true
+            $0.BindOptions?.Propagation = "slave"
+        }
+        let volume = request("volume", "vol", "/v") {
+            $0.VolumeOptions = .init()
+            $0.VolumeOptions?.Labels = ["a": "b"]
+            $0.VolumeOptions?.NoCopy = true
+        }
+        let mounts = try resolve([]) {
+            $0.Mounts = [volume, tmpfs, bind]; $0.Tmpfs = ["/u": "size=1m,exec"]
+        }
+        #expect(mounts.map(\.destination) == ["/b", "/t", "/u", "/v"])
+        #expect(!mounts[0].isRecursive && mounts[0].propagation == "slave" && !mounts[0].createsSource)
+        #expect(mounts[1].options == ["ro", "size=4096", "mode=1770", "uid=5", "exec"] && mounts[2].options == ["size=1m", "exec"])
+        #expect(!mounts[3].copiesImageContent)
+        #expect(try volumes.volume("vol").labels == ["a": "b"])
+    }
+
+    @Test func refusedMountRequests() {
+        let cases = [
+            (request("bind", "x", "/a"), "invalid mount config for type \"bind\": invalid mount path: 'x' mount path must be absolute"),
+            (request("bind", "/no/such", "/a"), "invalid mount config for type \"bind\": bind source path does not exist: /no/such"),
+            (request("tmpfs", "x", "/a"), "invalid mount config for type \"tmpfs\": field Source must not be specified"),
+            (request("floppy", "x", "/a"), "mount type unknown: \"floppy\""),
+            (request("bind", "/", nil), "invalid mount path: '' mount path must be absolute"),
+        ]
+        for (request, text) in cases { #expect(message { _ = try resolve([]) { $0.Mounts = [request] } } == text) }
+    }
+}
