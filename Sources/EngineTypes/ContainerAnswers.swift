@@ -316,7 +316,8 @@ public struct ExecStartRequest: Codable, Sendable {
 public struct ExecInspect: Codable, Sendable {
     public var ID: String
     public var Running: Bool
-    public var ExitCode: Int?
+    /// A number, or null until the command has ended.
+    public var ExitCode: JSONValue
     public var ProcessConfig: ExecProcess
     public var OpenStdin: Bool
     public var OpenStderr: Bool
@@ -348,7 +349,7 @@ public struct ExecInspect: Codable, Sendable {
     ) {
         self.ID = ID
         self.Running = Running
-        self.ExitCode = ExitCode
+        self.ExitCode = ExitCode.map { .integer(Int64($0)) } ?? .null
         self.ProcessConfig = ProcessConfig
         self.OpenStdin = OpenStdin
         self.OpenStderr = OpenStderr

@@ -79,7 +79,6 @@ def test_inspect_through_the_sdk(sdk, sleeper):
     assert sdk.containers.get(sleeper).exec_run(["sh", "-c", "echo a; echo b >&2"], demux=True).output == (b"a\n", b"b\n")
 
 
-@pytest.mark.xfail(strict=True, reason="ExitCode is left out; dockerd sends null")
 def test_exit_code_is_null_before_the_end(sdk, sleeper):
     assert sdk.api.exec_inspect(sdk.api.exec_create(sleeper, "true")["Id"])["ExitCode"] is None
 

@@ -80,7 +80,12 @@ extension ContainerService {
     }
 
     public func execInspect(_ execID: String) async throws -> ExecInspect {
-        let session = try execs.session(execID)
+        var session = try execs.session(execID)
+        // Clients ask for the exit code when the stream has ended. The process is gone by then, and its code on its way.
+        if session.phase == .running, session.pid > 0, Glibc.kill(session.pid, 0) != 0 {
+            for await _ in execs.waitForEnd(of: execID) { break }
+            session = try execs.session(execID)
+        }
         var code: Int?
         if case .exited(let value) = session.phase { code = value }
         let request = session.request

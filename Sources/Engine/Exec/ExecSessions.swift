@@ -14,7 +14,7 @@ final class ExecSessions: Sendable {
         var phase: Phase = .created
         var pid: Int32 = 0
         var endedAt: Timestamp?
-        var waiter: AsyncStream<Int>.Continuation?
+        var waiters: [AsyncStream<Int>.Continuation] = []
     }
 
     private let sessions = Locked<[String: Session]>([:])
@@ -44,22 +44,39 @@ final class ExecSessions: Sendable {
 
     func started(_ id: String, pid: Int32) { sessions.withLock { $0[id]?.pid = pid } }
 
-    /// Gives the exit code once the session is over.
+    /// Gives the exit code once the session is over, also when it is already. For any number of waiters.
     func waitForEnd(of id: String) -> AsyncStream<Int> {
         let (stream, continuation) = AsyncStream.makeStream(of: Int.self)
-        sessions.withLock { $0[id]?.waiter = continuation }
+        let isPending = sessions.withLock { sessions in
+            guard let phase = sessions[id]?.phase else { return false }
+            if case .exited(let code) = phase {
+                continuation.yield(code)
+                return false
+            }
+            sessions[id]?.waiters.append(continuation)
+            return true
+        }
+        if !isPending { continuation.finish() }
         return stream
     }
 
     func ended(_ id: String, code: Int) {
-        let waiter = sessions.withLock { $0[id]?.waiter }
-        waiter?.yield(code)
-        waiter?.finish()
-        sessions.withLock { sessions in
-            sessions[id]?.phase = .exited(code)
-            sessions[id]?.endedAt = .now()
+        let waiters = sessions.withLock { sessions in
+            let waiters = Self.end(&sessions[id], code: code)
             Self.prune(&sessions)
+            return waiters
         }
+        for waiter in waiters { waiter.finish() }
+    }
+
+    /// Marks one as over; its waiters have the code and are the caller's to finish.
+    private static func end(_ session: inout Session?, code: Int) -> [AsyncStream<Int>.Continuation] {
+        guard let waiters = session?.waiters else { return [] }
+        session?.phase = .exited(code)
+        session?.endedAt = .now()
+        session?.waiters = []
+        for waiter in waiters { waiter.yield(code) }
+        return waiters
     }
 
     /// Sessions of a container that are not over.
@@ -74,13 +91,10 @@ final class ExecSessions: Sendable {
 
     /// The container ended, and its execs with it.
     func forget(container id: String) {
-        sessions.withLock { sessions in
-            for (key, session) in sessions where session.containerID == id && session.phase == .running {
-                sessions[key]?.phase = .exited(137)
-                sessions[key]?.endedAt = .now()
-                session.waiter?.finish()
-            }
+        let waiters = sessions.withLock { sessions in
+            sessions.filter { $0.value.containerID == id && $0.value.phase == .running }.keys.flatMap { Self.end(&sessions[$0], code: 137) }
         }
+        for waiter in waiters { waiter.finish() }
     }
 
     /// Ended sessions can be inspected for five minutes, as in Docker.
