@@ -7,7 +7,7 @@ import subprocess
 import docker
 import pytest
 
-from harness import BIN, IMAGE, REPOSITORY, Client, Daemon, Terminal, named_namespaces
+from harness import BIN, IMAGE, REPOSITORY, Client, Daemon, Terminal, clear, named_namespaces
 
 
 def docker_programs():
@@ -29,16 +29,6 @@ def import_base(daemon):
     base = subprocess.Popen([str(REPOSITORY / "scripts/make-base-image")], stdout=subprocess.PIPE)
     subprocess.run([PROGRAMS["clipper"], "-H", daemon.host, "import", "-", IMAGE], stdin=base.stdout, check=True, capture_output=True)
     assert base.wait() == 0
-
-
-def clear(daemon):
-    """Ends and removes every container of the daemon, and stops it."""
-    if not daemon.running():
-        daemon.start()
-    _, containers = daemon.request("GET", "/containers/json?all=1")
-    for container in containers:
-        daemon.request("DELETE", f"/containers/{container['Id']}?force=1&v=1")
-    daemon.stop()
 
 
 @pytest.fixture(scope="session")

@@ -173,6 +173,16 @@ class Daemon:
         shutil.rmtree(self.scratch)
 
 
+def clear(daemon):
+    """Ends and removes every container of the daemon, and stops it."""
+    if not daemon.running():
+        daemon.start()
+    _, containers = daemon.request("GET", "/containers/json?all=1")
+    for container in containers:
+        daemon.request("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+    daemon.stop()
+
+
 class Result:
     """What a command said: `code`, and the two streams as text and bytes."""
 

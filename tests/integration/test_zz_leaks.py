@@ -4,8 +4,8 @@ import os
 import pathlib
 import subprocess
 
-from conftest import clear
-from harness import IMAGE, named_namespaces, wait_until
+from harness import IMAGE, clear, named_namespaces, wait_until
+from runtime.harness import leftovers, open_scope
 
 
 def mounts(daemon):
@@ -35,3 +35,9 @@ def test_nothing_is_left(session_daemon, surroundings):
     assert named_namespaces() <= surroundings["namespaces"]
     assert not list((daemon.scratch / "exec").rglob("*.sock"))
     daemon.remove()
+
+
+def test_nothing_of_the_runtime_is_left():
+    """The runtime's tests have a session and a scope of their own, which a whole run has opened before this."""
+    scope = open_scope()
+    assert scope is None or leftovers(scope) == {}

@@ -1,0 +1,71 @@
+"""Fixtures of the runtime's tests; harness.py tells how they are used."""
+
+import pytest
+
+from .harness import PROGRAM, Container, session_scope
+
+
+@pytest.fixture(scope="session")
+def scope():
+    """The session's prefix, scratch directory and list of things to undo."""
+    if not PROGRAM.exists():
+        pytest.fail(f"there is no {PROGRAM}: `make build`, or set CLIPPER_RUNTIME")
+    made = session_scope()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def undo(scope):
+    """Takes functions that are called, the last first, when the test has ended."""
+    before = len(scope.undo)
+    yield scope.undo.append
+    failures = []
+    while len(scope.undo) > before:
+        try:
+            scope.undo.pop()()
+        except Exception as error:  # The rest must be undone too.
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+@pytest.fixture
+def clipper(scope):
+    """clipper-runtime."""
+    return scope.runtime("clipper")
+
+
+@pytest.fixture(params=["clipper", "runc", "crun"])
+def engine(request, scope):
+    """clipper-runtime, and its peers to test the test."""
+    found = scope.runtime(request.param)
+    if found is None:
+        pytest.skip(f"{request.param} is not installed")
+    return found
+
+
+@pytest.fixture
+def make_container(scope, undo, request):
+    """make_container(runtime, args, edit=None): a container on a busybox bundle of its own.
+
+    `edit` gets the config of `clipper-runtime spec` to change or to replace. What is left of it is removed afterwards.
+    """
+
+    def make(runtime, args=("true",), edit=None):
+        name = scope.name(request.node.name)
+        bundle = scope.bundle(name, args, edit)
+        if runtime.name == "crun":  # It refuses versions newer than itself.
+            bundle.config["ociVersion"] = "1.0.2"
+        undo(bundle.remove)
+        made = Container(runtime, name, bundle)
+        undo(made.remove)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def container(make_container, clipper):
+    """container(args, edit=None): the same for clipper-runtime."""
+    return lambda args=("true",), edit=None: make_container(clipper, args, edit)
