@@ -13,6 +13,7 @@ public final class EngineClient {
     /// The version in each path; lowered by itself when the server says that it is older, unless pinned.
     public private(set) var apiVersion: String
     private let isPinned: Bool
+    private let headers: [(String, String)]
     private var idle: Connection?
     /// Called after the head of each answer has arrived; for `--explain`.
     public var onCall: ((CallRecord) -> Void)?
@@ -21,8 +22,10 @@ public final class EngineClient {
     public static let newestVersion = "1.50"
 
     /// `pinnedVersion` (DOCKER_API_VERSION) turns the fallback to an older version off.
-    public init(endpoint: EngineEndpoint, pinnedVersion: String? = nil) {
+    /// `headers` go with every request.
+    public init(endpoint: EngineEndpoint, pinnedVersion: String? = nil, headers: [(String, String)] = []) {
         self.endpoint = endpoint
+        self.headers = headers
         apiVersion = pinnedVersion ?? Self.newestVersion
         isPinned = pinnedVersion != nil
     }
@@ -37,12 +40,15 @@ public final class EngineClient {
     /// Sends and answers when the head has come. Statuses from 400 are thrown as `ClientError.api`.
     /// A stream of no known end keeps its connection for itself; all others give it back when read to their end.
     public func send(_ request: Request) throws -> ResponseStream {
-        try negotiating(request) { try self.exchange(request) }
+        var request = request
+        request.headers = headers + request.headers
+        return try negotiating(request) { try self.exchange(request) }
     }
 
     /// Asks for the raw connection (`Upgrade: tcp`) on a connection of its own; 101 and 200 both mean that it is ours now.
     public func hijack(_ request: Request) throws -> HijackedStream {
         var request = request
+        request.headers = headers + request.headers
         request.headers.append(("Connection", "Upgrade"))
         request.headers.append(("Upgrade", "tcp"))
         return try negotiating(request) {

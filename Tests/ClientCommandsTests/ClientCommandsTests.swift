@@ -1,6 +1,8 @@
 import ClientUI
 import EngineTypes
+import Glibc
 import JSON
+import Linux
 import Testing
 
 @testable import ClientCommands
@@ -209,5 +211,63 @@ private func request(_ words: [String]) throws -> ContainerCreateRequest {
         #expect(!BuildSource.isArchive(tar) && !BuildSource.isArchive(Array("FROM scratch\n".utf8)))
         tar.replaceSubrange(257..<262, with: Array("ustar".utf8))
         #expect(BuildSource.isArchive(tar) && BuildSource.isArchive([0x1F, 0x8B, 0x08, 0]))
+    }
+}
+
+@Suite struct Configuration {
+    private static func configuration(_ text: String?, _ body: (ClientConfiguration, String) throws -> Void) throws {
+        let directory = "/tmp/clp-client-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+        try Files.makeDirectories(directory)
+        defer { try? Files.removeTree(directory) }
+        if let text { try Files.write("\(directory)/config.json", text, flags: O_CREAT | O_WRONLY) }
+        try body(ClientConfiguration(directory: directory), directory)
+    }
+
+    @Test func setsFormatsKeysAndHeaders() throws {
+        let text = #"{"psFormat":"{{.ID}}","detachKeys":"ctrl-e,e","HttpHeaders":{"User-Agent":"x","X-Team":"a"}}"#
+        try Self.configuration(text) { configuration, _ in
+            #expect(configuration.warning == nil)
+            #expect(configuration.format("psFormat") == "{{.ID}}")
+            #expect(configuration.format("imagesFormat") == "")
+            #expect(configuration.detachKeys == "ctrl-e,e")
+            #expect(configuration.headers.map { "\($0.0)=\($0.1)" } == ["X-Team=a"])
+        }
+    }
+
+    @Test func absentSetsNothing() throws {
+        try Self.configuration(nil) { configuration, _ in
+            #expect(configuration.warning == nil)
+            #expect(configuration.detachKeys == nil)
+            #expect(configuration.proxyVariables(host: "").isEmpty)
+        }
+    }
+
+    @Test(arguments: ["{", "[]", ""]) func damagedIsToldAndPassedOver(_ text: String) throws {
+        try Self.configuration(text) { configuration, _ in
+            #expect(configuration.warning?.hasPrefix("WARNING: Error loading config file: ") == true)
+            #expect(configuration.detachKeys == nil)
+        }
+    }
+
+    @Test func proxiesBecomeVariablesThatFlagsOverride() throws {
+        let text = #"{"proxies":{"default":{"httpProxy":"http://p:1"},"tcp://h:1":{"noProxy":"localhost"}}}"#
+        try Self.configuration(text) { configuration, _ in
+            #expect(configuration.proxyVariables(host: "tcp://h:1").map(\.name) == ["NO_PROXY", "no_proxy"])
+            let parsed = try FlagParser.parse(["-e", "HTTP_PROXY=", "i"], flags: RunFlags.run, interspersed: false)
+            let create = try CreateRequest(
+                flags: parsed.values, arguments: parsed.arguments, proxies: configuration.proxyVariables(host: ""))
+            #expect(create.request.config.Env == ["HTTP_PROXY=", "http_proxy=http://p:1"])
+        }
+    }
+
+    @Test func contextsAreFoundByName() throws {
+        try Self.configuration(nil) { configuration, directory in
+            try Files.makeDirectories("\(directory)/contexts/meta/0a")
+            try Files.write(
+                "\(directory)/contexts/meta/0a/meta.json",
+                #"{"Name":"far","Endpoints":{"docker":{"Host":"tcp://far:2375"}}}"#, flags: O_CREAT | O_WRONLY)
+            #expect(try configuration.host(ofContext: "far") == "tcp://far:2375")
+            #expect(throws: Failure.self) { try configuration.host(ofContext: "near") }
+        }
     }
 }

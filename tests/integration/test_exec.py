@@ -83,7 +83,6 @@ def test_exit_code_is_null_before_the_end(sdk, sleeper):
     assert sdk.api.exec_inspect(sdk.api.exec_create(sleeper, "true")["Id"])["ExitCode"] is None
 
 
-@pytest.mark.xfail(strict=False, reason="exit code 0 instead of 137, most of the time")
 def test_ends_with_the_container(clipper, sleeper):
     process = clipper.spawn("exec", sleeper, "sleep", "1000")
     wait_until(lambda: "sleep 1000" in clipper("top", sleeper))

@@ -124,15 +124,17 @@ private struct BuildCommand {
         if flags.has("network") { query.append(("networkmode", flags.string("network"))) }
         query += try flags.list("add-host").map { ("extrahosts", try ValueSpecs.extraHost($0)) }
         if flags.has("ulimit") { query.append(("ulimits", try JSON.value(flags.list("ulimit").map(ValueSpecs.ulimit)).text())) }
-        if flags.has("build-arg") { query.append(("buildargs", JSONValue.object(buildArguments()).text())) }
+        let arguments = buildArguments()
+        if !arguments.isEmpty { query.append(("buildargs", JSONValue.object(arguments).text())) }
         if flags.has("label") { query.append(("labels", try JSON.value(flags.pairs("label")).text())) }
         if flags.has("cache-from") { query.append(("cachefrom", try JSON.value(flags.list("cache-from")).text())) }
         return query
     }
 
-    /// `KEY=value`, or `KEY` with the client's own value; null when it has none.
+    /// `KEY=value`, or `KEY` with the client's own value; null when it has none. The configuration's proxies come first.
     private func buildArguments() -> JSONObject {
         var object = JSONObject()
+        for proxy in context.configuration.proxyVariables(host: context.host) { object[proxy.name] = .string(proxy.value) }
         for text in flags.list("build-arg") {
             let pair = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             object[pair[0]] = pair.count == 2 ? .string(pair[1]) : Context.environment(pair[0]).map { .string($0) } ?? .null

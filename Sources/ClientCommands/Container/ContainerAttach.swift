@@ -29,13 +29,12 @@ extension Command {
         if hasTerminal && sendsInput && !Output.isTerminal(0) { throw Failure("the input device is not a TTY") }
         var query = [("stream", "1"), ("stdout", "1"), ("stderr", "1")]
         if sendsInput { query.append(("stdin", "1")) }
-        let keys = context.flags.string("detach-keys")
-        if !keys.isEmpty { query.append(("detachKeys", keys)) }
+        if let keys = context.detachKeys { query.append(("detachKeys", keys)) }
         let wait = try context.client.send(Request("POST", "/containers/\(id)/wait"))
         let stream = try context.client.hijack(Request("POST", "/containers/\(id)/attach", query: query))
         let session = try StreamSession(
             stream, context: context, hasTerminal: hasTerminal, sendsInput: sendsInput,
-            detachKeys: keys.isEmpty ? DetachKeys() : try DetachKeys(parsing: keys), proxiesSignals: context.flags.bool("sig-proxy"))
+            detachKeys: try DetachKeys(orStandard: context.detachKeys), proxiesSignals: context.flags.bool("sig-proxy"))
         session.onSignal = { signal in _ = try? context.post("/containers/\(id)/kill", [("signal", "\(signal)")]) }
         session.onResize = { Resize.send("/containers/\(id)/resize", context) }
         if hasTerminal { session.onResize?() }

@@ -28,8 +28,7 @@ extension Command {
         let isDetached = flags.bool("detach")
         let sendsInput = flags.bool("interactive") && !isDetached
         if hasTerminal && sendsInput && !Output.isTerminal(0) { throw Failure("the input device is not a TTY") }
-        let keys = flags.string("detach-keys")
-        let detachKeys = keys.isEmpty ? DetachKeys() : try DetachKeys(parsing: keys)
+        let detachKeys = try DetachKeys(orStandard: context.detachKeys)
         let created = try context.post(
             "/containers/\(Context.segment(context.arguments[0]))/exec", [], .json(try JSON.value(createRequest(context, sendsInput))))
         guard let id = created["Id"]?.stringValue, !id.isEmpty else { throw Failure("exec ID empty") }
@@ -65,7 +64,7 @@ extension Command {
         request.Privileged = flags.bool("privileged")
         request.User = flags.given("user")
         request.WorkingDir = flags.given("workdir")
-        request.DetachKeys = flags.given("detach-keys")
+        request.DetachKeys = context.detachKeys
         request.Cmd = CommandWords(Array(context.arguments.dropFirst()))
         let variables =
             try flags.list("env-file").flatMap { try ValueSpecs.file($0, takesEnvironment: true) }

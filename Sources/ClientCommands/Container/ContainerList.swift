@@ -17,7 +17,7 @@ extension Command {
 
     private static func list(_ context: Context) throws -> Int32 {
         let flags = context.flags
-        let format = flags.string("format")
+        let format = context.listFormat("psFormat")
         var query = try context.filters()
         if flags.bool("all") { query.append(("all", "1")) }
         let limit = flags.bool("latest") && flags.int("last") == -1 ? 1 : flags.int("last") ?? -1

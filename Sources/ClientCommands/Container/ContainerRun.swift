@@ -19,7 +19,8 @@ extension Command {
             arity: .atLeast(1),
             interspersed: false, flags: RunFlags.create
         ) { context in
-            let request = try CreateRequest(flags: context.flags, arguments: context.arguments)
+            let request = try CreateRequest(
+                flags: context.flags, arguments: context.arguments, proxies: context.configuration.proxyVariables(host: context.host))
             context.print(try ContainerCreation(request, context).create())
             return 0
         }
@@ -87,9 +88,9 @@ private struct RunCommand {
         if isDetached && context.flags.has("attach") {
             throw Failure("conflicting options: cannot specify both --attach and --detach")
         }
-        request = try CreateRequest(flags: context.flags, arguments: context.arguments)
-        let keys = context.flags.string("detach-keys")
-        detachKeys = keys.isEmpty ? DetachKeys() : try DetachKeys(parsing: keys)
+        request = try CreateRequest(
+            flags: context.flags, arguments: context.arguments, proxies: context.configuration.proxyVariables(host: context.host))
+        detachKeys = try DetachKeys(orStandard: context.detachKeys)
     }
 
     private var hasTerminal: Bool { context.flags.bool("tty") }
@@ -138,7 +139,7 @@ private struct RunCommand {
         if sendsInput { query.append(("stdin", "1")) }
         if streams.stdout { query.append(("stdout", "1")) }
         if streams.stderr { query.append(("stderr", "1")) }
-        if let keys = context.flags.given("detach-keys") { query.append(("detachKeys", keys)) }
+        if let keys = context.detachKeys { query.append(("detachKeys", keys)) }
         return try context.client.hijack(Request("POST", "/containers/\(id)/attach", query: query))
     }
 

@@ -40,15 +40,14 @@ extension Command {
         let sendsInput = context.flags.bool("interactive") && container["Config"]?["OpenStdin"]?.boolValue ?? false
         var query = [("stream", "1"), ("stdout", "1"), ("stderr", "1")]
         if sendsInput { query.append(("stdin", "1")) }
-        let keys = context.flags.string("detach-keys")
-        if !keys.isEmpty { query.append(("detachKeys", keys)) }
+        if let keys = context.detachKeys { query.append(("detachKeys", keys)) }
         let stream = try context.client.hijack(Request("POST", "/containers/\(id)/attach", query: query))
         let isRemoved = container["HostConfig"]?["AutoRemove"]?.boolValue ?? false
         let wait = try context.client.send(
             Request("POST", "/containers/\(id)/wait", query: [("condition", isRemoved ? "removed" : "next-exit")]))
         let session = try StreamSession(
             stream, context: context, hasTerminal: hasTerminal, sendsInput: sendsInput,
-            detachKeys: keys.isEmpty ? DetachKeys() : try DetachKeys(parsing: keys), proxiesSignals: true)
+            detachKeys: try DetachKeys(orStandard: context.detachKeys), proxiesSignals: true)
         session.onSignal = { signal in _ = try? context.post("/containers/\(id)/kill", [("signal", "\(signal)")]) }
         session.onResize = { Resize.send("/containers/\(id)/resize", context) }
         try context.post("/containers/\(id)/start")

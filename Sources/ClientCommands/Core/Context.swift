@@ -13,17 +13,43 @@ final class Context {
     let flags: FlagValues
     let arguments: [String]
     let client: EngineClient
+    let configuration: ClientConfiguration
+    /// The endpoint as the user named it.
+    let host: String
     let out: Output
     let err: Output
 
-    init(program: String, commandName: String, flags: FlagValues, arguments: [String], client: EngineClient, out: Output, err: Output) {
+    init(
+        program: String, commandName: String, flags: FlagValues, arguments: [String], connection: Connection, out: Output, err: Output
+    ) {
         self.program = program
         self.commandName = commandName
         self.flags = flags
         self.arguments = arguments
-        self.client = client
+        client = connection.client
+        configuration = connection.configuration
+        host = connection.host
         self.out = out
         self.err = err
+    }
+
+    /// The way to the engine, and what the user has set down for all commands.
+    struct Connection {
+        let client: EngineClient
+        let configuration: ClientConfiguration
+        let host: String
+    }
+
+    /// `--detach-keys`, else those of the configuration; nil for the standard ones.
+    var detachKeys: String? {
+        let given = flags.string("detach-keys")
+        return given.isEmpty ? configuration.detachKeys : given
+    }
+
+    /// The format of a list: `--format`, else the configuration's unless only IDs are asked for.
+    func listFormat(_ key: String) -> String {
+        if let given = flags.given("format"), !given.isEmpty { return given }
+        return flags.bool("quiet") ? "" : configuration.format(key)
     }
 
     /// A name or ID as one segment of a path.

@@ -20,9 +20,9 @@ public struct Program {
     }
 
     private static let globalFlags: [Flag] = [
-        Flag("config", .string, "Location of client config files", hidden: true),
-        Flag("context", "c", .string, "Name of the context to use to connect to the daemon", hidden: true),
-        Flag("debug", "D", .bool, "Enable debug mode"),
+        Flag("config", .string, "Location of client config files"),
+        Flag("context", "c", .string, "Name of the context whose engine to use"),
+        Flag("debug", "D", .bool, "Enable debug mode: as --explain"),
         Flag("explain", .bool, "Print the calls made to the daemon with the time of each"),
         Flag("host", "H", .list, "Daemon socket to connect to"),
         Flag("log-level", "l", .string, "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")", default: "info"),
@@ -30,6 +30,13 @@ public struct Program {
         Flag("tlsverify", .bool, "Use TLS and verify the remote", hidden: true),
         Flag("version", "v", .bool, "Print version information and quit"),
     ]
+
+    private static let logLevels: Set = ["trace", "debug", "info", "warn", "warning", "error", "fatal", "panic"]
+
+    /// What the client has to log are its calls; they are told at these levels.
+    private static func explains(_ global: FlagValues) -> Bool {
+        global.bool("explain") || global.bool("debug") || ["debug", "trace"].contains(global.string("log-level").lowercased())
+    }
 
     private static let explainFlag = Flag("explain", .bool, "Print the calls made to the daemon with the time of each", hidden: true)
 
@@ -58,7 +65,12 @@ public struct Program {
             return 0
         }
         if arguments[0] == "__complete" {
-            return Completion.answer(Array(arguments.dropFirst()), out) { try self.makeClient(global.values) }
+            return Completion.answer(Array(arguments.dropFirst()), out) { try self.connect(global.values).client }
+        }
+        let level = global.values.string("log-level")
+        guard Self.logLevels.contains(level.lowercased()) else {
+            err.line("unable to parse logging level: \(level)")
+            return 1
         }
         return dispatch(arguments, global.values)
     }
@@ -115,11 +127,13 @@ public struct Program {
             return 1
         }
         do {
-            let client = try makeClient(global)
-            let explain = global.bool("explain") || parsed.values.bool("explain") ? Explanation(client) : nil
+            if command.flags().contains(where: { $0.name == "disable-content-trust" }) { try refuseSignatures(parsed.values) }
+            let connection = try connect(global)
+            let explain = Self.explains(global) || parsed.values.bool("explain") ? Explanation(connection.client) : nil
+            if let warning = connection.configuration.warning { err.line(warning) }
             let context = Context(
-                program: name, commandName: commandName, flags: parsed.values, arguments: parsed.arguments, client: client, out: out,
-                err: err)
+                program: name, commandName: commandName, flags: parsed.values, arguments: parsed.arguments, connection: connection,
+                out: out, err: err)
             defer {
                 out.flush()
                 explain?.print(to: err)
@@ -144,14 +158,40 @@ public struct Program {
         return code
     }
 
-    private func makeClient(_ global: FlagValues) throws -> EngineClient {
+    /// Docker's content trust: off unless asked for by flag or environment, and then it must not be passed over.
+    private func refuseSignatures(_ flags: FlagValues) throws {
+        if let given = flags.given("disable-content-trust") {
+            if given == "false" { throw Failure.notImplemented("image signatures (--disable-content-trust=false)") }
+        } else if ["1", "t", "true"].contains(Context.environment("DOCKER_CONTENT_TRUST")?.lowercased()) {
+            throw Failure.notImplemented("image signatures (DOCKER_CONTENT_TRUST)")
+        }
+    }
+
+    private func connect(_ global: FlagValues) throws -> Context.Connection {
         for flag in ["tls", "tlsverify"] where global.bool(flag) { throw Failure.notImplemented("--\(flag)") }
-        if let context = global.given("context"), context != "default" { throw Failure.notImplemented("--context \(context)") }
-        if global.list("host").count > 1 { throw Failure("specify only one -H") }
-        let host = global.list("host").first ?? Context.environment("CLIPPER_HOST") ?? Context.environment("DOCKER_HOST") ?? ""
+        let configuration = ClientConfiguration(directory: global.given("config"))
+        let host = try host(global, configuration)
         let endpoint = host.isEmpty ? .standard : try EngineEndpoint(parsing: host)
         let version = Context.environment("DOCKER_API_VERSION").flatMap { $0.isEmpty ? nil : $0 }
-        return EngineClient(endpoint: endpoint, pinnedVersion: version)
+        let client = EngineClient(endpoint: endpoint, pinnedVersion: version, headers: configuration.headers)
+        return Context.Connection(client: client, configuration: configuration, host: host)
+    }
+
+    /// As Docker: `--host`, `--context`, the hosts of the environment, the context of the environment; empty for the standard one.
+    private func host(_ global: FlagValues, _ configuration: ClientConfiguration) throws -> String {
+        let hosts = global.list("host")
+        if hosts.count > 1 { throw Failure("specify only one -H") }
+        if let host = hosts.first {
+            if global.given("context") != nil { throw Failure("conflicting options: cannot specify both --host and --context") }
+            return host
+        }
+        func named(_ context: String) throws -> String { context == "default" ? "" : try configuration.host(ofContext: context) }
+        if let context = global.given("context") { return try named(context) }
+        for variable in ["CLIPPER_HOST", "DOCKER_HOST"] {
+            if let host = Context.environment(variable), !host.isEmpty { return host }
+        }
+        guard let context = Context.environment("DOCKER_CONTEXT"), !context.isEmpty else { return "" }
+        return try named(context)
     }
 
     // Texts

@@ -28,7 +28,7 @@ extension Command {
             let rows = images.flatMap { ImageRow.rows($0, digests: flags.bool("digests"), isTruncated: !flags.bool("no-trunc"), now: now) }
             let columns = ["Repository", "Tag"] + (flags.bool("digests") ? ["Digest"] : []) + ["ID", "CreatedSince", "Size"]
             let list = ListFormat(columns: columns, headers: ImageRow.headers, quietField: "ID")
-            try list.print(rows, format: flags.string("format"), quiet: flags.bool("quiet"), to: context.out)
+            try list.print(rows, format: context.listFormat("imagesFormat"), quiet: flags.bool("quiet"), to: context.out)
             return 0
         }
     }

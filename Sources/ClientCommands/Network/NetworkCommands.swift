@@ -40,7 +40,7 @@ extension Command {
                 guard name == "Label", let key = arguments.first?.stringValue else { return nil }
                 return .string(networks[index]["Labels"]?[key]?.stringValue ?? "")
             }
-            try list.print(rows, format: context.flags.string("format"), quiet: context.flags.bool("quiet"), to: context.out)
+            try list.print(rows, format: context.listFormat("networksFormat"), quiet: context.flags.bool("quiet"), to: context.out)
             return 0
         }
     }

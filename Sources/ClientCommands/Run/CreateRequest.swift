@@ -8,6 +8,8 @@ struct CreateRequest {
     let flags: FlagValues
     let image: String
     let command: [String]
+    /// Variables that a container gets unless a flag sets them.
+    private let proxies: [(name: String, value: String)]
     private(set) var request = ContainerCreateRequest(config: ContainerConfig())
     private var host = HostConfig()
 
@@ -20,8 +22,9 @@ struct CreateRequest {
 
     let streams: Streams
 
-    init(flags: FlagValues, arguments: [String]) throws {
+    init(flags: FlagValues, arguments: [String], proxies: [(name: String, value: String)] = []) throws {
         self.flags = flags
+        self.proxies = proxies
         image = arguments[0]
         command = Array(arguments.dropFirst())
         streams = try Self.streams(flags)
@@ -78,6 +81,8 @@ struct CreateRequest {
         if let entrypoint = flags.given("entrypoint") { config.Entrypoint = CommandWords(entrypoint.isEmpty ? [""] : [entrypoint]) }
         var variables = try flags.list("env-file").flatMap { try ValueSpecs.file($0, takesEnvironment: true) }
         variables += try flags.list("env").map(ValueSpecs.variable)
+        let named = Set(variables.map { $0.prefix { $0 != "=" } })
+        variables += proxies.filter { !named.contains($0.name[...]) }.map { "\($0.name)=\($0.value)" }
         if !variables.isEmpty { config.Env = variables }
         config.Labels = try labels()
         config.StopSignal = flags.given("stop-signal")

@@ -8,6 +8,9 @@ struct DetachKeys {
 
     init(_ keys: [UInt8] = standard) { self.keys = keys }
 
+    /// Nil for the standard keys.
+    init(orStandard text: String?) throws { self = try text.map { try DetachKeys(parsing: $0) } ?? DetachKeys() }
+
     /// `ctrl-a,d`: letters, `ctrl-` and a letter or one of @[\]^_, divided by commas. Throws `Failure`.
     init(parsing text: String) throws {
         keys = try text.split(separator: ",", omittingEmptySubsequences: false).map { key in
