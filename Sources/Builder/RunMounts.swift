@@ -97,8 +97,8 @@ struct RunMounts {
 /// A directory that RUNs with the same `--mount=type=cache,id=…` share, from build to build.
 struct CacheMount: ~Copyable {
     let path: String
-    /// Held for as long as the mount is used; flock(2).
-    private let lock: OwnedFD
+    /// Held for as long as the mount is used.
+    private let lock: FileLock
 
     /// `locked` waits for other users, `private` takes a directory that nobody uses, `shared` goes in beside them.
     init(root: String, id: String, sharing: MountFlag.Sharing) throws {
@@ -107,17 +107,21 @@ struct CacheMount: ~Copyable {
         var number = 0
         while true {
             let path = "\(root)/\(name)" + (number == 0 ? "" : "-\(number)")
-            let file = try OwnedFD.open(path + ".lock", O_RDWR | O_CREAT, mode: 0o600)
-            let operation = sharing == .locked ? LOCK_EX : sharing == .shared ? LOCK_SH : LOCK_EX | LOCK_NB
-            let descriptor = file.raw
-            do { _ = try retrying("lock cache mount", id) { flock(descriptor, operation) } } catch {
-                guard error.code == EWOULDBLOCK else { throw error }
+            guard let taken = try Self.take(path, sharing) else {
                 number += 1
                 continue
             }
             self.path = path
-            lock = file
+            lock = taken
             return
+        }
+    }
+
+    /// Nil when the directory is in use and may not be shared.
+    private static func take(_ path: String, _ sharing: MountFlag.Sharing) throws(SystemError) -> FileLock? {
+        do { return try FileLock(path + ".lock", sharing == .shared ? .shared : .exclusive, waits: sharing != .private) } catch {
+            if error.code == EWOULDBLOCK { return nil }
+            throw error
         }
     }
 

@@ -35,13 +35,11 @@ final class BridgeDriver: Sendable {
 
     /// Holds the host-wide lock under which daemons choose subnets: two that start at once must not choose the same.
     func holdingHostLock<Answer>(_ body: () throws(NetworkError) -> Answer) throws(NetworkError) -> Answer {
-        let file = try NetworkError.wrapping("lock") { () throws(SystemError) in
-            let file = try OwnedFD.open(lockPath, O_RDWR | O_CREAT, mode: 0o600)
-            try retrying("lock", lockPath) { flock(file.raw, LOCK_EX) }
-            return file.take()
-        }
-        defer { _ = close(file) }
-        return try body()
+        let lock: FileLock
+        do { lock = try FileLock(lockPath, waits: true) } catch { throw NetworkError(.system, "\(error)", cause: error) }
+        let answer = try body()
+        _ = consume lock
+        return answer
     }
 
     /// The addresses and routes of this host, without those of the bridge `name`.
