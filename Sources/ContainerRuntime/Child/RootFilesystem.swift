@@ -95,6 +95,9 @@ struct RootFilesystem: ~Copyable {
     private func mountFilesystem(_ type: String, _ source: String, _ mount: PlannedMount) throws {
         var options = mount.options
         let isProc = type == "proc" || type == "sysfs"
+        // The mode of what is there becomes the tmpfs's; a new place has none to pass on, and the kernel's default holds.
+        let needsMode = type == "tmpfs" && !options.data.split(separator: ",").contains { $0.hasPrefix("mode=") }
+        let takesMode = needsMode && (try? root.openInRoot(mount.destination, O_PATH)) != nil
         _ = try root.makeDirectoriesInRoot(mount.destination)
         // procfs and sysfs go where the spec says, not where an image's symbolic link does (CVE-2019-19921).
         let target =
@@ -102,7 +105,7 @@ struct RootFilesystem: ~Copyable {
             ? try root.openInRootWithoutLinks(mount.destination, O_PATH | O_DIRECTORY)
             : try root.openInRoot(mount.destination, O_PATH | O_DIRECTORY)
         if !isProc { try checkTarget(target, mount.destination) }
-        if type == "tmpfs" && !options.data.split(separator: ",").contains(where: { $0.hasPrefix("mode=") }) {
+        if takesMode {
             let mode = String(try target.status().st_mode & 0o7777, radix: 8)
             options.data += (options.data.isEmpty ? "mode=" : ",mode=") + mode
         }

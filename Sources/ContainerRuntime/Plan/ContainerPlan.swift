@@ -39,13 +39,9 @@ struct ContainerPlan {
         if options.systemdCgroup { throw RuntimeError.notImplemented("--systemd-cgroup") }
         cgroupPath = Self.cgroupPath(spec.linux.cgroupsPath, id: options.id)
         var resources = try CgroupResources(spec.linux.resources ?? Spec.Resources())
-        // The container can always use what every container has, whatever the rules before say.
-        if !resources.devices.isEmpty {
-            resources.devices += DeviceRule.containerDefaults
-            resources.devices += spec.linux.devices.filter { $0.kind != .fifo }.map {
-                DeviceRule(allow: true, kind: $0.kind == .block ? .block : .character, major: $0.major, minor: $0.minor)
-            }
-        }
+        // The container can always use what every container has, whatever the rules before say. Not so what linux.devices
+        // makes: a node that its rules let the container only read stays that (`docker run --device /dev/x:/dev/x:r`).
+        if !resources.devices.isEmpty { resources.devices += DeviceRule.containerDefaults }
         cgroupResources = resources
         cgroupLayout = try CgroupLayout.detect()
     }

@@ -200,7 +200,8 @@ public struct DeviceRule: Sendable, Hashable {
     }
 
     /// What every container may use whatever its spec says, as runc and crun have it: creating any device node
-    /// (not opening it), the default devices of the spec, pseudo terminals and /dev/net/tun's absence.
+    /// (not opening it), the default devices of the spec, pseudo terminals, and /dev/net/tun, on which VPN containers rely
+    /// (runc 1.2 left it out and took it back in 1.2.4).
     /// Append behind the spec's own rules.
     public static let containerDefaults: [DeviceRule] = [
         DeviceRule(allow: true, kind: .character, access: .mknod),
@@ -212,6 +213,7 @@ public struct DeviceRule: Sendable, Hashable {
         DeviceRule(allow: true, kind: .character, major: 1, minor: 9),
         DeviceRule(allow: true, kind: .character, major: 5, minor: 0),
         DeviceRule(allow: true, kind: .character, major: 5, minor: 2),
+        DeviceRule(allow: true, kind: .character, major: 10, minor: 200),
         DeviceRule(allow: true, kind: .character, major: 136),
     ]
 }
