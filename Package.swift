@@ -103,6 +103,12 @@ let package = Package(
         room("ClientCommands", ["ClientUI", "EngineClient", "EngineTypes", "Archive", "JSON", "Linux", "CLinux"]),
         .executableTarget(name: "clipper", dependencies: ["ClientCommands"], swiftSettings: strict, linkerSettings: staticExecutable),
 
+        // What reports from inside a container, for tests/integration/runtime.
+        .target(name: "CProber", path: "Tests/Prober/CProber"),
+        .executableTarget(
+            name: "clipper-prober", dependencies: ["CProber", "Linux", "CLinux", "JSON"], path: "Tests/Prober/clipper-prober",
+            swiftSettings: strict, linkerSettings: staticExecutable),
+
         tests(of: "Linux", ["CLinux", "JSON"]),
         tests(of: "JSON"),
         tests(of: "Archive", ["Linux", "CLinux"]),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .harness import PROGRAM, Container, session_scope
+from .harness import PROBER, PROGRAM, Container, session_scope
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +69,22 @@ def make_container(scope, undo, request):
 def container(make_container, clipper):
     """container(args, edit=None): the same for clipper-runtime."""
     return lambda args=("true",), edit=None: make_container(clipper, args, edit)
+
+
+@pytest.fixture
+def probe(make_container):
+    """probe(runtime, edit=None, arguments=[]): what the prober (Tests/Prober) reports from a new container.
+
+    `how` is for `call`; `options` are the options of `run`.
+    """
+    if not PROBER.exists():
+        pytest.fail(f"there is no {PROBER}: `swift build --product clipper-prober`, or set CLIPPER_PROBER")
+
+    def report(runtime, edit=None, arguments=(), options=(), **how):
+        made = make_container(runtime, ["/clipper-prober", *arguments], edit)
+        made.add_prober()
+        result = made.run(*options, **how)
+        assert result.code == 0, result
+        return result.json
+
+    return report

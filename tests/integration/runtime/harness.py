@@ -10,7 +10,11 @@ directory, and is taken away in reverse order, also after a failure; `leftovers`
     def test_anywhere(make_container, engine):          # the same under clipper-runtime, runc and crun
         assert make_container(engine, ["true"]).run().code == 0
 
-CLIPPER_RUNTIME names the program to test; default is bin/clipper-runtime of this repository.
+    def test_prober(probe, engine):                     # what a process in a container sees of it
+        assert probe(engine)["process"]["noNewPrivileges"] == 1
+
+CLIPPER_RUNTIME names the program to test; default is bin/clipper-runtime of this repository. The prober is looked for
+beside it (`swift build --product clipper-prober`), or where CLIPPER_PROBER says.
 """
 
 import copy
@@ -25,6 +29,8 @@ import time
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 PROGRAM = pathlib.Path(os.environ.get("CLIPPER_RUNTIME") or REPOSITORY / "bin/clipper-runtime").resolve()
+# What reports from inside a container (Tests/Prober); built beside the runtime.
+PROBER = pathlib.Path(os.environ.get("CLIPPER_PROBER") or PROGRAM.parent / "clipper-prober").resolve()
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 IS_CGROUP2 = (CGROUPS / "cgroup.controllers").exists()
 PREFIX = f"clprt{os.getpid()}"
@@ -217,6 +223,10 @@ class Container:
         """Its directory in a controller's hierarchy."""
         path = self.config["linux"]["cgroupsPath"].lstrip("/")
         return CGROUPS / path if IS_CGROUP2 else CGROUPS / controller / path
+
+    def add_prober(self):
+        """Puts the prober into its root filesystem."""
+        shutil.copy(PROBER, self.bundle.rootfs / "clipper-prober")
 
     def remove(self):
         """Whatever state it is in, away with it."""
