@@ -150,6 +150,8 @@ public struct ExecTarget: Sendable {
     public var seccomp: Spec.Seccomp?
     /// The group that the process enters; nil stays in the caller's.
     public var cgroup: CgroupManager?
+    /// Enter the groups below `cgroup` that the first process has moved to, if it has.
+    public var followsProcess = true
 
     public init(pid: Int32, pidfd: Int32? = nil, seccomp: Spec.Seccomp? = nil, cgroup: CgroupManager? = nil) {
         self.pid = pid

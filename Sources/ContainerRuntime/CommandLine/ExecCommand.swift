@@ -14,7 +14,6 @@ enum ExecCommand {
     static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
         let arguments = try CommandArguments(arguments, rules, stopsAtPositional: true)
         let id = try arguments.containerID(atMost: .max)
-        if arguments.has("cgroup") { throw RuntimeError.notImplemented("exec --cgroup") }
         let container = try FoundContainer(id, globals.store)
         switch container.status {
         case .stopped: throw RuntimeError(kind: .state, message: "cannot exec in a stopped container")
@@ -32,8 +31,12 @@ enum ExecCommand {
         var options = ExecOptions()
         options.preserveFDs = try arguments.number("preserve-fds") ?? 0
         options.seccompCacheDirectory = globals.seccompCache
-        let target = ExecTarget(
+        var target = ExecTarget(
             pid: container.state.pid, pidfd: pidfd.raw, seccomp: container.state.spec.linux.seccomp, cgroup: try container.cgroup())
+        if arguments.has("cgroup") {
+            target.cgroup = try target.cgroup?.part(try cgroupPaths(arguments.all("cgroup")))
+            target.followsProcess = false
+        }
         if detaches {
             var started = try ContainerRuntime.exec(in: target, process: process, options: options)
             if let master = started.terminalMaster.take() { try ConsoleSocket.send(master, to: consoleSocket) }
@@ -44,6 +47,23 @@ enum ExecCommand {
         var started = try ContainerRuntime.exec(in: target, process: process, options: options)
         if let path = arguments.value("pid-file") { try CreateCommand.writePidFile(path, started.pid) }
         return try foreground.follow(started.pid, started.pidfd.raw, master: started.terminalMaster.take(), consoleSocket)
+    }
+
+    /// `path` for all hierarchies, or `controller[,controller]:path` each.
+    static func cgroupPaths(_ texts: [String]) throws(RuntimeError) -> [String: String] {
+        var result: [String: String] = [:]
+        for text in texts {
+            let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+            if parts.count > 2 { throw RuntimeError(kind: .usage, message: "invalid --cgroup argument: \(text)") }
+            if parts.count == 1 {
+                if texts.count > 1 {
+                    throw RuntimeError(kind: .usage, message: "invalid --cgroup argument: \(text) (missing <controller>: prefix)")
+                }
+                return ["": text]
+            }
+            for controller in parts[0].split(separator: ",") { result[String(controller)] = parts[1] }
+        }
+        return result
     }
 
     /// A process.json whole, or the container's own process with what the options change.

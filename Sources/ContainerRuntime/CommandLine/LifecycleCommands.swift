@@ -80,6 +80,12 @@ enum KillCommand {
             return 0
         }
         if container.status == .stopped || container.state.pid == 0 { throw RuntimeError(kind: .state, message: "container not running") }
+        // The kernel ends the others with the first process of a pid namespace, and only then.
+        let namespace = container.state.spec.linux.namespace(.pid)
+        if signal == SIGKILL && (namespace == nil || namespace?.path != nil) {
+            try container.cgroup().kill()
+            return 0
+        }
         let pidfd = try container.pidfd()
         try retrying("send signal \(name) to", "container \(id)") { clp_pidfd_send_signal(pidfd.raw, signal) }
         // A frozen process dies only when thawed (v1).
@@ -156,7 +162,11 @@ enum PauseCommand {
     static func resume(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
         let container = try FoundContainer(try CommandArguments(arguments, []).containerID(), globals.store)
         guard container.status == .paused else { throw RuntimeError(kind: .state, message: "container not paused") }
-        try container.cgroup().thaw()
+        let cgroup = try container.cgroup()
+        try cgroup.thaw()
+        if cgroup.isFrozenFromAbove {
+            throw RuntimeError(kind: .state, message: "cannot resume container: a cgroup above \(cgroup.path) is frozen")
+        }
         return 0
     }
 }

@@ -41,7 +41,7 @@ public enum RuntimeCommand {
         "state": StateCommand.run,
         "kill": KillCommand.run, "delete": DeleteCommand.run, "list": ListCommand.run, "exec": ExecCommand.run, "ps": PsCommand.run,
         "features": FeaturesCommand.run, "pause": PauseCommand.pause, "resume": PauseCommand.resume, "update": UpdateCommand.run,
-        "events": missing("events"), "checkpoint": missing("checkpoint"), "restore": missing("restore"),
+        "events": EventsCommand.run, "checkpoint": missing("checkpoint"), "restore": missing("restore"),
     ]
 
     private static func missing(_ name: String) -> Command { { _, _ in throw RuntimeError.notImplemented("command \(name)") } }

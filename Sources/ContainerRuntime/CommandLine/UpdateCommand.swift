@@ -3,26 +3,46 @@ internal import Glibc
 internal import Linux
 internal import OCIRuntimeSpec
 
-/// `update`.
+/// `update`: changes the limits of a container that is there, and remembers them (runc-update(8)).
 enum UpdateCommand {
     private static let rules: [OptionRule] = [
         .value("resources", "r"), .value("blkio-weight"), .value("cpu-period"), .value("cpu-quota"), .value("cpu-burst"),
-        .value("cpu-share"),
-        .value("cpu-rt-period"), .value("cpu-rt-runtime"), .value("cpuset-cpus"), .value("cpuset-mems"), .value("memory"),
-        .value("memory-reservation"), .value("memory-swap"), .value("pids-limit"), .value("cpu-idle"),
+        .value("cpu-share"), .value("cpu-rt-period"), .value("cpu-rt-runtime"), .value("cpuset-cpus"), .value("cpuset-mems"),
+        .value("kernel-memory"), .value("kernel-memory-tcp"), .value("memory"), .value("memory-reservation"), .value("memory-swap"),
+        .value("pids-limit"), .value("cpu-idle"), .value("l3-cache-schema"), .value("mem-bw-schema"),
     ]
 
     static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
         let arguments = try CommandArguments(arguments, rules)
         let container = try FoundContainer(try arguments.containerID(), globals.store)
-        if container.status == .stopped { throw RuntimeError(kind: .state, message: "container not running") }
-        let changes = try changes(arguments)
-        try container.cgroup().apply(try CgroupResources(changes))
+        if container.status == .stopped || container.state.pid == 0 { throw RuntimeError(kind: .state, message: "container not running") }
+        for option in ["l3-cache-schema", "mem-bw-schema"] where arguments.has(option) {
+            throw RuntimeError(kind: .usage, message: "option --\(option): this kernel has no resctrl (Intel RDT)")
+        }
+        var state = container.state
+        let before = state.spec.linux.resources ?? Spec.Resources()
+        var changes = try changes(arguments)
+        changes.complete(from: before)
+        let cgroup = try container.cgroup()
+        do { try apply(changes, to: cgroup, state) } catch {
+            // What was set before the failing one goes back as far as it can: all or nothing, as runc.
+            try? apply(before.restricted(to: changes), to: cgroup, state)
+            throw error
+        }
+        state.spec.linux.resources = before.merged(with: changes)
+        try globals.store.save(state)
         return 0
+    }
+
+    private static func apply(_ changes: Spec.Resources, to cgroup: CgroupManager, _ state: ContainerState) throws {
+        var resources = try CgroupResources(changes)
+        if !resources.devices.isEmpty { resources.devices += DeviceRule.containerDefaults }
+        try cgroup.apply(resources)
     }
 
     private static func changes(_ arguments: CommandArguments) throws -> Spec.Resources {
         if let path = arguments.value("resources") {
+            // All other options are ignored then, as runc documents.
             return try Spec.Resources(parsing: path == "-" ? try OwnedFD.open("/dev/stdin").readAll() : try Files.read(path))
         }
         var changes = Spec.Resources()
@@ -30,7 +50,9 @@ enum UpdateCommand {
         memory.limit = try size(arguments, "memory")
         memory.reservation = try size(arguments, "memory-reservation")
         memory.swap = try size(arguments, "memory-swap")
-        changes.memory = memory
+        memory.kernel = try size(arguments, "kernel-memory")
+        memory.kernelTCP = try size(arguments, "kernel-memory-tcp")
+        if memory != Spec.Memory() { changes.memory = memory }
         var cpu = Spec.CPU()
         cpu.period = try arguments.number("cpu-period")
         cpu.quota = try arguments.number("cpu-quota")
@@ -41,7 +63,7 @@ enum UpdateCommand {
         cpu.idle = try arguments.number("cpu-idle")
         cpu.cpus = arguments.value("cpuset-cpus")
         cpu.mems = arguments.value("cpuset-mems")
-        changes.cpu = cpu
+        if cpu != Spec.CPU() { changes.cpu = cpu }
         changes.pidsLimit = try arguments.number("pids-limit")
         if let weight: UInt16 = try arguments.number("blkio-weight") {
             var blockIO = Spec.BlockIO()
@@ -51,19 +73,19 @@ enum UpdateCommand {
         return changes
     }
 
-    /// Bytes, or with a unit: `64m`; -1 is unlimited.
+    /// Bytes, or with a unit: `64m`, `1.5g`, `64MiB`; -1 is unlimited.
     static func size(_ arguments: CommandArguments, _ name: String) throws(RuntimeError) -> Int64? {
         guard let text = arguments.value(name) else { return nil }
-        if let number = Int64(text) { return number }
-        let units: [Character: Int64] = ["b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40]
+        if let number = Int64(text), number >= -1 { return number }
+        let units: [Character: Double] = ["b": 1, "k": 0x1p10, "m": 0x1p20, "g": 0x1p30, "t": 0x1p40, "p": 0x1p50]
         let lower = text.lowercased()
-        let digits = lower.prefix { $0.isNumber }
+        let digits = lower.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
         let unit = lower.dropFirst(digits.count)
-        if let number = Int64(digits), let first = unit.first, let factor = units[first],
+        if let number = Double(digits), let first = unit.first, let factor = units[first],
             unit.count == 1 || unit.dropFirst() == "b" || unit.dropFirst() == "ib"
         {
-            let (bytes, overflow) = number.multipliedReportingOverflow(by: factor)
-            if !overflow { return bytes }
+            let bytes = number * factor
+            if bytes < 9.2e18 { return Int64(bytes) }
         }
         throw RuntimeError(kind: .usage, message: "option --\(name): \"\(text)\" is no size")
     }

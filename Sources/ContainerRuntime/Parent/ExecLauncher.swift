@@ -39,7 +39,7 @@ struct ExecLauncher {
 
     private func clone(_ container: borrowing OwnedFD, sync: consuming SyncChannel, parentEnd: Int32) throws -> ClonedProcess {
         // Where the container's process is: one that has divided its cgroup leaves no room in the outer part.
-        let cgroup = try target.cgroup?.following(process: target.pid)
+        let cgroup = target.followsProcess ? try target.cgroup?.following(process: target.pid) : target.cgroup
         let unified = try cgroup?.descriptorForClone()
         let unifiedNumber: Int32?
         switch unified {

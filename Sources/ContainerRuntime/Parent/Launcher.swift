@@ -25,7 +25,10 @@ struct Launcher {
             // `delete --force`, which finds the processes through the control group.
             try store?.save(ContainerState(plan: plan, pid: 0, startTime: 0))
             let cgroup = try CgroupManager.create(path: plan.cgroupPath, resources: plan.cgroupResources, layout: plan.cgroupLayout)
-            do { return try launch(in: cgroup, store) } catch {
+            do {
+                if let owner = plan.cgroupOwner { try cgroup.delegate(to: owner) }
+                return try launch(in: cgroup, store)
+            } catch {
                 try? cgroup.kill()
                 try? cgroup.remove()
                 throw error

@@ -46,6 +46,17 @@ struct ContainerPlan {
         cgroupLayout = try CgroupLayout.detect()
     }
 
+    /// The host user that gets the container's control group as its own (config-linux.md, "Cgroup ownership"): the one
+    /// that the process is, when it has a cgroup namespace of its own and the groups mounted writable; nil for nobody.
+    var cgroupOwner: UInt32? {
+        let isWritable = spec.mounts.contains {
+            $0.destination == "/sys/fs/cgroup" && $0.source == "cgroup" && !$0.options.contains("ro")
+        }
+        guard namespaces.isNewCgroup, isWritable, let uid = spec.process?.user.uid else { return nil }
+        let host = namespaces.isNewUser ? spec.linux.uidMappings.hostID(of: uid) : namespaces.userPath == nil ? uid : nil
+        return host == 0 ? nil : host
+    }
+
     /// Where the container's control group is: relative paths lie below Clipper's own (config-linux.md leaves it to us).
     static func cgroupPath(_ configured: String?, id: String) -> String {
         // No directory above it: none is left behind by the last container.
@@ -57,6 +68,16 @@ struct ContainerPlan {
         guard let resolved = realpath(path, nil) else { throw SystemError("open root filesystem", path) }
         defer { free(resolved) }
         return String(cString: resolved)
+    }
+}
+
+extension [Spec.IDMapping] {
+    /// The host's number for one of the container's; nil when it has none.
+    func hostID(of id: UInt32) -> UInt32? {
+        for mapping in self where id >= mapping.containerID && id - mapping.containerID < mapping.size {
+            return mapping.hostID + (id - mapping.containerID)
+        }
+        return nil
     }
 }
 

@@ -32,15 +32,23 @@ extension CgroupManager {
         if (try? v1.read("freezer.state")) != "THAWED\n" { try v1.write("freezer.state", "THAWED") }
     }
 
-    /// Whether the cgroup has been told to freeze, by whichever freezer.
+    /// Whether a cgroup above is frozen, which alone can thaw this one.
+    public var isFrozenFromAbove: Bool {
+        if let unified, (try? unified.read("cgroup.freeze")) == "0\n", unified.isFrozenByEvents { return true }
+        return directory(of: "freezer")?.number("freezer.parent_freezing") == 1
+    }
+
+    /// Whether the processes stand still: told to, by whichever freezer, or with a cgroup above.
     public var isFrozen: Bool {
-        if let unified, (try? unified.read("cgroup.freeze")) == "1\n" { return true }
+        if let unified, (try? unified.read("cgroup.freeze")) == "1\n" || unified.isFrozenByEvents { return true }
         guard let v1 = directory(of: "freezer"), let state = try? v1.read("freezer.state") else { return false }
         return state == "FROZEN\n" || state == "FREEZING\n"
     }
 }
 
 extension CgroupDirectory {
+    fileprivate var isFrozenByEvents: Bool { (try? read("cgroup.events")).map { KeyedNumbers($0)["frozen"] == 1 } ?? false }
+
     /// v1: a task that is forking may miss the order, so it is given again; the kernel notifies nobody
     /// (cgroup-v1/freezer-subsystem.rst).
     fileprivate func freezeV1() throws -> Bool {

@@ -45,6 +45,9 @@ extension CgroupDirectory {
             result.system += fields[2]
             result.perCPU.append(fields[1] + fields[2])
         }
+        // To the nanosecond; user and system time above are counted in ticks.
+        let exact = ((try? accounting.read("cpuacct.usage_percpu")) ?? "").split { $0 == " " || $0 == "\n" }.compactMap { UInt64($0) }
+        if !exact.isEmpty { result.perCPU = exact }
         return result
     }
 

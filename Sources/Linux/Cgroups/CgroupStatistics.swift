@@ -18,6 +18,8 @@ public struct CgroupStatistics: Sendable, Hashable {
         public var periods: UInt64 = 0
         public var throttledPeriods: UInt64 = 0
         public var throttledTime: UInt64 = 0
+
+        public init() {}
     }
 
     public struct Memory: Sendable, Hashable {

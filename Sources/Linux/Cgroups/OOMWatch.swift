@@ -21,6 +21,9 @@ public struct OOMWatch: ~Copyable, Sendable {
         while let count = try? descriptor.read(into: &buffer), count > 0 {}
     }
 
+    /// v2 counts first and tells then; v1 tells first.
+    public var countsBeforeNotice: Bool { directory.isUnified }
+
     /// How many processes have been killed so far; nil when the cgroup is gone or the kernel does not count (before 4.13).
     public func count() -> UInt64? { directory.oomKills }
 
