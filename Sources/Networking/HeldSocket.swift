@@ -7,7 +7,20 @@ internal import Linux
 enum HeldSocket {
     /// Binds the port on this address. A TCP socket also listens: otherwise a process with SO_REUSEADDR could still
     /// have the port, and one that lingers in TIME_WAIT would keep us from it. Throws EADDRINUSE, EADDRNOTAVAIL.
+    ///
+    /// A port given back a moment ago may still be held by a process that is just being spawned: between its creation and
+    /// the execution of its program it has copies of all descriptors. So "in use" is believed when it lasts.
     static func bind(_ address: IPAddress, _ port: UInt16, _ proto: PortProtocol) throws(SystemError) -> OwnedFD {
+        for _ in 0..<3 {
+            do { return try bindOnce(address, port, proto) } catch {
+                if error.code != EADDRINUSE { throw error }
+                usleep(2000)
+            }
+        }
+        return try bindOnce(address, port, proto)
+    }
+
+    private static func bindOnce(_ address: IPAddress, _ port: UInt16, _ proto: PortProtocol) throws(SystemError) -> OwnedFD {
         let name = address.family == .v6 ? "[\(address)]:\(port)" : "\(address):\(port)"
         let kind = proto == .udp ? clp_sock_dgram_cloexec() : clp_sock_stream_cloexec()
         let family = address.family == .v4 ? AF_INET : AF_INET6

@@ -78,7 +78,7 @@ final class TestSocket: Sendable {
         return address
     }
 
-    private static func make(_ type: Int32, milliseconds: Int = 3000) throws -> OwnedFD {
+    private static func make(_ type: Int32, milliseconds: Int = 10000) throws -> OwnedFD {
         let fd = OwnedFD(owning: try retrying("socket") { socket(AF_INET, type, 0) })
         var limit = timeval(tv_sec: milliseconds / 1000, tv_usec: milliseconds % 1000 * 1000)
         setsockopt(fd.raw, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
@@ -100,7 +100,7 @@ final class TestSocket: Sendable {
         return TestSocket(fd)
     }
 
-    static func connect(_ ip: String, _ port: UInt16, udp: Bool = false, milliseconds: Int = 3000) throws -> TestSocket {
+    static func connect(_ ip: String, _ port: UInt16, udp: Bool = false, milliseconds: Int = 10000) throws -> TestSocket {
         let fd = try make(udp ? clp_sock_dgram_cloexec() : clp_sock_stream_cloexec(), milliseconds: milliseconds)
         try retrying("connect", "\(ip):\(port)") { with(ip, port) { Glibc.connect(fd.raw, $0, $1) } }
         return TestSocket(fd)
