@@ -140,6 +140,6 @@ let package = Package(
         tests(of: "RegistryServer", ["HTTPServer", "Linux", "JSON", nioCore, nioPosix, logging]),
         tests(of: "EngineClient", ["EngineTypes", "JSON", "Linux"]),
         tests(of: "ClientUI", ["JSON"]),
-        tests(of: "ClientCommands", ["ClientUI", "EngineTypes", "JSON"]),
+        tests(of: "ClientCommands", ["ClientUI", "EngineTypes", "JSON", "Linux"]),
     ]
 )

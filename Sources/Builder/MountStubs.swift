@@ -4,9 +4,12 @@ internal import Linux
 
 /// What the runtime leaves in a writable layer because something was mounted there: empty files and directories that
 /// neither the image nor the command made. They must not become part of an image.
-struct MountStubs {
+public struct MountStubs {
     private static let files = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/.dockerenv", "/dev/console"]
     private static let directories = ["/dev/shm", "/dev/pts", "/dev/mqueue", "/dev", "/proc", "/sys/fs/cgroup", "/sys/fs", "/sys"]
+
+    /// Where stubs can stand that every container has.
+    public static let paths = Set(files + directories)
 
     /// Top first.
     private let layers: [String]

@@ -16,6 +16,9 @@ public typealias EmitJSON = @Sendable (JSONValue) async throws -> Void
 public protocol SystemBackend: Sendable {
     func version() async throws -> SystemVersion
     func info() async throws -> SystemInfo
+    /// What takes space on disk.
+    /// - Parameter kinds: `image`, `container`, `volume`, `build-cache`.
+    func diskUsage(kinds: Set<String>) async throws -> DiskUsage
     /// Emits past events (when `since` is given) and then live ones until `until` or cancellation.
     func events(since: Timestamp?, until: Timestamp?, filters: Filters, emit: @escaping @Sendable (EventMessage) async throws -> Void)
         async throws
@@ -45,6 +48,12 @@ public protocol ContainerBackend: Sendable {
     func attach(_ id: String, _ request: AttachRequest) async throws -> AttachedStream
     /// Whether the container has a terminal (its logs are raw then, multiplexed otherwise).
     func hasTerminal(_ id: String) async throws -> Bool
+    /// Throws what `logs` would be refused for before anything is emitted.
+    func checkLogs(_ id: String) async throws
+    /// Emits a document a second until the client goes; without `stream` one, compared with the second before unless `oneShot`.
+    func stats(_ id: String, stream: Bool, oneShot: Bool, emit: @escaping EmitJSON) async throws
+    /// What the container changed in its image, ordered by path.
+    func changes(_ id: String) async throws -> [FilesystemChange]
     /// Emits log bytes, framed when the container has no terminal.
     func logs(_ id: String, _ request: LogRequest, emit: @escaping Emit) async throws
 

@@ -27,11 +27,15 @@ extension EngineAPI {
             try call.json(await call.backends.containers.top(call.id, arguments: call.text("ps_args") ?? "-ef"))
         },
         Route(.GET, "/containers/{id}/logs", logs),
-        Route(.GET, "/containers/{id}/changes", action: .notBuilt),
+        Route(.GET, "/containers/{id}/changes") { call in
+            let changes = try await call.backends.containers.changes(call.id)
+            // Go's nil slice, as an unchanged container has it.
+            return changes.isEmpty ? Call.json(.null) : try call.json(changes)
+        },
         Route(.GET, "/containers/{id}/export") { call in
             .stream(descriptor: try await call.backends.containers.export(call.id), contentType: "application/octet-stream")
         },
-        Route(.GET, "/containers/{id}/stats", action: .notBuilt),
+        Route(.GET, "/containers/{id}/stats", stats),
         Route(.POST, "/containers/{id}/resize") { call in
             let (rows, columns) = try call.size()
             try await call.backends.containers.resize(call.id, rows: rows, columns: columns)
@@ -131,6 +135,19 @@ extension EngineAPI {
         return .hijack(socket: stream.socket, upgradedContentType: call.streamType(isTerminal: stream.isTerminal))
     }
 
+    private static func stats(_ call: Call) async throws -> Response {
+        let (stream, oneShot) = (call.flag("stream", default: true), call.flag("one-shot"))
+        if stream && oneShot { throw APIError.invalid("cannot have stream=true and one-shot=true") }
+        let (id, containers) = (call.id, call.backends.containers)
+        // Whether it is there is told by the status.
+        _ = try await containers.hasTerminal(id)
+        return Response(
+            status: .ok, headers: ["Content-Type": "application/json"],
+            body: .stream { writer in
+                try await containers.stats(id, stream: stream, oneShot: oneShot) { try await writer.write($0.serialized() + [10]) }
+            })
+    }
+
     private static func logs(_ call: Call) async throws -> Response {
         let (stdout, stderr) = (call.flag("stdout"), call.flag("stderr"))
         guard stdout || stderr else { throw APIError.invalid("Bad parameters: you must choose at least one stream") }
@@ -140,6 +157,7 @@ extension EngineAPI {
             timestamps: call.flag("timestamps"), tail: tail, details: call.flag("details"))
         let isTerminal = try await call.backends.containers.hasTerminal(call.id)
         let (id, containers) = (call.id, call.backends.containers)
+        try await containers.checkLogs(id)
         return Response(
             status: .ok, headers: ["Content-Type": call.streamType(isTerminal: isTerminal)],
             body: .stream { writer in

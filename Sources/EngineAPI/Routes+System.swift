@@ -29,7 +29,12 @@ extension EngineAPI {
                     }
                 })
         },
-        Route(.GET, "/system/df", action: .notBuilt),
+        Route(.GET, "/system/df") { call in
+            let known: Set<String> = ["container", "image", "volume", "build-cache"]
+            let asked = call.version >= APIVersion("1.42") ? call.query.all("type") : []
+            if let wrong = asked.first(where: { !known.contains($0) }) { throw APIError.invalid("unknown object type: \(wrong)") }
+            return try call.json(await call.backends.system.diskUsage(kinds: asked.isEmpty ? known : Set(asked)))
+        },
     ]
 
     /// Clients ask for the classic builder (1) or BuildKit (2) by this.

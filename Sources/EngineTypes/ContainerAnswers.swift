@@ -361,6 +361,20 @@ public struct ExecInspect: Codable, Sendable {
     }
 }
 
+/// One line of `docker diff`.
+public struct FilesystemChange: Codable, Sendable, Equatable {
+    /// The numbers that the API shows.
+    public enum Kind: Int, Codable, Sendable { case modified = 0, added = 1, deleted = 2 }
+    /// Absolute in the container.
+    public var Path: String
+    public var Kind: Kind
+
+    public init(Path: String, Kind: Kind) {
+        self.Path = Path
+        self.Kind = Kind
+    }
+}
+
 /// The answer to a prune.
 public struct PruneReport: Codable, Sendable {
     public var ContainersDeleted: [String]?

@@ -183,3 +183,16 @@ public struct SystemInfo: Codable, Sendable {
         public init(ID: String) { self.ID = ID }
     }
 }
+
+/// The answer to `GET /system/df`. A part that was not asked for is nil.
+public struct DiskUsage: Codable, Sendable {
+    /// Bytes of all layers of all images, each counted once.
+    public var LayersSize: Int64?
+    public var Images: [ImageSummary]?
+    public var Containers: [ContainerSummary]?
+    public var Volumes: [VolumeResource]?
+    /// The builder's cache. Its steps are images and count as such: empty.
+    public var BuildCache: [EmptyObject]?
+
+    public init() {}
+}

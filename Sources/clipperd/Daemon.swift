@@ -60,7 +60,8 @@ struct Daemon {
         let builder = try ImageBuilder(
             images: images, records: records, executor: executor, scratchDirectory: "\(options.dataRoot)/builder", logger: logger)
         let backends = Backends(
-            system: try SystemService(configuration: configuration, containers: containers, images: images, events: events),
+            system: try SystemService(
+                configuration: configuration, containers: containers, images: images, volumes: volumes, events: events),
             containers: containers,
             images: ImageService(images: images, containers: containers, events: events, logger: logger),
             builds: BuildService(builder: builder, events: events, logger: logger),

@@ -91,6 +91,17 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
         try known(id)
         return false
     }
+    func diskUsage(kinds: Set<String>) async throws -> DiskUsage {
+        var usage = DiskUsage()
+        usage.LayersSize = 0
+        usage.Volumes = []
+        return usage
+    }
+    func checkLogs(_ id: String) async throws { try known(id) }
+    func stats(_ id: String, stream: Bool, oneShot: Bool, emit: @escaping EmitJSON) async throws {
+        for read in 1...(stream ? 2 : 1) { try await emit(["id": .string(id), "read": .integer(Int64(read))]) }
+    }
+    func changes(_ id: String) async throws -> [FilesystemChange] { [FilesystemChange(Path: "/a", Kind: .added)] }
     func logs(_ id: String, _ request: LogRequest, emit: @escaping Emit) async throws {
         for index in 0..<(request.tail ?? 3) { try await emit(framed(Array("line \(index)\n".utf8))) }
         if request.details { throw EngineError(.system, "disk is gone") }

@@ -17,13 +17,23 @@ import Volumes
         volumes = try VolumeStore(root: scratch.path, records: try RecordStore(root: scratch.path), logger: logger)
     }
 
+    private let others = [
+        "data": [
+            ResolvedMount(kind: .volume, name: "v", source: "/v", destination: "/data", isAnonymous: true),
+            ResolvedMount(kind: .bind, source: "/src", destination: "/conf"), ResolvedMount(kind: .tmpfs, destination: "/run"),
+        ]
+    ]
+
     private func resolve(_ binds: [String], image: [String] = [], _ fill: (inout HostConfig) -> Void = { _ in }) throws -> [ResolvedMount] {
         var host = HostConfig()
         host.Binds = binds
         fill(&host)
         var config = ContainerConfig()
         config.Volumes = Dictionary(uniqueKeysWithValues: image.map { ($0, EmptyObject()) })
-        return try MountResolver(volumes: volumes).resolve(host: host, config: config)
+        return try MountResolver(volumes: volumes) { name in
+            guard let mounts = others[name] else { throw EngineError.notFound("No such container: \(name)") }
+            return mounts
+        }.resolve(host: host, config: config)
     }
 
     @Test(arguments: [
@@ -31,6 +41,15 @@ import Volumes
         ("/a/..", nil),
     ])
     func destinations(_ path: String, _ expected: String?) { #expect((try? MountResolver.destination(path)) == expected) }
+
+    @Test func volumesOfAnotherContainer() throws {
+        let mounts = try resolve(["/mine:/conf"]) { $0.VolumesFrom = ["data:ro"] }
+        #expect(mounts.map(\.destination) == ["/conf", "/data"])
+        #expect(mounts[0].source == "/mine")
+        #expect(mounts[1].name == "v" && mounts[1].isReadOnly && !mounts[1].isAnonymous)
+        #expect(throws: EngineError.self) { try resolve([]) { $0.VolumesFrom = ["nobody"] } }
+        #expect(throws: EngineError.self) { try resolve([]) { $0.VolumesFrom = ["data:mad"] } }
+    }
 
     @Test func binds() throws {
         let plain = try resolve(["/src:/dst"])[0]

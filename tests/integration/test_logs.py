@@ -78,7 +78,6 @@ def test_rotation(clipper, name):
     assert clipper("logs", "--tail", "5", name).split() == [str(i) for i in range(1996, 2001)]
 
 
-@pytest.mark.xfail(strict=True, reason="the refusal comes within the stream, after 200, not as an error status")
 def test_driver_none(cli, name):
     cli("run", "--name", name, "--log-driver", "none", IMAGE, "echo", "x")
     result = cli.run("logs", name)

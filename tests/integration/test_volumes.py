@@ -87,7 +87,6 @@ def test_tmpfs(cli):
     assert "tmpfs" in out and "noexec" in out and "700" in out and out.endswith("full")
 
 
-@pytest.mark.xfail(strict=True, reason="not implemented: HostConfig.VolumesFrom")
 def test_volumes_from(cli, name):
     cli("run", "-d", "--name", name, "-v", f"{name}:/shared", IMAGE, "sleep", "1000")
     cli("exec", name, "touch", "/shared/flag")

@@ -40,7 +40,10 @@ struct ContainerCreation: Sendable {
         guard let path = words.first else { throw EngineError.invalid("no command specified") }
         let finalName = try reserveName(name, id: id)
         do {
-            let mounts = try await offloading { [volumes] in try MountResolver(volumes: volumes).resolve(host: filled, config: config) }
+            let mounts = try await offloading { [volumes, store] in
+                let resolver = MountResolver(volumes: volumes) { try store.find($0).record.mounts }
+                return try resolver.resolve(host: filled, config: config)
+            }
             // What the request could not be started with is refused now, not at start.
             _ = try SecurityOptions(filled.SecurityOpt ?? [], isPrivileged: filled.Privileged == true)
             _ = try CapabilitySet.resolve(add: filled.CapAdd ?? [], drop: filled.CapDrop ?? [], isPrivileged: filled.Privileged == true)

@@ -155,13 +155,15 @@ public final class ContainerService: Sendable {
         return AttachedStream(socket: pair.first.duplicateRaw(), isTerminal: isTerminal)
     }
 
+    public func checkLogs(_ id: String) async throws {
+        let driver = try store.find(id).record.hostConfig.LogConfig?.Type ?? "json-file"
+        if driver != "json-file" { throw EngineError(.notImplemented, "configured logging driver does not support reading") }
+    }
+
     public func logs(_ id: String, _ request: LogRequest, emit: @escaping @Sendable ([UInt8]) async throws -> Void) async throws {
         let container = try store.find(id)
         guard request.stdout || request.stderr else { throw EngineError.invalid("Bad parameters: you must choose at least one stream") }
-        let driver = container.record.hostConfig.LogConfig?.Type ?? "json-file"
-        guard driver == "json-file" else {
-            throw EngineError.notImplemented("configured logging driver does not support reading: \(driver)")
-        }
+        try await checkLogs(id)
         let paths = configuration.paths(of: container.id)
         let reader = LogReader(path: paths.log, directory: paths.data, request: request, isFramed: container.record.config.Tty != true)
         try await reader.run(container: container, emit: emit)

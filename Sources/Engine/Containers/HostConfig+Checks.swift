@@ -40,7 +40,6 @@ extension HostConfig {
         }
         try refuse(!(Links ?? []).isEmpty, "Links")
         try refuse(!(DeviceRequests ?? []).isEmpty, "DeviceRequests")
-        try refuse(!(VolumesFrom ?? []).isEmpty, "VolumesFrom")
         try refuse(!["", "host"].contains(UsernsMode ?? ""), "UsernsMode=\(UsernsMode ?? "")")
         try refuse(!["", "default"].contains(Isolation ?? ""), "Isolation=\(Isolation ?? "")")
         try refuse(!(StorageOpt ?? [:]).isEmpty, "StorageOpt")

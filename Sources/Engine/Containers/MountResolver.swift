@@ -6,6 +6,8 @@ internal import Volumes
 /// Turns `-v`, `--mount`, `--tmpfs` and the image's VOLUMEs into mounts with a source. Makes the volumes it needs.
 struct MountResolver {
     let volumes: VolumeStore
+    /// The mounts of another container, by its name or id, for `--volumes-from`. Throws `EngineError`.
+    let mountsOfContainer: @Sendable (String) throws -> [ResolvedMount]
 
     /// Blocks. Throws `EngineError` or `VolumeError`.
     func resolve(host: HostConfig, config: ContainerConfig) throws -> [ResolvedMount] {
@@ -20,12 +22,33 @@ struct MountResolver {
             let path = try Self.destination(destination)
             try add(ResolvedMount(kind: .tmpfs, destination: path, options: options.split(separator: ",").map(String.init)))
         }
+        for text in host.VolumesFrom ?? [] {
+            for mount in try volumesFrom(text) where mounts[mount.destination] == nil { try add(mount) }
+        }
         for destination in (config.Volumes ?? [:]).keys.sorted() {
             let path = try Self.destination(destination)
             guard mounts[path] == nil else { continue }
             try add(try volume("", at: path, mode: "", isReadOnly: false, copies: true))
         }
         return mounts.values.sorted { $0.destination < $1.destination }
+    }
+
+    /// `container[:mode]`: volumes and binds of another container, which come after what the request itself mounts.
+    private func volumesFrom(_ text: String) throws -> [ResolvedMount] {
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard !parts[0].isEmpty else { throw EngineError.invalid("invalid volumes-from specification: '\(text)'") }
+        let words = parts.count > 1 ? parts[1].split(separator: ",").map(String.init) : []
+        if let wrong = words.first(where: { !["ro", "rw", "z", "Z"].contains($0) }) {
+            throw EngineError.invalid("invalid mode for volumes-from: \(wrong)")
+        }
+        return try mountsOfContainer(parts[0]).filter { $0.kind != .tmpfs }.map { mount in
+            var mount = mount
+            if words.contains("ro") { mount.isReadOnly = true }
+            if parts.count > 1 { mount.mode = parts[1] }
+            // `rm -v` of the new container leaves what belongs to the other.
+            mount.isAnonymous = false
+            return mount
+        }
     }
 
     /// Absolute and without `.`, `..` or doubled slashes.

@@ -60,7 +60,7 @@ public final class ImageService: Sendable {
         [reference.familiar, reference.familiarName].contains { (name: String) in fnmatch(pattern, name, FNM_PATHNAME) == 0 }
     }
 
-    private static func summary(_ image: Image, containers: ContainerService) -> ImageSummary {
+    static func summary(_ image: Image, containers: ContainerService) -> ImageSummary {
         ImageSummary(
             Id: image.id.description, ParentId: image.parent?.description ?? "", RepoTags: image.references.map(\.familiar),
             RepoDigests: image.repoDigests.map(\.familiar), Created: image.createdAt.seconds, Size: image.size,

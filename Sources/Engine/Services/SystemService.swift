@@ -4,20 +4,25 @@ internal import Glibc
 public import Images
 internal import JSON
 public import Linux
+public import Volumes
 
 /// What the API asks for the system as a whole.
 public final class SystemService: Sendable {
     private let configuration: EngineConfiguration
-    private let containers: ContainerService
-    private let images: ImageStore
+    let containers: ContainerService
+    let images: ImageStore
+    let volumes: VolumeStore
     private let bus: EventBus
     /// Stable for one data root.
     private let identity: String
 
-    public init(configuration: EngineConfiguration, containers: ContainerService, images: ImageStore, events: EventBus) throws {
+    public init(
+        configuration: EngineConfiguration, containers: ContainerService, images: ImageStore, volumes: VolumeStore, events: EventBus
+    ) throws {
         self.configuration = configuration
         self.containers = containers
         self.images = images
+        self.volumes = volumes
         bus = events
         let path = "\(configuration.dataRoot)/engine-id"
         if let text = try? Files.readText(path), let line = text.split(separator: "\n").first {

@@ -14,7 +14,7 @@ public final class VolumeService: Sendable {
         self.events = events
     }
 
-    private static func resource(_ volume: Volume) -> VolumeResource {
+    static func resource(_ volume: Volume) -> VolumeResource {
         VolumeResource(
             CreatedAt: volume.createdAt.description, Driver: volume.driver, Labels: volume.labels.isEmpty ? nil : volume.labels,
             Mountpoint: volume.mountpoint,

@@ -1,0 +1,97 @@
+internal import Builder
+internal import CLinux
+public import EngineTypes
+internal import Glibc
+internal import Images
+internal import Linux
+
+/// What a container has changed in its image: the entries of its writable layer compared with the layers below (`docker diff`).
+///
+/// Overlayfs (kernel documentation, "whiteouts and opaque directories") leaves a character device 0:0 where a file was removed; a
+/// directory that differs in nothing but its contents is listed all the same when something in it is, as Docker does.
+struct FilesystemChanges {
+    /// The container's writable directory.
+    let upper: String
+    /// Unpacked layers, the topmost first.
+    let layers: [String]
+
+    /// Blocks. Ordered by path.
+    func list() throws -> [FilesystemChange] {
+        var changes: [FilesystemChange] = []
+        let root = try OwnedFD.open(upper, O_RDONLY | O_DIRECTORY)
+        try walk(root, path: "", &changes)
+        return changes.sorted { $0.Path < $1.Path }
+    }
+
+    /// Answers whether the directory holds stubs of the engine.
+    @discardableResult
+    private func walk(_ directory: borrowing OwnedFD, path: String, _ changes: inout [FilesystemChange]) throws -> Bool {
+        var holdsStubs = false
+        let handle = directory.raw
+        for name in try Files.list(try directory.openAt(".", O_RDONLY | O_DIRECTORY)) {
+            var status = stat()
+            guard fstatat(handle, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
+            let entry = "\(path)/\(name)"
+            if status.st_mode & S_IFMT == S_IFCHR && status.st_rdev == 0 {
+                changes.append(FilesystemChange(Path: entry, Kind: .deleted))
+                continue
+            }
+            let old = lowerStatus(entry)
+            if old == nil && Self.isStub(entry, status) {
+                holdsStubs = true
+                continue
+            }
+            let isDirectory = status.st_mode & S_IFMT == S_IFDIR
+            let before = changes.count
+            var onlyStubs = false
+            if isDirectory {
+                onlyStubs = try walk(try directory.openAt(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path: entry, &changes)
+            }
+            guard let old else {
+                changes.append(FilesystemChange(Path: entry, Kind: .added))
+                continue
+            }
+            // A stub made in it has changed its time.
+            let isSame = isDirectory && old.st_mode == status.st_mode && (onlyStubs || Self.sameTime(old.st_mtim, status.st_mtim))
+            if !isSame || changes.count > before { changes.append(FilesystemChange(Path: entry, Kind: .modified)) }
+        }
+        return holdsStubs
+    }
+
+    /// What the engine itself makes in a root filesystem to mount its own files and the kernel's file systems on. Docker keeps
+    /// these in a layer of their own, which no diff shows.
+    private static func isStub(_ path: String, _ status: stat) -> Bool {
+        guard MountStubs.paths.contains(path) else { return false }
+        return status.st_mode & S_IFMT == S_IFDIR || (status.st_mode & S_IFMT == S_IFREG && status.st_size == 0)
+    }
+
+    private static func sameTime(_ left: timespec, _ right: timespec) -> Bool {
+        left.tv_sec == right.tv_sec && left.tv_nsec == right.tv_nsec
+    }
+
+    /// The entry of the topmost layer that has the path; nil when none has, or it was removed in between. Directories on the way
+    /// are never followed through symbolic links: in a layer they would lead elsewhere.
+    private func lowerStatus(_ path: String) -> stat? {
+        for layer in layers {
+            guard let root = try? OwnedFD.open(layer, O_PATH | O_DIRECTORY),
+                let found = try? root.openInRootWithoutLinks(path, O_PATH | O_NOFOLLOW)
+            else { continue }
+            var status = stat()
+            guard fstat(found.raw, &status) == 0 else { continue }
+            return status.st_mode & S_IFMT == S_IFCHR && status.st_rdev == 0 ? nil : status
+        }
+        return nil
+    }
+}
+
+extension ContainerService {
+    public func changes(_ id: String) async throws -> [FilesystemChange] {
+        let container = try store.find(id)
+        let paths = configuration.paths(of: container.id)
+        return try await offloading { [images] in
+            guard Files.exists(paths.upper) else { return [] }
+            let layers = images.layerDirectories(of: try images.image(container.record.imageID))
+            return try FilesystemChanges(upper: paths.upper, layers: layers).list()
+        }
+    }
+}
