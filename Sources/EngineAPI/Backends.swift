@@ -52,6 +52,8 @@ public protocol ContainerBackend: Sendable {
     func checkLogs(_ id: String) async throws
     /// Emits a document a second until the client goes; without `stream` one, compared with the second before unless `oneShot`.
     func stats(_ id: String, stream: Bool, oneShot: Bool, emit: @escaping EmitJSON) async throws
+    /// Changes limits and restart policy; what is zero or empty stays. Answers warnings.
+    func update(_ id: String, _ request: HostConfig) async throws -> [String]
     /// What the container changed in its image, ordered by path.
     func changes(_ id: String) async throws -> [FilesystemChange]
     /// Emits log bytes, framed when the container has no terminal.

@@ -61,7 +61,11 @@ extension EngineAPI {
             try await call.backends.containers.kill(call.id, signal: call.text("signal"))
             return Call.noContent
         },
-        Route(.POST, "/containers/{id}/update", action: .notBuilt),
+        Route(.POST, "/containers/{id}/update") { call in
+            let request = try await call.body(HostConfig.self)
+            let warnings = try await call.backends.containers.update(call.id, request)
+            return Call.json(["Warnings": .names(warnings.isEmpty ? nil : warnings)])
+        },
         Route(.POST, "/containers/{id}/rename") { call in
             guard let name = call.text("name") else { throw APIError.invalid("Neither old nor new names may be empty") }
             try await call.backends.containers.rename(call.id, to: name)

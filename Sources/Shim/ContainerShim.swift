@@ -90,6 +90,9 @@ final class ContainerShim {
         case .execSignal(let id, let number): try signal(try exec(id).pid(to: "signal"), number)
         case .execResize(let id, let rows, let columns): try exec(id).streams.resize(rows: rows, columns: columns)
         case .execForget(let id): try forgetExec(id)
+        case .update(let resources):
+            _ = try runningPID(to: "update")
+            try driver?.update(resources)
         }
         return .done
     }

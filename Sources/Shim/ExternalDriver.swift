@@ -57,6 +57,13 @@ final class ExternalDriver: RuntimeDriver {
         return StartedProcess(pid: try readPID(pidFile), terminalMaster: master)
     }
 
+    func update(_ resources: JSONValue) throws(ShimFailure) {
+        let path = "\(request.directory)/update.json"
+        do { try Files.replace(path, with: resources.serialized(), durable: false) } catch { throw ShimFailure(.runtime, "\(error)") }
+        defer { unlink(path) }
+        try run(["update", "--resources", path, request.containerID], nil)
+    }
+
     func cleanUp() {
         guard isCreated else { return }
         isCreated = false

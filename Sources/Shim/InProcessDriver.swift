@@ -49,6 +49,15 @@ final class InProcessDriver: RuntimeDriver {
         } catch { throw ShimFailure(error) }
     }
 
+    func update(_ resources: JSONValue) throws(ShimFailure) {
+        guard let cgroup else { throw ShimFailure(.conflict, "update: the container has no control group") }
+        let limits: CgroupResources
+        do { limits = try CgroupResources(try Spec.Resources(parsing: resources.serialized())) } catch {
+            throw ShimFailure(.invalidRequest, "update: \(error)")
+        }
+        do { try cgroup.apply(limits) } catch { throw ShimFailure(.runtime, "\(error)") }
+    }
+
     func cleanUp() {
         if let cgroup {
             do { try cgroup.remove() } catch { ShimLog.write("\(error)") }

@@ -15,6 +15,8 @@ protocol RuntimeDriver: AnyObject {
     func start(rootfs: borrowing RootfsSource, streams: borrowing ChildStreams?) throws(ShimFailure) -> StartedProcess
     /// Starts one process more.
     func exec(_ request: ExecRequest, streams: borrowing ChildStreams?) throws(ShimFailure) -> StartedProcess
+    /// Changes limits of the container: the OCI `resources` object.
+    func update(_ resources: JSONValue) throws(ShimFailure)
     /// The container's control group; nil without one.
     var cgroup: CgroupManager? { get }
     /// The first process is gone and reaped: takes away what the runtime keeps about the container.

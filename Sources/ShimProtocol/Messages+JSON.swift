@@ -42,6 +42,7 @@ extension ControlRequest {
             writer.put("process", request.process)
             writer.put("terminal", request.terminal)
             writer.put("stdin", request.stdin)
+        case .update(let resources): writer.put("resources", resources)
         case .execStart(let exec), .execForget(let exec): writer.put("exec", exec)
         case .execSignal(let exec, let signal):
             writer.put("exec", exec)
@@ -65,6 +66,7 @@ extension ControlRequest {
         case .execSignal: "execSignal"
         case .execResize: "execResize"
         case .execForget: "execForget"
+        case .update: "update"
         }
     }
 
@@ -86,6 +88,7 @@ extension ControlRequest {
                     id: try fields.string("exec"), process: process, terminal: try fields.flag("terminal"), stdin: try fields.flag("stdin"))
             )
         case "execStart": self = .execStart(id: try fields.string("exec"))
+        case "update": self = .update(resources: try fields.object("resources").value)
         case "execForget": self = .execForget(id: try fields.string("exec"))
         case "execSignal": self = .execSignal(id: try fields.string("exec"), signal: try fields.number("signal"))
         case "execResize":

@@ -59,6 +59,8 @@ public enum ControlRequest: Sendable, Equatable {
     case execResize(id: String, rows: UInt16, columns: UInt16)
     /// Forgets an exec that was created and never started.
     case execForget(id: String)
+    /// Changes the limits of the container's control group: the OCI `resources` object, in which what is absent stays.
+    case update(resources: JSONValue)
 }
 
 /// The first frame on a connection to the shim's socket.

@@ -104,6 +104,9 @@ public final class ShimConnection: Sendable {
     /// Forgets an exec that was created and never started.
     public func execForget(id: String) async throws(ShimFailure) { _ = try await channel.request(.execForget(id: id)) }
 
+    /// Changes limits of the container's control group: the OCI `resources` object, in which what is absent stays.
+    public func update(resources: JSONValue) async throws(ShimFailure) { _ = try await channel.request(.update(resources: resources)) }
+
     private func open(_ opening: Opening) async throws(ShimFailure) -> Int32 {
         let connection: OwnedFD
         do throws(SystemError) { connection = try ShimSocket.connect(directory: directory) } catch { throw ShimFailure(.lost, "\(error)") }

@@ -103,7 +103,7 @@ import Testing
         ("--output - '/containers/c1/logs?stdout=1&details=1'", "", "200", "disk is gone"),
         ("-g '/containers/json?filters={\"status\":[\"running\"]}'", "", "200", "[]"),
         ("'/containers/json?filters=nonsense'", "", "400", "filters"),
-        ("-X POST /containers/c1/update", "-H 'Content-Type: application/json' -d '{}'", "501", "POST /containers/{id}/update"),
+        ("-X POST /containers/c1/update", "-H 'Content-Type: application/json' -d '{\"Memory\":7}'", "200", #"{"Warnings":["memory 7"]}"#),
         ("'/containers/c1/stats?stream=0'", "", "200", #"{"id":"c1","read":1}"#),
         ("'/containers/c1/stats?stream=1&one-shot=1'", "", "400", "cannot have stream=true and one-shot=true"),
         ("/containers/none/stats", "", "404", "No such container"),

@@ -101,6 +101,10 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
     func stats(_ id: String, stream: Bool, oneShot: Bool, emit: @escaping EmitJSON) async throws {
         for read in 1...(stream ? 2 : 1) { try await emit(["id": .string(id), "read": .integer(Int64(read))]) }
     }
+    func update(_ id: String, _ request: HostConfig) async throws -> [String] {
+        try known(id)
+        return ["memory \(request.Memory ?? 0)"]
+    }
     func changes(_ id: String) async throws -> [FilesystemChange] { [FilesystemChange(Path: "/a", Kind: .added)] }
     func logs(_ id: String, _ request: LogRequest, emit: @escaping Emit) async throws {
         for index in 0..<(request.tail ?? 3) { try await emit(framed(Array("line \(index)\n".utf8))) }
