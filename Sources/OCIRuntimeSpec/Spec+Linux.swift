@@ -178,8 +178,11 @@ extension Spec.Device {
         let major: UInt32? = try fields.number("major")
         let minor: UInt32? = try fields.number("minor")
         if kind != .fifo && (major == nil || minor == nil) { throw SpecError.missing(major == nil ? "major" : "minor") }
+        // A fifo has no numbers, whatever is given.
+        let isNumbered = kind != .fifo
         self.init(
-            path: path, kind: kind, major: major ?? 0, minor: minor ?? 0, fileMode: try fields.number("fileMode"),
+            path: path, kind: kind, major: isNumbered ? major ?? 0 : 0, minor: isNumbered ? minor ?? 0 : 0,
+            fileMode: try fields.number("fileMode"),
             uid: try fields.number("uid") ?? 0, gid: try fields.number("gid") ?? 0)
     }
 

@@ -218,12 +218,12 @@ func goodSpec() -> Spec {
         #expect(try ExecCommand.parseUser("7:8", Spec.User(uid: 5, gid: 6)) == (7, 8))
     }
 
-    @Test(arguments: [("64m", 64 << 20), ("1g", 1 << 30), ("5", 5), ("-1", -1), ("2KiB", 2048), ("3kb", 3072)] as [(String, Int64)])
+    @Test(arguments: [("64m", 64 << 20), ("1g", 1 << 30), ("1.5g", 3 << 29), ("5", 5), ("-1", -1), ("2KiB", 2048), ("3kb", 3072)] as [(String, Int64)])
     func readsSizes(_ text: String, _ bytes: Int64) throws {
         #expect(try UpdateCommand.size(try CommandArguments(["--memory", text], [.value("memory")]), "memory") == bytes)
     }
 
-    @Test(arguments: ["", "m", "1x", "1.5g", "99999999999g"])
+    @Test(arguments: ["", "m", "1x", "99999999999g"])
     func refusesSizes(_ text: String) throws {
         let arguments = try CommandArguments(["--memory", text], [.value("memory")])
         #expect(throws: RuntimeError.self) { try UpdateCommand.size(arguments, "memory") }
@@ -248,6 +248,17 @@ func goodSpec() -> Spec {
         #expect(again.startTime == 99)
         #expect(again.spec == state.spec)
         #expect(again.created == state.created)
+    }
+
+    /// What a message quotes comes from outside: it must not write on the terminal, nor look like two messages.
+    @Test(arguments: [
+        ("plain: größer", "plain: größer"), ("a\nb\r\n\nc", "a; b; c"), ("\u{1b}[2Jx\u{7f}\u{9b}", "\\u{1b}[2Jx\\u{7f}\\u{9b}"),
+    ])
+    func errorsAreOneLine(_ message: String, _ line: String) { #expect(RuntimeError(kind: .usage, message: message).line == line) }
+
+    @Test func endlessErrorsAreCut() {
+        let line = RuntimeError(kind: .usage, message: "cwd \(String(repeating: "ä", count: 1 << 20)): reason").line
+        #expect(line.utf8.count <= RuntimeError.longestLine && line.hasPrefix("cwd ä") && line.hasSuffix("ä: reason"))
     }
 
     @Test func errorsCrossTheSocketWhole() throws {

@@ -88,7 +88,7 @@ struct ErrorLog {
     var isJSON = false
 
     func report(_ error: RuntimeError) {
-        let line = error.message.split(whereSeparator: \.isNewline).joined(separator: "; ")
+        let line = error.line
         writeLine("clipper-runtime: \(line)", to: 2)
         guard let path, let file = try? OwnedFD.open(path, O_WRONLY | O_CREAT | O_APPEND) else { return }
         let time = "\(Timestamp.now())"
