@@ -1,12 +1,3 @@
-/// An option of a command: its names, and whether a value follows.
-struct OptionRule {
-    let names: [String]
-    let takesValue: Bool
-
-    static func value(_ names: String...) -> OptionRule { OptionRule(names: names, takesValue: true) }
-    static func flag(_ names: String...) -> OptionRule { OptionRule(names: names, takesValue: false) }
-}
-
 /// A command's arguments, read as runc reads its own: `--name value`, `--name=value`, `-n value`; `--` ends the options.
 struct CommandArguments {
     private var values: [String: [String]] = [:]
@@ -35,7 +26,7 @@ struct CommandArguments {
             }
             let key = rule.names[0]
             if !rule.takesValue {
-                let isOn = parts.count == 1 || ["true", "1"].contains(parts[1])
+                let isOn = parts.count == 1 ? true : try Self.isTrue(parts[1], name)
                 values[key] = isOn ? ["true"] : nil
             } else if parts.count == 2 {
                 values[key, default: []].append(String(parts[1]))
@@ -44,6 +35,15 @@ struct CommandArguments {
             } else {
                 throw RuntimeError(kind: .usage, message: "option \(argument) needs a value")
             }
+        }
+    }
+
+    /// The words that Go's strconv.ParseBool takes, which runc reads its flags with.
+    private static func isTrue(_ word: Substring, _ name: String) throws(RuntimeError) -> Bool {
+        switch word {
+        case "1", "t", "T", "true", "TRUE", "True": true
+        case "0", "f", "F", "false", "FALSE", "False": false
+        default: throw RuntimeError(kind: .usage, message: "option --\(name): \"\(word)\" is neither true nor false")
         }
     }
 
@@ -58,6 +58,11 @@ struct CommandArguments {
             throw RuntimeError(kind: .usage, message: "option --\(name): \"\(text)\" is no number it can be")
         }
         return number
+    }
+
+    /// For a command that takes nothing but options.
+    func expectNothing() throws(RuntimeError) {
+        if let extra = positionals.first { throw RuntimeError(kind: .usage, message: "unexpected argument \"\(extra)\"") }
     }
 
     /// The container id, which must be the only positional unless more are allowed.

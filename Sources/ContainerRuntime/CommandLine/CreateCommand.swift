@@ -3,65 +3,53 @@ internal import Glibc
 internal import Linux
 internal import OCIRuntimeSpec
 
-/// `create` and `run`.
+/// `create`.
 enum CreateCommand {
-    private static let rules: [OptionRule] = [
-        .value("bundle", "b"), .value("console-socket"), .value("pid-file"), .value("preserve-fds"), .flag("no-pivot"),
-        .flag("no-new-keyring"),
-    ]
-    private static let runRules: [OptionRule] = [.flag("detach", "d"), .flag("keep"), .flag("no-subreaper")]
+    static let definition = CommandDefinition(
+        name: "create", operands: "<container-id>", summary: "create a container; `start` executes its program", options: options, run: run)
 
-    static func create(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        let arguments = try CommandArguments(arguments, rules)
+    /// Also of `run`.
+    static let options: [OptionRule] = [
+        .value("bundle", "b", help: "directory of config.json (default: the working directory)"),
+        .value("console-socket", help: "Unix socket that receives the terminal's master"),
+        .value("pidfd-socket", help: "Unix socket that receives a pidfd of the container's first process"),
+        .value("pid-file", help: "file to write the process id to"),
+        .flag("no-pivot", help: "MS_MOVE and chroot instead of pivot_root, for a root filesystem on a ramdisk"),
+        .flag("no-new-keyring", help: "keep the caller's session keyring"),
+        .value("preserve-fds", help: "how many descriptors from 3 on the container keeps, beside those of LISTEN_FDS"),
+    ]
+
+    private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
         let (spec, options) = try prepare(globals, arguments)
-        let consoleSocket = arguments.value("console-socket")
-        try checkConsole(spec, consoleSocket, detaches: true)
-        var container = try ContainerRuntime.launch(spec, options, .stateDirectory)
-        do {
-            if let master = container.terminalMaster.take() { try ConsoleSocket.send(master, to: consoleSocket) }
-            if let path = arguments.value("pid-file") { try writePidFile(path, container.pid) }
-        } catch {
-            container.destroy(globals.store, options.id)
-            throw error
-        }
+        try checkConsole(spec, arguments.value("console-socket"), detaches: true)
+        try launchDetached(globals, arguments, spec, options, .stateDirectory)
         return 0
     }
 
-    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        let arguments = try CommandArguments(arguments, rules + runRules)
-        let (spec, options) = try prepare(globals, arguments)
-        let consoleSocket = arguments.value("console-socket")
-        let detaches = arguments.has("detach")
-        try checkConsole(spec, consoleSocket, detaches: detaches)
-        if detaches {
-            var container = try ContainerRuntime.launch(spec, options, .open)
-            do {
-                if let master = container.terminalMaster.take() { try ConsoleSocket.send(master, to: consoleSocket) }
-                if let path = arguments.value("pid-file") { try writePidFile(path, container.pid) }
-            } catch {
-                container.destroy(globals.store, options.id)
-                throw error
-            }
-            return 0
-        }
-        // Orphans of a container without a pid namespace come to us, not to the host's init.
-        if !arguments.has("no-subreaper") { clp_prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
-        // Blocked before there is a child to forward to; the child unblocks all for itself.
-        let foreground = try ForegroundProcess()
-        var container = try ContainerRuntime.launch(spec, options, .open)
-        let code: Int32
+    /// Launches a container and hands its descriptors and its number over; if that fails, nothing is left of it.
+    static func launchDetached(
+        _ globals: GlobalOptions, _ arguments: CommandArguments, _ spec: Spec, _ options: CreateOptions, _ gate: Launcher.Gate
+    ) throws {
+        var container = try ContainerRuntime.launch(spec, options, gate)
+        globals.log.debug("container \(options.id): process \(container.pid)")
         do {
-            if let path = arguments.value("pid-file") { try writePidFile(path, container.pid) }
-            code = try foreground.follow(container.pid, container.pidfd.raw, master: container.terminalMaster.take(), consoleSocket)
+            if let master = container.terminalMaster.take() {
+                try DescriptorSocket.sendTerminal(master, to: arguments.value("console-socket"))
+            }
+            try announce(container.pid, container.pidfd.raw, kind: "standard", arguments)
         } catch {
             container.destroy(globals.store, options.id)
             throw error
         }
-        if !arguments.has("keep") { try DeleteCommand.cleanUp(spec, options.id, options.bundle, container.cgroup, globals.store) }
-        return code
     }
 
-    private static func prepare(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> (Spec, CreateOptions) {
+    /// Tells who asked for it which process it is: by `--pidfd-socket` and `--pid-file`.
+    static func announce(_ pid: Int32, _ pidfd: Int32, kind: String, _ arguments: CommandArguments) throws {
+        if let path = arguments.value("pidfd-socket") { try DescriptorSocket.sendPidfd(pidfd, kind: kind, to: path) }
+        if let path = arguments.value("pid-file") { try writePidFile(path, pid) }
+    }
+
+    static func prepare(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> (Spec, CreateOptions) {
         let id = try arguments.containerID()
         let bundle = try absolutePath(arguments.value("bundle") ?? ".")
         var options = CreateOptions(id: id, bundle: bundle)
@@ -72,6 +60,7 @@ enum CreateCommand {
         options.seccompCacheDirectory = globals.seccompCache
         options.preserveFDs = try arguments.number("preserve-fds") ?? 0
         if options.preserveFDs < 0 { throw RuntimeError(kind: .usage, message: "option --preserve-fds: must not be negative") }
+        globals.log.debug("container \(id): read \(bundle)/config.json")
         let bytes: [UInt8]
         do { bytes = try Files.read("\(bundle)/config.json") } catch {
             throw RuntimeError(kind: .invalidSpec(""), message: "open config.json in bundle \(bundle): \(error.reason)")

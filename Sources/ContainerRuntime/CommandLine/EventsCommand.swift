@@ -5,8 +5,14 @@ internal import Linux
 
 /// `events`: figures at intervals and notices of memory running out, a JSON document per line (runc-events(8)).
 enum EventsCommand {
-    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        let arguments = try CommandArguments(arguments, [.value("interval"), .flag("stats")])
+    static let definition = CommandDefinition(
+        name: "events", operands: "<container-id>", summary: "tell a container's statistics and what happens to it",
+        options: [
+            .value("interval", help: "time between statistics (default: 5s)"),
+            .flag("stats", help: "tell the statistics once"),
+        ], run: run)
+
+    private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
         let id = try arguments.containerID()
         let text = arguments.value("interval") ?? "5s"
         guard let interval = milliseconds(text) else {

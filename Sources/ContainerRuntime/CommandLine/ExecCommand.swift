@@ -5,14 +5,31 @@ internal import OCIRuntimeSpec
 
 /// `exec`.
 enum ExecCommand {
-    private static let rules: [OptionRule] = [
-        .value("console-socket"), .value("cwd"), .value("env", "e"), .flag("tty", "t"), .value("user", "u"),
-        .value("additional-gids", "g"), .value("process", "p"), .flag("detach", "d"), .value("pid-file"), .value("process-label"),
-        .value("apparmor"), .flag("no-new-privs"), .value("cap", "c"), .value("preserve-fds"), .value("cgroup"), .flag("ignore-paused"),
+    static let definition = CommandDefinition(
+        name: "exec", operands: "<container-id> <command> [arguments...]", summary: "execute a further program in a container",
+        options: options, stopsAtPositional: true, run: run)
+
+    private static let options: [OptionRule] = [
+        .value("console-socket", help: "Unix socket that receives the terminal's master"),
+        .value("pidfd-socket", help: "Unix socket that receives a pidfd of the process"),
+        .value("cwd", help: "working directory in the container"),
+        .value("env", "e", help: "environment variable, NAME=VALUE; may be repeated"),
+        .flag("tty", "t", help: "give the process a terminal"),
+        .value("user", "u", help: "user id, or user and group id: uid[:gid]"),
+        .value("additional-gids", "g", help: "supplementary group id; may be repeated"),
+        .value("process", "p", help: "file with the whole process in JSON; no command is given then"),
+        .flag("detach", "d", help: "return as soon as the program runs"),
+        .value("pid-file", help: "file to write the process id to"),
+        .value("process-label", help: "SELinux label of the process"),
+        .value("apparmor", help: "AppArmor profile of the process"),
+        .flag("no-new-privs", help: "set no_new_privs"),
+        .value("cap", "c", help: "capability to add; may be repeated"),
+        .value("preserve-fds", help: "how many descriptors from 3 on the process keeps"),
+        .value("cgroup", help: "control group below the container's, [controllers:]path; may be repeated"),
+        .flag("ignore-paused", help: "also in a paused container"),
     ]
 
-    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        let arguments = try CommandArguments(arguments, rules, stopsAtPositional: true)
+    private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
         let id = try arguments.containerID(atMost: .max)
         let container = try FoundContainer(id, globals.store)
         switch container.status {
@@ -37,16 +54,20 @@ enum ExecCommand {
             target.cgroup = try target.cgroup?.part(try cgroupPaths(arguments.all("cgroup")))
             target.followsProcess = false
         }
-        if detaches {
-            var started = try ContainerRuntime.exec(in: target, process: process, options: options)
-            if let master = started.terminalMaster.take() { try ConsoleSocket.send(master, to: consoleSocket) }
-            if let path = arguments.value("pid-file") { try CreateCommand.writePidFile(path, started.pid) }
-            return 0
-        }
-        let foreground = try ForegroundProcess()
+        let foreground = detaches ? nil : try ForegroundProcess()
         var started = try ContainerRuntime.exec(in: target, process: process, options: options)
-        if let path = arguments.value("pid-file") { try CreateCommand.writePidFile(path, started.pid) }
-        return try foreground.follow(started.pid, started.pidfd.raw, master: started.terminalMaster.take(), consoleSocket)
+        globals.log.debug("container \(id): further process \(started.pid)")
+        do {
+            if detaches, let master = started.terminalMaster.take() { try DescriptorSocket.sendTerminal(master, to: consoleSocket) }
+            try CreateCommand.announce(started.pid, started.pidfd.raw, kind: "setns", arguments)
+            guard let foreground = consume foreground else { return 0 }
+            return try foreground.follow(started.pid, started.pidfd.raw, master: started.terminalMaster.take(), consoleSocket)
+        } catch {
+            // Whoever asked hears of a failure: no process of it may go on.
+            _ = clp_pidfd_send_signal(started.pidfd.raw, SIGKILL)
+            _ = try? ProcessStatus.reap(started.pid)
+            throw error
+        }
     }
 
     /// `path` for all hierarchies, or `controller[,controller]:path` each.

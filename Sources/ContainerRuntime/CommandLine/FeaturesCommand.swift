@@ -4,8 +4,10 @@ internal import OCIRuntimeSpec
 
 /// `features` (features.md): generated from the tables that the code works with.
 enum FeaturesCommand {
-    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        _ = try CommandArguments(arguments, [])
+    static let definition = CommandDefinition(
+        name: "features", operands: "", summary: "tell what the runtime can do, as JSON", options: []
+    ) { _, arguments in
+        try arguments.expectNothing()
         print(document.text(indent: 4))
         return 0
     }

@@ -18,7 +18,11 @@ struct ForegroundProcess: ~Copyable {
     /// the process's until the end.
     func follow(_ pid: Int32, _ pidfd: Int32, master: consuming OwnedFD?, _ consoleSocket: String?) throws -> Int32 {
         if let master {
-            if consoleSocket != nil { try ConsoleSocket.send(master, to: consoleSocket) } else { return try relay(pid, pidfd, master) }
+            if consoleSocket != nil {
+                try DescriptorSocket.sendTerminal(master, to: consoleSocket)
+            } else {
+                return try relay(pid, pidfd, master)
+            }
         }
         var watched = [pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0), pollfd(fd: signals.raw, events: Int16(POLLIN), revents: 0)]
         while watched[0].revents == 0 {

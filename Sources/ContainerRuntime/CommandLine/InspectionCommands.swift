@@ -1,19 +1,20 @@
-internal import CLinux
-internal import Glibc
 internal import JSON
 internal import Linux
 internal import OCIRuntimeSpec
 
 /// `state`.
 enum StateCommand {
-    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        let container = try FoundContainer(try CommandArguments(arguments, []).containerID(), globals.store)
+    static let definition = CommandDefinition(
+        name: "state", operands: "<container-id>", summary: "tell a container's state, as JSON", options: [], run: run)
+
+    private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
+        let container = try FoundContainer(try arguments.containerID(), globals.store)
         print(document(container).text(indent: 2))
         return 0
     }
 
-    /// The specification's state with runc's additions.
-    static func document(_ container: FoundContainer) -> JSONValue {
+    /// The specification's state with runc's additions; only `list` tells the owner.
+    static func document(_ container: FoundContainer, owner: String = "") -> JSONValue {
         let state = container.state
         var object = JSONObject()
         object.append("ociVersion", .string(state.spec.ociVersion))
@@ -28,40 +29,52 @@ enum StateCommand {
             for (key, value) in state.spec.annotations.sorted(by: { $0.key < $1.key }) { members.append(key, .string(value)) }
             object.append("annotations", .object(members))
         }
-        object.append("owner", "")
+        object.append("owner", .string(owner))
         return .object(object)
     }
 }
 
 /// `list`.
 enum ListCommand {
-    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        let arguments = try CommandArguments(arguments, [.value("format", "f"), .flag("quiet", "q")])
+    static let definition = CommandDefinition(
+        name: "list", operands: "", summary: "tell which containers there are",
+        options: [
+            .value("format", "f", help: "table or json (default: table)"), .flag("quiet", "q", help: "container ids only"),
+        ], run: run)
+
+    private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
+        try arguments.expectNothing()
         var containers: [FoundContainer] = []
         for id in try globals.store.list() {
             do throws(RuntimeError) { containers.append(FoundContainer(try globals.store.load(id), globals.store)) } catch {
                 // One unreadable container does not hide the others.
-                ErrorLog().report(error)
+                globals.log.warn(error.message)
             }
         }
         if arguments.has("quiet") {
             for container in containers { print(container.state.id) }
             return 0
         }
-        switch arguments.value("format") ?? "table" {
-        case "json": print(containers.isEmpty ? "null" : JSONValue.array(containers.map(StateCommand.document)).text())
-        case "table": printTable(containers)
-        case let format: throw RuntimeError(kind: .usage, message: "invalid format option \"\(format)\"")
+        let format = arguments.value("format") ?? "table"
+        guard format == "json" || format == "table" else {
+            throw RuntimeError(kind: .usage, message: "invalid format option \"\(format)\"")
+        }
+        let owners = containers.map { globals.store.owner($0.state.id) }
+        if format == "table" {
+            printTable(containers, owners)
+        } else {
+            let documents = zip(containers, owners).map { StateCommand.document($0, owner: $1) }
+            print(documents.isEmpty ? "null" : JSONValue.array(documents).text())
         }
         return 0
     }
 
-    private static func printTable(_ containers: [FoundContainer]) {
+    private static func printTable(_ containers: [FoundContainer], _ owners: [String]) {
         var rows = [["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]]
-        for container in containers {
+        for (container, owner) in zip(containers, owners) {
             let state = container.state
             let pid = container.status == .stopped ? 0 : state.pid
-            rows.append([state.id, "\(pid)", container.status.rawValue, state.bundle, "\(state.created)", "root"])
+            rows.append([state.id, "\(pid)", container.status.rawValue, state.bundle, "\(state.created)", owner])
         }
         // As Go's tabwriter with runc's settings: cells at least 12 wide, one space between.
         let widths = rows[0].indices.map { column in rows.map { max(11, $0[column].utf8.count) }.max() ?? 11 }
@@ -71,60 +84,5 @@ enum ListCommand {
             }
             print(cells.joined())
         }
-    }
-}
-
-/// `ps`.
-enum PsCommand {
-    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        let arguments = try CommandArguments(arguments, [.value("format", "f")], stopsAtPositional: true)
-        let id = try arguments.containerID(atMost: .max)
-        let pids = try FoundContainer(id, globals.store).cgroup().processes().sorted()
-        switch arguments.value("format") ?? "table" {
-        case "json": print(JSONValue.array(pids.map { .integer(Int64($0)) }).text())
-        case "table":
-            let options = Array(arguments.positionals.dropFirst())
-            try printTable(options.isEmpty ? ["-ef"] : options, pids)
-        case let format: throw RuntimeError(kind: .usage, message: "invalid format option \"\(format)\"")
-        }
-        return 0
-    }
-
-    /// The lines of the host's ps(1) that belong to the container.
-    private static func printTable(_ options: [String], _ pids: [Int32]) throws {
-        let output = OwnedFD(owning: try retrying("create file in memory") { clp_memfd_create("ps", UInt32(MFD_CLOEXEC)) })
-        let number = output.raw
-        let child = try ClonedProcess.clone(namespaces: 0) {
-            guard dup2(number, 1) == 1 else { return 127 }
-            return Program.withCStrings(["ps"] + options) { argv in
-                execvp("ps", argv)
-                return 127
-            }
-        }
-        let code = try ProcessStatus.reap(child.pid)
-        if code != 0 { throw RuntimeError(kind: .system(0), message: "run ps: exit code \(code)") }
-        lseek(output.raw, 0, SEEK_SET)
-        let lines = String(decoding: try output.readAll(), as: UTF8.self).split(separator: "\n")
-        guard let header = lines.first, let column = header.split(separator: " ").firstIndex(of: "PID") else {
-            throw RuntimeError(kind: .usage, message: "couldn't find PID field in ps output")
-        }
-        print(header)
-        let wanted = Set(pids)
-        for line in lines.dropFirst() {
-            let fields = line.split(separator: " ")
-            if fields.count > column, let pid = Int32(fields[column]), wanted.contains(pid) { print(line) }
-        }
-    }
-}
-
-/// `spec`.
-enum SpecCommand {
-    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        let arguments = try CommandArguments(arguments, [.value("bundle", "b"), .flag("rootless")])
-        if arguments.has("rootless") { throw RuntimeError.notImplemented("spec --rootless") }
-        let path = "\(arguments.value("bundle") ?? ".")/config.json"
-        if Files.exists(path) { throw RuntimeError(kind: .usage, message: "file config.json exists: remove it first") }
-        try Files.write(path, Spec.example.json.text(indent: 4) + "\n", flags: O_WRONLY | O_CREAT | O_EXCL)
-        return 0
     }
 }

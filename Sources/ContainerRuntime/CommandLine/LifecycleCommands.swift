@@ -41,8 +41,11 @@ struct FoundContainer {
 
 /// `start`.
 enum StartCommand {
-    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        let id = try CommandArguments(arguments, []).containerID()
+    static let definition = CommandDefinition(
+        name: "start", operands: "<container-id>", summary: "execute the program of a created container", options: [], run: run)
+
+    private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
+        let id = try arguments.containerID()
         let store = globals.store
         let container = try FoundContainer(id, store)
         switch container.status {
@@ -69,8 +72,11 @@ enum StartCommand {
 
 /// `kill`.
 enum KillCommand {
-    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        let arguments = try CommandArguments(arguments, [.flag("all", "a")])
+    static let definition = CommandDefinition(
+        name: "kill", operands: "<container-id> [signal]", summary: "send a signal (default: SIGTERM) to a container's first process",
+        options: [.flag("all", "a", help: "send it to all processes of the container")], run: run)
+
+    private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
         let id = try arguments.containerID(atMost: 2)
         let name = arguments.positionals.count > 1 ? arguments.positionals[1] : "SIGTERM"
         guard let signal = Signal.number(name) else { throw RuntimeError(kind: .usage, message: "unknown signal \"\(name)\"") }
@@ -96,8 +102,11 @@ enum KillCommand {
 
 /// `delete`.
 enum DeleteCommand {
-    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        let arguments = try CommandArguments(arguments, [.flag("force", "f")])
+    static let definition = CommandDefinition(
+        name: "delete", operands: "<container-id>", summary: "take away a container that has stopped",
+        options: [.flag("force", "f", help: "kill it first when it runs; no error when there is none")], run: run)
+
+    private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
         let id = try arguments.containerID()
         let force = arguments.has("force")
         let state: ContainerState
@@ -118,7 +127,7 @@ enum DeleteCommand {
             }
             if state.pid > 0 { try kill(container) }
         }
-        try cleanUp(state.spec, id, state.bundle, try? container.cgroup(), globals.store)
+        try cleanUp(state.spec, id, state.bundle, try? container.cgroup(), globals)
         return 0
     }
 
@@ -134,7 +143,7 @@ enum DeleteCommand {
     }
 
     /// Takes away what is left of a container whose first process has ended.
-    static func cleanUp(_ spec: Spec, _ id: String, _ bundle: String, _ cgroup: CgroupManager?, _ store: StateStore) throws {
+    static func cleanUp(_ spec: Spec, _ id: String, _ bundle: String, _ cgroup: CgroupManager?, _ globals: GlobalOptions) throws {
         if let cgroup {
             // Without a pid namespace of its own the others live on, and a group with processes cannot go.
             if spec.linux.namespace(.pid)?.path != nil || spec.linux.namespace(.pid) == nil { try cgroup.kill() }
@@ -143,15 +152,17 @@ enum DeleteCommand {
                 try cgroup.remove()
             }
         }
-        store.remove(id)
-        for failure in ContainerRuntime.runPoststopHooks(spec: spec, id: id, bundle: bundle) { ErrorLog().report(failure) }
+        globals.store.remove(id)
+        for failure in ContainerRuntime.runPoststopHooks(spec: spec, id: id, bundle: bundle) { globals.log.warn(failure.message) }
     }
 }
 
 /// `pause` and `resume`.
 enum PauseCommand {
-    static func pause(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        let container = try FoundContainer(try CommandArguments(arguments, []).containerID(), globals.store)
+    static let pause = CommandDefinition(
+        name: "pause", operands: "<container-id>", summary: "freeze all processes of a container", options: []
+    ) { globals, arguments in
+        let container = try FoundContainer(try arguments.containerID(), globals.store)
         guard container.status == .running || container.status == .created else {
             throw RuntimeError(kind: .state, message: "container not running or created: \(container.status.rawValue)")
         }
@@ -159,8 +170,10 @@ enum PauseCommand {
         return 0
     }
 
-    static func resume(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        let container = try FoundContainer(try CommandArguments(arguments, []).containerID(), globals.store)
+    static let resume = CommandDefinition(
+        name: "resume", operands: "<container-id>", summary: "let a paused container go on", options: []
+    ) { globals, arguments in
+        let container = try FoundContainer(try arguments.containerID(), globals.store)
         guard container.status == .paused else { throw RuntimeError(kind: .state, message: "container not paused") }
         let cgroup = try container.cgroup()
         try cgroup.thaw()

@@ -1,6 +1,3 @@
-internal import CLinux
-internal import Glibc
-internal import JSON
 internal import Linux
 internal import OCIRuntimeSpec
 
@@ -11,97 +8,73 @@ public enum RuntimeCommand {
 
     /// Runs one command and answers the exit code. `arguments` are without the program's name.
     public static func run(_ arguments: [String]) -> Int32 {
-        var log = ErrorLog()
+        var log = RuntimeLog()
+        var name: String?
         do {
             let globals = try CommandArguments(arguments, GlobalOptions.rules, stopsAtPositional: true)
-            log = ErrorLog(path: globals.value("log"), isJSON: globals.value("log-format") == "json")
-            let options = try GlobalOptions(globals)
-            if globals.has("version") {
-                print("clipper-runtime version \(version)\nspec: \(Spec.newestVersion)")
-                return 0
-            }
-            guard let name = globals.positionals.first, !globals.has("help"), name != "help" else {
-                print(Self.help)
-                return 0
-            }
-            guard let command = commands[name] else { throw RuntimeError(kind: .usage, message: "no such command: \(name)") }
-            return try command(options, Array(globals.positionals.dropFirst()))
+            log = RuntimeLog(
+                path: globals.value("log"), isJSON: globals.value("log-format") == "json", isDebug: globals.has("debug"))
+            name = globals.positionals.first
+            return try run(globals, log)
         } catch {
-            let failure = RuntimeError(wrapping: error)
-            log.report(failure)
+            log.report(RuntimeError(wrapping: error))
             // A failing `exec` must be told from a program that exits with 1; runc's way.
-            return arguments.contains("exec") ? 255 : 1
+            return name == "exec" ? 255 : 1
         }
     }
 
-    private typealias Command = @Sendable (GlobalOptions, [String]) throws -> Int32
+    private static func run(_ globals: CommandArguments, _ log: RuntimeLog) throws -> Int32 {
+        if globals.has("version") {
+            print("clipper-runtime version \(version)\nspec: \(Spec.newestVersion)")
+            return 0
+        }
+        guard let name = globals.positionals.first, !globals.has("help") else {
+            print(help)
+            return 0
+        }
+        let rest = globals.positionals.dropFirst()
+        if name == "help" || name == "h" {
+            print(try rest.first.map { (topic) throws(RuntimeError) in try find(topic).help } ?? help)
+            return 0
+        }
+        let command = try find(name)
+        let options = try GlobalOptions(globals, log)
+        try log.check()
+        return try command(options, rest)
+    }
 
-    private static let commands: [String: Command] = [
-        "spec": SpecCommand.run, "create": CreateCommand.create, "start": StartCommand.run, "run": CreateCommand.run,
-        "state": StateCommand.run,
-        "kill": KillCommand.run, "delete": DeleteCommand.run, "list": ListCommand.run, "exec": ExecCommand.run, "ps": PsCommand.run,
-        "features": FeaturesCommand.run, "pause": PauseCommand.pause, "resume": PauseCommand.resume, "update": UpdateCommand.run,
-        "events": EventsCommand.run, "checkpoint": missing("checkpoint"), "restore": missing("restore"),
+    /// All commands, in the order in which `--help` shows them.
+    static let commands: [CommandDefinition] = [
+        CheckpointCommand.definition, CreateCommand.definition, DeleteCommand.definition, EventsCommand.definition, ExecCommand.definition,
+        FeaturesCommand.definition, KillCommand.definition, ListCommand.definition, PauseCommand.pause, PsCommand.definition,
+        RestoreCommand.definition, PauseCommand.resume, RunCommand.definition, SpecCommand.definition, StartCommand.definition,
+        StateCommand.definition, UpdateCommand.definition,
     ]
 
-    private static func missing(_ name: String) -> Command { { _, _ in throw RuntimeError.notImplemented("command \(name)") } }
-
-    private static let help = """
-        usage: clipper-runtime [global options] command [options] [arguments]
-
-        An OCI runtime (specification \(Spec.newestVersion)) with runc's command line.
-
-        commands: create delete exec features kill list pause ps resume run spec start state update
-        global options: --root DIR  --log FILE  --log-format text|json  --debug  --version
-
-        See runc(8) for what each command and option means.
-        """
-}
-
-/// Options before the command.
-struct GlobalOptions {
-    static let defaultRoot = "/run/clipper-runtime"
-    static let rules: [OptionRule] = [
-        .value("root"), .value("log"), .value("log-format"), .value("criu"), .value("rootless"), .flag("debug"), .flag("systemd-cgroup"),
-        .flag("help", "h"), .flag("version", "v"),
-    ]
-
-    let store: StateStore
-    let systemdCgroup: Bool
-    var root: String { store.root }
-    /// Shared by all containers of this root.
-    var seccompCache: String { "\(store.root)/.seccomp" }
-
-    init(_ arguments: CommandArguments) throws(RuntimeError) {
-        store = StateStore(root: arguments.value("root") ?? Self.defaultRoot)
-        systemdCgroup = arguments.has("systemd-cgroup")
-        if let format = arguments.value("log-format"), format != "text" && format != "json" {
-            throw RuntimeError(kind: .usage, message: "unknown log-format \"\(format)\"")
+    private static func find(_ name: String) throws(RuntimeError) -> CommandDefinition {
+        guard let found = commands.first(where: { $0.name == name }) else {
+            throw RuntimeError(kind: .usage, message: "no such command: \(name)")
         }
-        if arguments.value("rootless") == "true" { throw RuntimeError.notImplemented("--rootless true") }
-    }
-}
-
-/// Where a failing command tells why: standard error, and the `--log` file in the form that engines read back.
-struct ErrorLog {
-    var path: String?
-    var isJSON = false
-
-    func report(_ error: RuntimeError) {
-        let line = error.line
-        writeLine("clipper-runtime: \(line)", to: 2)
-        guard let path, let file = try? OwnedFD.open(path, O_WRONLY | O_CREAT | O_APPEND) else { return }
-        let time = "\(Timestamp.now())"
-        if isJSON {
-            let entry: JSONValue = ["level": "error", "msg": .string(line), "time": .string(time)]
-            writeLine(entry.text(), to: file.raw)
-        } else {
-            writeLine("time=\"\(time)\" level=error msg=\(JSONValue.string(line).text())", to: file.raw)
-        }
+        return found
     }
 
-    private func writeLine(_ text: String, to number: Int32) {
-        let bytes = Array(text.utf8) + [UInt8(ascii: "\n")]
-        _ = bytes.withUnsafeBytes { write(number, $0.baseAddress, $0.count) }
+    private static var help: String {
+        let width = commands.map(\.name.utf8.count).max() ?? 0
+        let list = commands.map { "   \($0.name)\(String(repeating: " ", count: width - $0.name.utf8.count + 2))\($0.summary)" }
+        return """
+            NAME:
+               clipper-runtime - an OCI runtime (specification \(Spec.newestVersion)) with runc's command line
+
+            USAGE:
+               clipper-runtime [global options] command [command options] [arguments...]
+
+            COMMANDS:
+            \(list.joined(separator: "\n"))
+               help, h\(String(repeating: " ", count: max(0, width - 5)))show how a command is used
+
+            GLOBAL OPTIONS:
+            \(CommandDefinition.list(GlobalOptions.rules))
+
+            """
     }
 }

@@ -5,15 +5,33 @@ internal import OCIRuntimeSpec
 
 /// `update`: changes the limits of a container that is there, and remembers them (runc-update(8)).
 enum UpdateCommand {
-    private static let rules: [OptionRule] = [
-        .value("resources", "r"), .value("blkio-weight"), .value("cpu-period"), .value("cpu-quota"), .value("cpu-burst"),
-        .value("cpu-share"), .value("cpu-rt-period"), .value("cpu-rt-runtime"), .value("cpuset-cpus"), .value("cpuset-mems"),
-        .value("kernel-memory"), .value("kernel-memory-tcp"), .value("memory"), .value("memory-reservation"), .value("memory-swap"),
-        .value("pids-limit"), .value("cpu-idle"), .value("l3-cache-schema"), .value("mem-bw-schema"),
-    ]
 
-    static func run(_ globals: GlobalOptions, _ arguments: [String]) throws -> Int32 {
-        let arguments = try CommandArguments(arguments, rules)
+    static let definition = CommandDefinition(
+        name: "update", operands: "<container-id>", summary: "change the limits of a container",
+        options: [
+            .value(
+                "resources", "r", help: "file with linux.resources in JSON, or - for standard input; the other options are ignored then"),
+            .value("blkio-weight", help: "block IO weight, 10 to 1000"),
+            .value("cpu-period", help: "CPU period in microseconds"),
+            .value("cpu-quota", help: "CPU time in microseconds within a period; -1 is unlimited"),
+            .value("cpu-burst", help: "CPU time in microseconds that may be saved up"),
+            .value("cpu-share", help: "CPU shares, relative to other containers"),
+            .value("cpu-rt-period", help: "realtime CPU period in microseconds"),
+            .value("cpu-rt-runtime", help: "realtime CPU time in microseconds within a period"),
+            .value("cpuset-cpus", help: "CPUs to use"),
+            .value("cpuset-mems", help: "memory nodes to use"),
+            .value("memory", help: "memory limit, bytes or with a unit (64m); -1 is unlimited"),
+            .value("memory-reservation", help: "soft memory limit"),
+            .value("memory-swap", help: "limit of memory and swap together; -1 is unlimited"),
+            .value("pids-limit", help: "how many processes; -1 is unlimited"),
+            .value("cpu-idle", help: "1 for idle scheduling, 0 for normal"),
+            .value("kernel-memory", help: "limit of kernel memory"),
+            .value("kernel-memory-tcp", help: "limit of TCP buffers"),
+            .value("l3-cache-schema", help: "Intel RDT cache schema"),
+            .value("mem-bw-schema", help: "Intel RDT memory bandwidth schema"),
+        ], run: run)
+
+    private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
         let container = try FoundContainer(try arguments.containerID(), globals.store)
         if container.status == .stopped || container.state.pid == 0 { throw RuntimeError(kind: .state, message: "container not running") }
         for option in ["l3-cache-schema", "mem-bw-schema"] where arguments.has(option) {

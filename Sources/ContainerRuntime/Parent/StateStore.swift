@@ -42,6 +42,17 @@ struct StateStore {
 
     func exists(_ id: String) -> Bool { Files.isDirectory(directory(id)) }
 
+    /// The name of the user who made the container; the number when /etc/passwd does not know it.
+    func owner(_ id: String) -> String {
+        var status = stat()
+        guard stat(directory(id), &status) == 0 else { return "" }
+        for line in (try? Files.readText("/etc/passwd"))?.split(separator: "\n") ?? [] {
+            let fields = line.split(separator: ":", omittingEmptySubsequences: false)
+            if fields.count > 2, UInt32(fields[2]) == status.st_uid { return String(fields[0]) }
+        }
+        return "\(status.st_uid)"
+    }
+
     /// All names, sorted.
     func list() throws(SystemError) -> [String] {
         do { return try Files.list(root).sorted().filter { (try? ContainerID.validate($0)) != nil && exists($0) } } catch {

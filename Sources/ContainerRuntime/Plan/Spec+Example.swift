@@ -26,6 +26,29 @@ extension Spec {
         return spec
     }
 
+    /// The same for a caller who is not root: a user namespace in which the caller is root and nobody else exists, the
+    /// host's network, and nothing that only root may ask for (groups by number, a new sysfs, limits of control groups).
+    public static func rootlessExample(user: UInt32, group: UInt32) -> Spec {
+        var spec = example
+        spec.linux.namespaces.removeAll { $0.type == .network }
+        spec.linux.namespaces.append(Namespace(.user))
+        spec.linux.uidMappings = [IDMapping(containerID: 0, hostID: user, size: 1)]
+        spec.linux.gidMappings = [IDMapping(containerID: 0, hostID: group, size: 1)]
+        spec.linux.resources = nil
+        spec.mounts = spec.mounts.map { mount in
+            var mount = mount
+            if mount.destination == "/sys" {
+                // A sysfs of one's own needs a network namespace of one's own.
+                mount.type = "none"
+                mount.source = "/sys"
+                mount.options = ["rbind", "nosuid", "noexec", "nodev", "ro"]
+            }
+            mount.options.removeAll { $0.hasPrefix("uid=") || $0.hasPrefix("gid=") }
+            return mount
+        }
+        return spec
+    }
+
     private static let exampleMounts: [Mount] = [
         Mount(destination: "/proc", type: "proc", source: "proc"),
         Mount(destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "strictatime", "mode=755", "size=65536k"]),
