@@ -58,6 +58,18 @@ public struct MountStubs {
 
     private func isInLayers(_ path: String) -> Bool { layers.contains { Self.kind($0, path) != nil } }
 
+    /// Whether a path of an upper directory is a stub that every container has: nothing of that name is in a layer, and it is empty.
+    public static func isStub(_ path: String, upper: String, layers: [String]) -> Bool {
+        guard paths.contains(path), !layers.contains(where: { kind($0, path) != nil }) else { return false }
+        var status = stat()
+        guard lstat(upper + path, &status) == 0 else { return false }
+        // A directory's own stubs are none of its contents.
+        if status.st_mode & S_IFMT == S_IFDIR {
+            return ((try? Files.list(upper + path)) ?? []).allSatisfy { isStub("\(path)/\($0)", upper: upper, layers: layers) }
+        }
+        return status.st_mode & S_IFMT == S_IFREG && status.st_size == 0
+    }
+
     /// The type of a file in a directory tree, S_IFMT's bits; nil when it isn't there or a link is on the way.
     private static func kind(_ root: String, _ path: String) -> mode_t? {
         var full = root

@@ -90,22 +90,9 @@ extension StageBuilder {
     }
 
     private func executeHealthcheck(_ instruction: HealthcheckInstruction) throws {
-        var check = Healthcheck()
+        let check = Healthcheck(instruction)
         var timing = HealthcheckTiming()
-        switch instruction {
-        case .none: check.test = ["NONE"]
-        case .command(.shell(let text), let given):
-            check.test = ["CMD-SHELL", text]
-            timing = given
-        case .command(.exec(let words), let given):
-            check.test = ["CMD"] + words
-            timing = given
-        }
-        if timing.interval != 0 { check.interval = timing.interval }
-        if timing.timeout != 0 { check.timeout = timing.timeout }
-        if timing.startPeriod != 0 { check.startPeriod = timing.startPeriod }
-        if timing.startInterval != 0 { check.startInterval = timing.startInterval }
-        if timing.retries != 0 { check.retries = timing.retries }
+        if case .command(_, let given) = instruction { timing = given }
         if let old = state.run.healthcheck?.test, !old.isEmpty {
             session.emit("Note: overriding previous HEALTHCHECK: \(GoFormat.plain(old))\n")
         }

@@ -63,12 +63,7 @@ struct StageState {
     }
 
     /// Replaces a variable where it stands, or appends it.
-    mutating func setEnvironment(_ name: String, _ value: String) {
-        var list = run.env ?? []
-        let entry = "\(name)=\(value)"
-        if let index = list.firstIndex(where: { $0.hasPrefix(name + "=") }) { list[index] = entry } else { list.append(entry) }
-        run.env = list
-    }
+    mutating func setEnvironment(_ name: String, _ value: String) { run.setEnvironment(name, value) }
 
     /// Substitutes ENV and, where ENV has no such name, ARG.
     var expander: WordExpander { expander(.init()) }

@@ -86,6 +86,8 @@ public protocol ImageBackend: Sendable {
     func importRootfs(
         source: Descriptor, repository: String?, tag: String?, message: String?, changes: [String], platform: String?,
         emit: @escaping EmitJSON) async throws
+    /// Makes an image of a container's changes; answers its ID.
+    func commit(_ request: CommitRequest, override: ContainerConfig?) async throws -> String
     func load(source: Descriptor, quiet: Bool, emit: @escaping EmitJSON) async throws
     /// A tar stream (docker-archive that is also an OCI layout).
     func save(names: [String]) async throws -> Descriptor

@@ -79,6 +79,8 @@ struct Call: Sendable {
         if mediaType != "application/json" {
             throw APIError.invalid("unsupported Content-Type header (\(contentType)): must be 'application/json'")
         }
+        // Go clients send `null` for a body that they leave out.
+        if buffer.readableBytesView.elementsEqual("null".utf8) || buffer.readableBytesView.elementsEqual("null\n".utf8) { return nil }
         do { return try JSON.decode(Value.self, from: Array(buffer.readableBytesView), ignoringKeyCase: true) } catch {
             throw APIError.invalid(Self.reason(error))
         }

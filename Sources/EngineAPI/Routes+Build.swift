@@ -12,7 +12,19 @@ extension EngineAPI {
             return try await DelayedStream.progress { emit in try await builds.build(query, context: context, emit: emit) }
         },
         Route(.POST, "/build/prune", since: "1.31", action: .notBuilt),
-        Route(.POST, "/commit", action: .notBuilt),
+        Route(.POST, "/commit") { call in
+            guard let container = call.text("container") else { throw APIError.invalid("container: name or ID is missing") }
+            var request = CommitRequest(container: container)
+            request.repository = call.text("repo")
+            request.tag = call.text("tag")
+            request.comment = call.text("comment")
+            request.author = call.text("author")
+            request.pauses = call.flag("pause", default: true)
+            // One change a line, in any number of values.
+            request.changes = call.query.all("changes").flatMap { $0.split(separator: "\n").map(String.init) }
+            let override = try await call.optionalBody(ContainerConfig.self)
+            return Call.json(["Id": .string(try await call.backends.images.commit(request, override: override))], status: .created)
+        },
     ]
 }
 

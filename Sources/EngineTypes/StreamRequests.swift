@@ -68,3 +68,19 @@ public enum WaitCondition: String, Sendable {
     case nextExit = "next-exit"
     case removed
 }
+
+/// The query of `POST /commit`.
+public struct CommitRequest: Sendable {
+    /// Name or ID.
+    public var container: String
+    public var repository: String?
+    public var tag: String?
+    public var comment: String?
+    public var author: String?
+    /// Whether the container is frozen meanwhile.
+    public var pauses = true
+    /// Dockerfile instructions.
+    public var changes: [String] = []
+
+    public init(container: String) { self.container = container }
+}

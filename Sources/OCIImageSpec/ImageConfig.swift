@@ -162,6 +162,29 @@ public struct RunConfig: Hashable, Sendable, Codable {
     }
 
     public init() {}
+
+    /// With another's fields where this one has none.
+    public func filled(from other: RunConfig) -> RunConfig {
+        var filled = self
+        func take<Value>(_ field: WritableKeyPath<RunConfig, Value?>) {
+            filled[keyPath: field] = self[keyPath: field] ?? other[keyPath: field]
+        }
+        take(\.user)
+        take(\.exposedPorts)
+        take(\.cmd)
+        take(\.healthcheck)
+        take(\.volumes)
+        take(\.workingDir)
+        take(\.entrypoint)
+        take(\.onBuild)
+        take(\.stopSignal)
+        take(\.stopTimeout)
+        take(\.shell)
+        let names = Set((env ?? []).map { $0.prefix { $0 != "=" } })
+        filled.env = (other.env ?? []).filter { !names.contains($0.prefix { $0 != "=" }) } + (env ?? [])
+        filled.labels = (other.labels ?? [:]).merging(labels ?? [:]) { $1 }
+        return filled
+    }
 }
 
 /// How to find out whether a container is well. Times in nanoseconds; nil or 0 means inherited or the default.

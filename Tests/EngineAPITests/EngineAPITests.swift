@@ -106,6 +106,8 @@ import Testing
         ("-X POST /containers/c1/update", "-H 'Content-Type: application/json' -d '{\"Memory\":7}'", "200", #"{"Warnings":["memory 7"]}"#),
         ("'/containers/c1/stats?stream=0'", "", "200", #"{"id":"c1","read":1}"#),
         ("'/containers/c1/stats?stream=1&one-shot=1'", "", "400", "cannot have stream=true and one-shot=true"),
+        ("-X POST '/commit?container=c1&changes=CMD%20x%0AUSER%20y&changes=ENV%20A=1'", "", "201", #"{"Id":"sha256:3"}"#),
+        ("-X POST /commit", "", "400", "container: "),
         ("/containers/none/stats", "", "404", "No such container"),
         ("/containers/c1/changes", "", "200", #"[{"Path":"/a","Kind":1}]"#),
         ("/system/df", "", "200", #"{"LayersSize":0,"#),

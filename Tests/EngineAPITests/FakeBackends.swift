@@ -105,6 +105,10 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
         try known(id)
         return ["memory \(request.Memory ?? 0)"]
     }
+    func commit(_ request: CommitRequest, override: ContainerConfig?) async throws -> String {
+        try known(request.container)
+        return "sha256:\(request.changes.count)"
+    }
     func changes(_ id: String) async throws -> [FilesystemChange] { [FilesystemChange(Path: "/a", Kind: .added)] }
     func logs(_ id: String, _ request: LogRequest, emit: @escaping Emit) async throws {
         for index in 0..<(request.tail ?? 3) { try await emit(framed(Array("line \(index)\n".utf8))) }

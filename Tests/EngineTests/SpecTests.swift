@@ -211,26 +211,3 @@ import Testing
         splitter.feed([1, 0, 0, 0, 0, 0, 0, 9, 65]) { _, _ in Issue.record("an unfinished frame was given out") }
     }
 }
-
-@Suite struct ImageChangesTests {
-    @Test func changes() throws {
-        var config = RunConfig()
-        config.env = ["A=1"]
-        let changed = try ImageChanges.apply(
-            [
-                #"CMD ["a","b"]"#, "entrypoint run it", "ENV B=2", "ENV C three four", "USER ann", "WORKDIR /w", "STOPSIGNAL SIGINT",
-                #"LABEL k="a b""#, "EXPOSE 80 53/udp", #"VOLUME ["/x"]"#,
-            ], to: config)
-        #expect(
-            changed.cmd == ["a", "b"] && changed.entrypoint == ["/bin/sh", "-c", "run it"] && changed.env == ["A=1", "B=2", "C=three four"])
-        #expect(changed.user == "ann" && changed.workingDir == "/w" && changed.stopSignal == "SIGINT" && changed.labels == ["k": "a b"])
-        #expect(changed.exposedPorts?.sorted == ["53/udp", "80/tcp"] && changed.volumes?.sorted == ["/x"])
-    }
-
-    @Test(arguments: [
-        ("RUN x", "RUN is not a valid change command"), ("", " is not a valid change command"),
-        ("LABEL x", "LABEL must be of the form: name=value"),
-        ("ONBUILD RUN x", "not implemented: --change ONBUILD"),
-    ])
-    func refused(_ change: String, _ text: String) { #expect(message { _ = try ImageChanges.apply([change], to: RunConfig()) } == text) }
-}

@@ -37,7 +37,8 @@ struct FilesystemChanges {
                 continue
             }
             let old = lowerStatus(entry)
-            if old == nil && Self.isStub(entry, status) {
+            // Docker keeps these in a layer of their own, which no diff shows.
+            if old == nil && MountStubs.isStub(entry, upper: upper, layers: layers) {
                 holdsStubs = true
                 continue
             }
@@ -56,13 +57,6 @@ struct FilesystemChanges {
             if !isSame || changes.count > before { changes.append(FilesystemChange(Path: entry, Kind: .modified)) }
         }
         return holdsStubs
-    }
-
-    /// What the engine itself makes in a root filesystem to mount its own files and the kernel's file systems on. Docker keeps
-    /// these in a layer of their own, which no diff shows.
-    private static func isStub(_ path: String, _ status: stat) -> Bool {
-        guard MountStubs.paths.contains(path) else { return false }
-        return status.st_mode & S_IFMT == S_IFDIR || (status.st_mode & S_IFMT == S_IFREG && status.st_size == 0)
     }
 
     private static func sameTime(_ left: timespec, _ right: timespec) -> Bool {

@@ -1,3 +1,4 @@
+internal import Builder
 public import EngineTypes
 internal import Glibc
 public import Images
@@ -8,8 +9,8 @@ internal import OCIImageSpec
 
 /// What the API asks for images.
 public final class ImageService: Sendable {
-    private let images: ImageStore
-    private let containers: ContainerService
+    let images: ImageStore
+    let containers: ContainerService
     private let events: EventBus
     private let logger: Logger
 
