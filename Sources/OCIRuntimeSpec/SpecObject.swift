@@ -107,7 +107,8 @@ struct SpecWriter {
 
     var value: JSONValue { .object(object) }
 
-    mutating func put(_ name: String, _ value: JSONValue?) { if let value { object.append(name, value) } }
+    /// Neither nil nor null: a `nil` beside a `JSONValue` is null to the compiler.
+    mutating func put(_ name: String, _ value: JSONValue?) { if let value, !value.isNull { object.append(name, value) } }
     mutating func put(_ name: String, _ value: String?) { if let value { object.append(name, .string(value)) } }
     mutating func put(_ name: String, _ value: Bool?) { if let value { object.append(name, .bool(value)) } }
 

@@ -218,7 +218,9 @@ func goodSpec() -> Spec {
         #expect(try ExecCommand.parseUser("7:8", Spec.User(uid: 5, gid: 6)) == (7, 8))
     }
 
-    @Test(arguments: [("64m", 64 << 20), ("1g", 1 << 30), ("1.5g", 3 << 29), ("5", 5), ("-1", -1), ("2KiB", 2048), ("3kb", 3072)] as [(String, Int64)])
+    @Test(
+        arguments: [("64m", 64 << 20), ("1g", 1 << 30), ("1.5g", 3 << 29), ("5", 5), ("-1", -1), ("2KiB", 2048), ("3kb", 3072)]
+            as [(String, Int64)])
     func readsSizes(_ text: String, _ bytes: Int64) throws {
         #expect(try UpdateCommand.size(try CommandArguments(["--memory", text], [.value("memory")]), "memory") == bytes)
     }

@@ -21,8 +21,8 @@ struct GlobalOptions: Sendable {
     let criu: String
     let log: RuntimeLog
     var root: String { store.root }
-    /// Shared by all containers of this root.
-    var seccompCache: String { "\(store.root)/.seccomp" }
+    /// Shared by all containers of this root; a name that none of them can have.
+    var seccompCache: String { "\(store.root)/@seccomp" }
 
     init(_ arguments: CommandArguments, _ log: RuntimeLog) throws(RuntimeError) {
         self.log = log

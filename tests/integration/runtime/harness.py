@@ -317,18 +317,19 @@ def mounts_below(path):
 def cgroup_directories(part):
     """All directories of all hierarchies with that in their name, and those below them, the deepest first.
 
-    By name from the top two levels down, which is where the tests' groups are.
+    Looked for in the top two levels, and in those below the group that this process is in.
     """
     hierarchies = [CGROUPS] if IS_CGROUP2 else [d for d in CGROUPS.iterdir() if d.is_dir() and not d.is_symlink()]
-    own = pathlib.Path("/proc/self/cgroup").read_text()
-    roots = set()
+    own = {line.split(":", 2)[2] for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines()}
+    found = set()
     for hierarchy in hierarchies:
-        roots |= {d for pattern in (f"*{part}*", f"*/*{part}*") for d in hierarchy.glob(pattern) if d.is_dir()}
-        for line in own.splitlines():
-            inside = hierarchy / line.split(":", 2)[2].lstrip("/")
-            if inside != hierarchy and inside.is_dir():
-                roots |= {d for pattern in (f"*{part}*", f"*/*{part}*") for d in inside.glob(pattern) if d.is_dir()}
-    found = {d for root in roots for d in [root, *(x for x in root.rglob("*") if x.is_dir())]}
+        for start in {str(hierarchy), *(f"{hierarchy}{path}".rstrip("/") for path in own)}:
+            for path, names, _ in os.walk(start):  # What goes away meanwhile is left out.
+                inside = part in path[len(start):]
+                if inside:
+                    found.add(pathlib.Path(path))
+                elif path[len(start):].count("/") >= 1:
+                    names[:] = [name for name in names if part in name]
     return sorted(found, key=lambda d: -len(d.parts))
 
 
