@@ -111,6 +111,8 @@ public protocol NetworkBackend: Sendable {
     func create(_ request: NetworkCreateRequest) async throws -> NetworkCreateResponse
     func inspect(_ id: String, verbose: Bool, scope: String?) async throws -> NetworkResource
     func remove(_ id: String) async throws
+    func connect(_ id: String, _ request: NetworkConnectRequest) async throws
+    func disconnect(_ id: String, _ request: NetworkDisconnectRequest) async throws
     func prune(filters: Filters) async throws -> PruneReport
 }
 

@@ -21,8 +21,14 @@ extension EngineAPI {
         Route(.POST, "/networks/create") { call in
             try call.json(await call.backends.networks.create(call.body()), status: .created)
         },
-        Route(.POST, "/networks/{id}/connect", action: .notBuilt),
-        Route(.POST, "/networks/{id}/disconnect", action: .notBuilt),
+        Route(.POST, "/networks/{id}/connect") { call in
+            try await call.backends.networks.connect(call.id, call.body())
+            return Response(status: .ok)
+        },
+        Route(.POST, "/networks/{id}/disconnect") { call in
+            try await call.backends.networks.disconnect(call.id, call.body())
+            return Response(status: .ok)
+        },
         Route(.POST, "/networks/prune", since: "1.25") { call in
             let report = try await call.backends.networks.prune(filters: call.filters())
             return Call.json(["NetworksDeleted": .names(report.NetworksDeleted)])

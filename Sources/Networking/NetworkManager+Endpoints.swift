@@ -185,6 +185,27 @@ extension NetworkManager {
     }
 }
 
+extension NetworkManager {
+    /// Takes a living container off one network. When that one had its default route, another of its networks gets it.
+    public func detach(
+        _ endpoint: Endpoint, bindings: [PublishedPort], sandbox: NetworkSandbox, others: [Endpoint]
+    ) throws(NetworkError) {
+        try detach(endpoint, bindings: bindings, containerLives: true)
+        for other in others where !other.interface.isEmpty {
+            let gateways = state.withLock { state in
+                let owned = Set(state.defaultRoutes.filter { $0.value == other.id }.keys)
+                return state.claimDefaultRoutes(other).filter {
+                    !owned.contains(DefaultRoute(containerID: other.containerID, family: $0.family))
+                }
+            }
+            if gateways.isEmpty { continue }
+            try NetworkError.wrapping("move default route to network \(other.networkName)") { () throws(SystemError) in
+                try sandbox.configure(other.interface, addresses: [], defaultGateways: gateways)
+            }
+        }
+    }
+}
+
 extension NetworkManager.State {
     /// Counts an endpoint as being on its network.
     mutating func register(_ endpoint: Endpoint) {

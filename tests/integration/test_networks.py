@@ -1,5 +1,6 @@
 """Networks, addresses and published ports."""
 
+import json
 import os
 import socket
 import sys
@@ -7,6 +8,7 @@ import time
 import urllib.request
 
 import docker.types
+import pytest
 
 from harness import IMAGE, free_port, wait_until
 
@@ -194,3 +196,76 @@ def test_sdk(sdk, name):
     assert [c.id for c in network.containers] == [container.id]
     container.remove(force=True)
     network.remove()
+
+
+@pytest.fixture
+def second(clipper, name):
+    network = f"{name}-second".lower()[-60:].lstrip("-")
+    clipper("network", "create", network)
+    yield network
+    clipper.run("network", "rm", "-f", network)
+
+
+def interfaces(client, name):
+    out = client("exec", name, "sh", "-c", "ls /sys/class/net; ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p'").split()
+    return [word for word in out if word.startswith("eth")], [word for word in out if "." in word]
+
+
+def test_connect_and_disconnect_while_running(cli, name, second):
+    cli("run", "-d", "--name", name, IMAGE, "sleep", "1000")
+    before = interfaces(cli, name)
+    cli("network", "connect", "--alias", "other", second, name)
+    settings = cli.inspect(name)["NetworkSettings"]["Networks"]
+    assert set(settings) == {"bridge", second} and settings[second]["Aliases"][0] == "other"
+    address = settings[second]["IPAddress"]
+    found, routes = interfaces(cli, name)
+    assert found == ["eth0", "eth1"] and routes == before[1]
+    assert address in cli("exec", name, "cat", "/etc/hosts")
+    assert cli.inspect(name)["Id"] in json.loads(cli("network", "inspect", second))[0]["Containers"]
+    # Somebody else on the second network reaches it.
+    assert "1 packets received" in cli("run", "--rm", "--network", second, IMAGE, "ping", "-c", "1", "-W", "5", address)
+    result = cli.run("network", "connect", second, name)
+    assert result.code == 1 and "already exists in network" in result.err
+    # The default route goes with its network to the one that is left.
+    cli("network", "disconnect", "bridge", name)
+    found, routes = interfaces(cli, name)
+    assert found == ["eth1"] and routes == [settings[second]["Gateway"]]
+    assert set(cli.inspect(name)["NetworkSettings"]["Networks"]) == {second}
+    cli("network", "disconnect", second, name)
+    assert interfaces(cli, name)[0] == []
+    assert address not in cli("exec", name, "cat", "/etc/hosts")
+    result = cli.run("network", "disconnect", second, name)
+    assert result.code == 1 and "is not connected to" in result.err
+
+
+def test_connect_before_the_start_and_after_a_restart(cli, name, second):
+    cli("create", "--name", name, IMAGE, "sleep", "1000")
+    cli("network", "connect", second, name)
+    cli("start", name)
+    assert interfaces(cli, name)[0] == ["eth0", "eth1"]
+    cli("restart", "-t", "0", name)
+    assert interfaces(cli, name)[0] == ["eth0", "eth1"]
+    cli("stop", "-t", "0", name)
+    assert json.loads(cli("network", "inspect", second))[0]["Containers"] == {}
+    cli("network", "disconnect", second, name)
+    cli("start", name)
+    assert interfaces(cli, name)[0] == ["eth0"]
+
+
+def test_connect_refuses(cli, name, second):
+    cli("run", "-d", "--name", name, "--network", "host", IMAGE, "sleep", "1000")
+    result = cli.run("network", "connect", second, name)
+    assert result.code == 1 and "host network" in result.err
+    assert "No such container" in cli.run("network", "connect", second, "nobody").err
+    assert "not found" in cli.run("network", "connect", "nowhere", name).err
+
+
+def test_connected_networks_survive_the_daemon(clipper, daemon, name, second):
+    clipper("run", "-d", "--name", name, IMAGE, "sleep", "1000")
+    clipper("network", "connect", second, name)
+    address = clipper.inspect(name)["NetworkSettings"]["Networks"][second]["IPAddress"]
+    daemon.crash()
+    assert clipper.inspect(name)["NetworkSettings"]["Networks"][second]["IPAddress"] == address
+    assert interfaces(clipper, name)[0] == ["eth0", "eth1"]
+    clipper("network", "disconnect", second, name)
+    assert interfaces(clipper, name)[0] == ["eth0"]

@@ -21,7 +21,7 @@ final class ContainerLauncher: Sendable {
     private let store: ContainerStore
     private let images: ImageStore
     private let volumes: VolumeStore
-    private let networks: NetworkManager
+    let networks: NetworkManager
     private let supervisor: Supervisor
     private let configuration: EngineConfiguration
     private let events: EventBus
@@ -222,25 +222,7 @@ final class ContainerLauncher: Sendable {
         let primary = mode == "default" ? "bridge" : mode
         for name in record.networks.keys.sorted(by: { ($0 == primary ? 0 : 1, $0) < ($1 == primary ? 0 : 1, $1) }) {
             let wanted = record.networks[name] ?? EndpointSettings()
-            if !(wanted.Links ?? []).isEmpty { throw EngineError.notImplemented("EndpointSettings.Links") }
-            if !(wanted.DriverOpts ?? [:]).isEmpty { throw EngineError.notImplemented("EndpointSettings.DriverOpts") }
-            let request = EndpointRequest(
-                ipv4: wanted.IPAMConfig?.IPv4Address.flatMap { $0.isEmpty ? nil : $0 },
-                ipv6: wanted.IPAMConfig?.IPv6Address.flatMap { $0.isEmpty ? nil : $0 },
-                mac: wanted.MacAddress.flatMap { $0.isEmpty ? nil : $0 }, aliases: wanted.Aliases ?? [])
-            let endpoint = try networks.attach(
-                containerID: record.id, containerName: record.name, hostname: record.config.Hostname ?? "", network: name,
-                sandbox: prepared.sandbox,
-                request: request)
-            prepared.attachments.append(
-                NetworkAttachment(
-                    networkName: endpoint.networkName, endpoint: endpoint, settings: Self.settings(endpoint, wanted), published: []))
-            events.publish(
-                "network", "connect", id: endpoint.networkID,
-                attributes: [
-                    "container": record.id, "name": endpoint.networkName,
-                    "type": mode == "host" ? "host" : mode == "none" ? "null" : "bridge",
-                ])
+            prepared.attachments.append(try attach(record, to: name, wanted, sandbox: prepared.sandbox))
         }
         guard !prepared.attachments.isEmpty, mode != "host", mode != "none" else { return }
         let ports = try PortRequests(record).requests
@@ -248,6 +230,29 @@ final class ContainerLauncher: Sendable {
         let published = try networks.publish(prepared.attachments[0].endpoint, ports: ports)
         prepared.published.append(published)
         prepared.attachments[0].published = published.bindings
+    }
+
+    /// One network more. Blocks.
+    func attach(_ record: ContainerRecord, to network: String, _ wanted: EndpointSettings, sandbox: NetworkSandbox?) throws
+        -> NetworkAttachment
+    {
+        if !(wanted.Links ?? []).isEmpty { throw EngineError.notImplemented("EndpointSettings.Links") }
+        if !(wanted.DriverOpts ?? [:]).isEmpty { throw EngineError.notImplemented("EndpointSettings.DriverOpts") }
+        let request = EndpointRequest(
+            ipv4: wanted.IPAMConfig?.IPv4Address.flatMap { $0.isEmpty ? nil : $0 },
+            ipv6: wanted.IPAMConfig?.IPv6Address.flatMap { $0.isEmpty ? nil : $0 },
+            mac: wanted.MacAddress.flatMap { $0.isEmpty ? nil : $0 }, aliases: wanted.Aliases ?? [])
+        let endpoint = try networks.attach(
+            containerID: record.id, containerName: record.name, hostname: record.config.Hostname ?? "", network: network,
+            sandbox: sandbox, request: request)
+        let mode = record.hostConfig.NetworkMode ?? ""
+        events.publish(
+            "network", "connect", id: endpoint.networkID,
+            attributes: [
+                "container": record.id, "name": endpoint.networkName, "type": mode == "host" ? "host" : mode == "none" ? "null" : "bridge",
+            ])
+        return NetworkAttachment(
+            networkName: endpoint.networkName, endpoint: endpoint, settings: Self.settings(endpoint, wanted), published: [])
     }
 
     private static func settings(_ endpoint: Endpoint, _ wanted: EndpointSettings) -> EndpointSettings {
@@ -265,27 +270,34 @@ final class ContainerLauncher: Sendable {
     }
 
     private func writeNetworkFiles(_ record: ContainerRecord, _ prepared: Prepared) throws {
+        try writeHosts(record, prepared.attachments)
         let host = record.hostConfig
         let usesHost = host.NetworkMode == "host"
-        let gateway = prepared.attachments.first?.endpoint.ipv4Gateway
-        let hosts =
-            usesHost && (host.ExtraHosts ?? []).isEmpty
-            ? (try? Files.readText("/etc/hosts")) ?? ""
-            : try ContainerFiles.hosts(
-                hostname: record.config.Hostname ?? "", domainname: record.config.Domainname ?? "",
-                endpoints: prepared.attachments.map(\.endpoint),
-                extraHosts: host.ExtraHosts ?? [], hostGateway: gateway)
         func first(_ given: [String]?, _ fallback: [String]) -> [String] { given.flatMap { $0.isEmpty ? nil : $0 } ?? fallback }
         let resolv = try ContainerFiles.resolvConf(
             nameservers: first(host.Dns, configuration.dns), searches: first(host.DnsSearch, configuration.dnsSearch),
             options: first(host.DnsOptions, configuration.dnsOptions), usesHostNetwork: usesHost)
         for (path, text) in [
-            (prepared.paths.hosts, hosts), (prepared.paths.resolvConf, resolv),
+            (prepared.paths.resolvConf, resolv),
             (prepared.paths.hostname, ContainerFiles.hostname(record.config.Hostname ?? "")),
         ] {
             let file = try OwnedFD.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
             try file.writeAll(Array(text.utf8))
         }
+    }
+
+    /// The container's /etc/hosts, in place: it is bind-mounted in the container. Blocks.
+    func writeHosts(_ record: ContainerRecord, _ attachments: [NetworkAttachment]) throws {
+        let host = record.hostConfig
+        let hosts =
+            host.NetworkMode == "host" && (host.ExtraHosts ?? []).isEmpty
+            ? (try? Files.readText("/etc/hosts")) ?? ""
+            : try ContainerFiles.hosts(
+                hostname: record.config.Hostname ?? "", domainname: record.config.Domainname ?? "",
+                endpoints: attachments.map(\.endpoint), extraHosts: host.ExtraHosts ?? [],
+                hostGateway: attachments.first?.endpoint.ipv4Gateway)
+        let file = try OwnedFD.open(configuration.paths(of: record.id).hosts, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+        try file.writeAll(Array(hosts.utf8))
     }
 
     // MARK: The end of a run, and after a restart of the daemon

@@ -97,7 +97,7 @@ final class ContainerLifecycle: Sendable {
     func follow(_ container: Container, _ connection: ShimConnection) {
         let task = Task {
             var record: ExitRecord?
-            let attachments = container.record.attachments
+            var attachments: [NetworkAttachment] = []
             let checks = health.start(container, connection)
             defer { checks?.cancel() }
             for await event in connection.events {
@@ -111,13 +111,14 @@ final class ContainerLifecycle: Sendable {
                 case .exited(let exit):
                     record = exit
                     checks?.cancel()
-                    await ended(container, exit)
+                    attachments = await ended(container, exit)
                 case .disconnected: break
                 }
             }
             if record == nil {
                 let lost = await launcher.reconnect(container)
-                await ended(container, Self.exitRecord(of: lost, startedAt: connection.startedAt), error: Self.reason(of: lost))
+                attachments = await ended(
+                    container, Self.exitRecord(of: lost, startedAt: connection.startedAt), error: Self.reason(of: lost))
             }
             // Only now: the shim's sockets hold the ports until it has gone.
             await launcher.detach(attachments)
@@ -139,10 +140,13 @@ final class ContainerLifecycle: Sendable {
 
     // MARK: End
 
-    /// The container's process is gone: write down how it ended, tell everyone. Its shim may live a moment longer.
-    private func ended(_ container: Container, _ exit: ExitRecord, error: String = "") async {
+    /// The container's process is gone: write down how it ended, tell everyone. Its shim may live a moment longer. Answers the
+    /// places on networks that it had at its end.
+    @discardableResult
+    private func ended(_ container: Container, _ exit: ExitRecord, error: String = "") async -> [NetworkAttachment] {
         let restarts = willRestart(container, exit)
-        container.withState { state in
+        let attachments = container.withState { state in
+            let attachments = state.record.attachments
             state.record.outcome.phase = restarts ? .restarting : .exited
             state.record.outcome.pid = 0
             state.record.attachments = []
@@ -152,6 +156,7 @@ final class ContainerLifecycle: Sendable {
             state.record.outcome.error = error.isEmpty ? Self.explanation(exit, state.record) : error
             state.health = nil
             if case .removing = state.phase {} else { state.phase = .exited }
+            return attachments
         }
         // The shim's exit record says the same; and a container that goes now needs no record of its end.
         if container.record.hostConfig.AutoRemove != true {
@@ -162,6 +167,7 @@ final class ContainerLifecycle: Sendable {
         execs.forget(container: container.id)
         publish(container, "die", ["exitCode": "\(exit.exitCode)", "execDuration": "\(Self.duration(exit))"])
         container.announce(.exited(code: Int(exit.exitCode), error: ""))
+        return attachments
     }
 
     /// One sentence when a container did not end by itself.

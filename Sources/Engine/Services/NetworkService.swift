@@ -82,6 +82,22 @@ public final class NetworkService: Sendable {
         events.publish("network", "destroy", id: network.id, attributes: ["name": network.name, "type": network.driver])
     }
 
+    public func connect(_ id: String, _ request: NetworkConnectRequest) async throws {
+        let network = try await offloading { [networks] in try networks.network(id) }
+        guard let container = request.Container, !container.isEmpty else { throw EngineError.invalid("no container given") }
+        do { try await containers.connect(container, to: network, request.EndpointConfig ?? EndpointSettings()) } catch {
+            throw EngineError.from(error)
+        }
+    }
+
+    public func disconnect(_ id: String, _ request: NetworkDisconnectRequest) async throws {
+        let network = try await offloading { [networks] in try networks.network(id) }
+        guard let container = request.Container, !container.isEmpty else { throw EngineError.invalid("no container given") }
+        do { try await containers.disconnect(container, from: network, force: request.Force == true) } catch {
+            throw EngineError.from(error)
+        }
+    }
+
     public func prune(filters: Filters) async throws -> PruneReport {
         try filters.requireOnly(["label", "label!", "until"])
         if filters["until"] != nil { throw EngineError.notImplemented("prune filter until") }

@@ -1,0 +1,101 @@
+internal import EngineTypes
+internal import Linux
+internal import Networking
+internal import Supervision
+
+/// Containers joining and leaving networks between their creation and their removal.
+extension ContainerService {
+    /// A container that runs has its new interface when this returns; one that does not joins at its next start.
+    func connect(_ id: String, to network: Network, _ settings: EndpointSettings) async throws {
+        let container = try store.find(id)
+        try await container.transition.withLock {
+            let record = container.record
+            try checkMode(record, network)
+            if case .removing = container.phase { throw EngineError.conflict("container \(container.id) is marked for removal") }
+            var attachment: NetworkAttachment?
+            if let connection = try? container.connection(to: "connect") {
+                if record.attachments.contains(where: { $0.endpoint.networkID == network.id }) {
+                    throw EngineError(.forbidden, "endpoint with name \(record.name) already exists in network \(network.name)")
+                }
+                attachment = try await join(record, network, settings, pid: connection.containerPID)
+            }
+            container.withState { state in
+                state.record.networks[network.name] = settings
+                if let attachment { state.record.attachments.append(attachment) }
+            }
+            try await store.save(container)
+        }
+    }
+
+    private func join(_ record: ContainerRecord, _ network: Network, _ settings: EndpointSettings, pid: Int32) async throws
+        -> NetworkAttachment
+    {
+        let launcher = lifecycle.launcher
+        return try await offloading {
+            let sandbox = try launcher.networks.reopenSandbox(pid: pid)
+            let attachment = try launcher.attach(record, to: network.name, settings, sandbox: sandbox)
+            do { try launcher.writeHosts(record, record.attachments + [attachment]) } catch {
+                try? launcher.networks.detach(attachment.endpoint, bindings: [], containerLives: true)
+                throw error
+            }
+            return attachment
+        }
+    }
+
+    /// - Parameter force: whether a container that is not on the network, or that runs no more, is no error.
+    func disconnect(_ id: String, from network: Network, force: Bool) async throws {
+        let container: Container
+        do { container = try store.find(id) } catch {
+            if force { return }
+            throw error
+        }
+        try await container.transition.withLock {
+            let record = container.record
+            if record.hostConfig.NetworkMode == "host" {
+                throw EngineError(.forbidden, "container cannot be disconnected from host network or connected to host network")
+            }
+            let launcher = lifecycle.launcher
+            let asked = try await offloading {
+                record.networks.keys.filter { (try? launcher.networks.network($0).id) == network.id }
+            }
+            let attachment = record.attachments.first { $0.endpoint.networkID == network.id }
+            guard attachment != nil || !asked.isEmpty else {
+                if force { return }
+                throw EngineError(.system, "container \(container.id) is not connected to network \(network.name)")
+            }
+            let remaining = record.attachments.filter { $0.endpoint.networkID != network.id }
+            if let attachment, let connection = try? container.connection(to: "disconnect") {
+                let pid = connection.containerPID
+                try await offloading {
+                    let sandbox = try launcher.networks.reopenSandbox(pid: pid)
+                    try launcher.networks.detach(
+                        attachment.endpoint, bindings: attachment.published, sandbox: sandbox, others: remaining.map(\.endpoint))
+                    try launcher.writeHosts(record, remaining)
+                }
+                lifecycle.events.publish(
+                    "network", "disconnect", id: network.id,
+                    attributes: ["container": container.id, "name": network.name, "type": network.driver])
+            }
+            container.withState { state in
+                state.record.attachments = remaining
+                for name in asked { state.record.networks[name] = nil }
+            }
+            try await store.save(container)
+        }
+    }
+
+    private func checkMode(_ record: ContainerRecord, _ network: Network) throws(EngineError) {
+        let mode = record.hostConfig.NetworkMode ?? ""
+        if mode == "host" || network.driver == "host" {
+            throw EngineError(.forbidden, "container cannot be disconnected from host network or connected to host network")
+        }
+        if mode.hasPrefix("container:") {
+            throw EngineError(
+                .forbidden, "container sharing network namespace with another container or host cannot be connected to any other network")
+        }
+        if mode == "none" || network.driver == "null" {
+            throw EngineError(
+                .forbidden, "container cannot be connected to multiple networks with one of the networks in private (none) mode")
+        }
+    }
+}
