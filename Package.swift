@@ -14,15 +14,43 @@ let strict: [SwiftSetting] = [
 /// Links without any shared library: starts in under a millisecond, runs on any Linux.
 let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
 
+/// clipper-runtime besides: the functions of its common commands side by side (`scripts/order-runtime` writes the list), and
+/// no huge page of the file mapped whole for a few functions in it, which needs an address that is no multiple of 2 MB off.
+/// Most of the runtime's memory is pages of its file: docs/performance.md has the figures.
+let compactExecutable: [LinkerSetting] =
+    staticExecutable + [
+        .unsafeFlags(
+            ["-use-ld=lld"]
+                + [
+                    "--symbol-ordering-file=\(Context.packageDirectory)/scripts/runtime.order", "--no-warn-symbol-ordering",
+                    "--image-base=0x410000",
+                ].flatMap { ["-Xlinker", $0] })
+    ]
+
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
+/// Settings of the static zone: no module is imported that it does not name (regular expressions and concurrency would be
+/// linked in otherwise), and the linker may place and drop each function by itself (docs/performance.md).
+let lean: [SwiftSetting] =
+    strict + [
+        .unsafeFlags([
+            "-Xfrontend", "-disable-implicit-concurrency-module-import",
+            "-Xfrontend", "-disable-implicit-string-processing-module-import",
+            "-Xfrontend", "-function-sections",
+        ])
+    ]
+
 /// A target of the static zone or above it; `path` and names follow DESIGN's rooms.
 func room(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource]? = nil) -> Target {
     .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
+}
+
+func staticRoom(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: lean)
 }
 
 func tests(of name: String, _ more: [Target.Dependency] = []) -> Target {
@@ -51,16 +79,16 @@ let package = Package(
 
         // The static zone: no Foundation, no Dispatch, no Swift concurrency.
         .target(name: "CLinux"),
-        room("Linux", ["CLinux", "CSeccomp"]),
-        room("JSON"),
-        room("Archive", ["Linux", "CLinux"]),
-        room("OCIRuntimeSpec", ["JSON"]),
-        room("ContainerRuntime", ["OCIRuntimeSpec", "Linux", "CLinux", "JSON"]),
-        room("ShimProtocol", ["JSON", "Linux", "CLinux"]),
-        room("Shim", ["ShimProtocol", "ContainerRuntime", "OCIRuntimeSpec", "Archive", "Linux", "CLinux", "JSON"]),
+        staticRoom("Linux", ["CLinux", "CSeccomp"]),
+        staticRoom("JSON"),
+        staticRoom("Archive", ["Linux", "CLinux"]),
+        staticRoom("OCIRuntimeSpec", ["JSON"]),
+        staticRoom("ContainerRuntime", ["OCIRuntimeSpec", "Linux", "CLinux", "JSON"]),
+        staticRoom("ShimProtocol", ["JSON", "Linux", "CLinux"]),
+        staticRoom("Shim", ["ShimProtocol", "ContainerRuntime", "OCIRuntimeSpec", "Archive", "Linux", "CLinux", "JSON"]),
         .executableTarget(
             name: "clipper-runtime", dependencies: ["Shim", "ContainerRuntime", "OCIRuntimeSpec", "Linux", "CLinux", "JSON"],
-            swiftSettings: strict, linkerSettings: staticExecutable),
+            swiftSettings: lean, linkerSettings: compactExecutable),
 
         // The daemon.
         room("EngineTypes", ["JSON", "Linux"]),

@@ -135,11 +135,11 @@ final class ExternalDriver: RuntimeDriver {
             guard let entry = try? JSONValue(parsing: String(line)), let text = entry["msg"]?.stringValue else { continue }
             if entry["level"]?.stringValue != "warning" { message = text }
         }
-        let isExec = message.contains("exec") || message.contains("executable")
-        if isExec && (message.contains("not found") || message.contains("no such file or directory") || message.contains("No such file")) {
+        let isExec = message.includes("exec") || message.includes("executable")
+        if isExec && (message.includes("not found") || message.includes("no such file or directory") || message.includes("No such file")) {
             return ShimFailure(.commandNotFound, message)
         }
-        if isExec && message.lowercased().contains("permission denied") { return ShimFailure(.commandNotExecutable, message) }
+        if isExec && message.lowercased().includes("permission denied") { return ShimFailure(.commandNotExecutable, message) }
         return ShimFailure(.runtime, message)
     }
 }

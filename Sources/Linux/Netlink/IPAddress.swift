@@ -93,12 +93,13 @@ extension IPAddress: LosslessStringConvertible {
     }
 
     private static func parse6(_ bytes: [UInt8]) -> UInt128? {
-        let text = String(decoding: bytes, as: UTF8.self)
-        guard let gap = text.firstRange(of: "::") else {
-            guard let groups = groups6(text), groups.count == 8 else { return nil }
+        let colon = UInt8(ascii: ":")
+        guard let gap = bytes.indices.dropLast().first(where: { bytes[$0] == colon && bytes[$0 + 1] == colon }) else {
+            guard let groups = groups6(String(decoding: bytes, as: UTF8.self)), groups.count == 8 else { return nil }
             return join(groups)
         }
-        guard let head = groups6(String(text[..<gap.lowerBound]), isEnd: false), let tail = groups6(String(text[gap.upperBound...])),
+        guard let head = groups6(String(decoding: bytes[..<gap], as: UTF8.self), isEnd: false),
+            let tail = groups6(String(decoding: bytes[(gap + 2)...], as: UTF8.self)),
             head.count + tail.count < 8
         else { return nil }
         return join(head + [UInt16](repeating: 0, count: 8 - head.count - tail.count) + tail)

@@ -6,8 +6,27 @@ public enum ResourceLimitKind: Int32, CaseIterable, Sendable {
     // The kernel's numbers, asm-generic/resource.h.
     case cpu, fsize, data, stack, core, rss, nproc, nofile, memlock, `as`, locks, sigpending, msgqueue, nice, rtprio, rttime
 
-    /// `RLIMIT_NOFILE`.
-    public var name: String { "RLIMIT_\(self)".uppercased() }
+    /// `RLIMIT_NOFILE`. Written out: the case's own name is found by reflection, which looks at every type there is.
+    public var name: String {
+        switch self {
+        case .cpu: "RLIMIT_CPU"
+        case .fsize: "RLIMIT_FSIZE"
+        case .data: "RLIMIT_DATA"
+        case .stack: "RLIMIT_STACK"
+        case .core: "RLIMIT_CORE"
+        case .rss: "RLIMIT_RSS"
+        case .nproc: "RLIMIT_NPROC"
+        case .nofile: "RLIMIT_NOFILE"
+        case .memlock: "RLIMIT_MEMLOCK"
+        case .`as`: "RLIMIT_AS"
+        case .locks: "RLIMIT_LOCKS"
+        case .sigpending: "RLIMIT_SIGPENDING"
+        case .msgqueue: "RLIMIT_MSGQUEUE"
+        case .nice: "RLIMIT_NICE"
+        case .rtprio: "RLIMIT_RTPRIO"
+        case .rttime: "RLIMIT_RTTIME"
+        }
+    }
 
     public init?(name: String) {
         guard let kind = ResourceLimitKind.allCases.first(where: { $0.name == name }) else { return nil }
