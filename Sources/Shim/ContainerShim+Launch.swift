@@ -20,6 +20,7 @@ extension ContainerShim {
                 containerID: request.containerID, shimPID: getpid(), containerPID: pid,
                 containerStartTime: ContainerShim.startTime(of: pid), startedAt: Timestamp.now().description)
             state.cgroupPath = driver.cgroup?.path ?? ""
+            if case .external(let path, let root) = request.runtime { (state.runtimePath, state.runtimeRoot) = (path, root) }
             self.state = state
             self.driver = driver
             self.streams = streams

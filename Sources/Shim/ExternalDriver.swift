@@ -24,6 +24,7 @@ final class ExternalDriver: RuntimeDriver {
 
     func start(rootfs: borrowing RootfsSource, streams: borrowing ChildStreams?) throws(ShimFailure) -> StartedProcess {
         try mountRootfs(rootfs)
+        try adaptConfiguration()
         let pidFile = "\(request.directory)/runtime.pid"
         let console = try streams == nil ? ConsoleSocket(directory: request.directory) : nil
         var arguments = ["create", "--bundle", request.bundle, "--pid-file", pidFile]
@@ -83,6 +84,22 @@ final class ExternalDriver: RuntimeDriver {
         } catch { throw ShimFailure(.rootfs, "\(error)") }
     }
 
+    /// What the engine wrote for Clipper's own runtime in the words of others: the shim's own descriptors (the network
+    /// namespace) are no longer /proc/self's, and crun before 1.9 refuses every version but 1.0, which is all that is used.
+    private func adaptConfiguration() throws(ShimFailure) {
+        let path = "\(request.bundle)/config.json"
+        let own = "/proc/self/"
+        do {
+            var spec = try Spec(parsing: Files.read(path))
+            spec.ociVersion = "1.0.2"
+            for (index, namespace) in spec.linux.namespaces.enumerated() {
+                guard let named = namespace.path, named.hasPrefix(own) else { continue }
+                spec.linux.namespaces[index].path = "/proc/\(getpid())/" + named.dropFirst(own.count)
+            }
+            try Files.replace(path, with: spec.json.serialized(), durable: false)
+        } catch { throw ShimFailure(.runtime, "\(path): \(error)") }
+    }
+
     private func findCgroup() {
         let path = (try? Spec(parsing: Files.read("\(request.bundle)/config.json")))?.linux.cgroupsPath
         if let path { cgroup = try? CgroupManager.open(path: path) }
@@ -128,6 +145,17 @@ final class ExternalDriver: RuntimeDriver {
         }
     }
 
+    private static let noSuchFile = "no such file or directory"
+    private static let denied = "permission denied"
+
+    /// The message with these words in it, at its end when they are not.
+    private static func said(_ message: String, _ words: String) -> String {
+        if message.includes(words) { return message }
+        let end = message.utf8.count - words.utf8.count
+        if end > 0, message.lowercased().hasSuffix(words) { return String(decoding: message.utf8.prefix(end), as: UTF8.self) + words }
+        return "\(message): \(words)"
+    }
+
     /// The kind can only be told from the text: these programs say nothing else (Docker does the same).
     private static func failure(_ program: String, _ verb: String, log: String) -> ShimFailure {
         var message = "\(program) \(verb) failed"
@@ -135,11 +163,15 @@ final class ExternalDriver: RuntimeDriver {
             guard let entry = try? JSONValue(parsing: String(line)), let text = entry["msg"]?.stringValue else { continue }
             if entry["level"]?.stringValue != "warning" { message = text }
         }
-        let isExec = message.includes("exec") || message.includes("executable")
-        if isExec && (message.includes("not found") || message.includes("no such file or directory") || message.includes("No such file")) {
-            return ShimFailure(.commandNotFound, message)
+        let text = message.lowercased()
+        guard text.includes("exec") else { return ShimFailure(.runtime, message) }
+        // Docker's clients know 127 and 126 by runc's words alone: crun's are put into them.
+        if text.includes("not found") || text.includes(noSuchFile) {
+            return ShimFailure(.commandNotFound, said(message, noSuchFile))
         }
-        if isExec && message.lowercased().includes("permission denied") { return ShimFailure(.commandNotExecutable, message) }
+        if text.includes(denied) || text.hasPrefix("open executable: operation not permitted") {
+            return ShimFailure(.commandNotExecutable, said(message, denied))
+        }
         return ShimFailure(.runtime, message)
     }
 }

@@ -11,6 +11,10 @@ extension ContainerState {
         writer.put("startTime", containerStartTime)
         writer.put("startedAt", startedAt)
         if !cgroupPath.isEmpty { writer.put("cgroup", cgroupPath) }
+        if !runtimePath.isEmpty {
+            writer.put("runtimePath", runtimePath)
+            writer.put("runtimeRoot", runtimeRoot)
+        }
         return writer.value
     }
 
@@ -21,6 +25,8 @@ extension ContainerState {
             containerStartTime: try fields.number("startTime"), startedAt: try fields.string("startedAt"))
         version = try fields.number("version")
         cgroupPath = try fields.string("cgroup", default: "")
+        runtimePath = try fields.string("runtimePath", default: "")
+        runtimeRoot = try fields.string("runtimeRoot", default: "")
     }
 }
 

@@ -14,6 +14,9 @@ public struct ContainerState: Sendable, Equatable {
     public var startedAt: String
     /// The container's control group below each hierarchy's root; empty without one.
     public var cgroupPath = ""
+    /// The program that made the container and its state directory, which has to be told of the end; empty for Clipper's own.
+    public var runtimePath = ""
+    public var runtimeRoot = ""
 
     public init(containerID: String, shimPID: Int32, containerPID: Int32, containerStartTime: UInt64, startedAt: String) {
         self.containerID = containerID

@@ -45,7 +45,7 @@ public final class ShimConnection: Sendable {
                 Task {
                     _ = await Spawn.awaitEnd(of: state.shimPID)
                     if isOver { return }
-                    Remains.kill(state)
+                    await Remains.kill(state)
                     if let record = Remains.exitRecord(recordPath, of: state) { continuation.yield(.exited(record)) }
                     continuation.yield(.disconnected)
                     continuation.finish()

@@ -59,6 +59,9 @@ public final class Supervisor: Sendable {
     private func launchFailed(_ failure: ShimFailure, _ pid: Int32, _ request: LaunchRequest) async -> ShimFailure {
         let status = await Spawn.awaitEnd(of: pid)
         guard failure.kind == .lost, let status else { return failure }
+        if case .external(let path, let root) = request.runtime {
+            await Remains.delete(request.containerID, runtime: path, root: root)
+        }
         let how = clp_wifexited(status) != 0 ? "exit status \(clp_wexitstatus(status))" : "signal \(clp_wtermsig(status))"
         let log = (try? Files.readText("\(request.directory)/\(ShimWire.shimLogName)")) ?? ""
         let last = log.split(separator: "\n").last.map { ": \($0)" } ?? ""
@@ -79,7 +82,7 @@ public final class Supervisor: Sendable {
         } catch { reason = "\(error)" }
         let state = Remains.state(directory: directory)
         if let record = Remains.exitRecord(recordPath, of: state) { return .exited(record) }
-        if let state { Remains.kill(state) }
+        if let state { await Remains.kill(state) }
         logger.warning("container without supervisor", metadata: ["directory": "\(directory)", "reason": "\(reason)"])
         return .lost(reason)
     }

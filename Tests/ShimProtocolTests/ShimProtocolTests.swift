@@ -52,6 +52,7 @@ private func sent(_ value: JSONValue) throws -> JSONValue {
     var state = ContainerState(
         containerID: "c", shimPID: 1, containerPID: 2, containerStartTime: 1 << 60, startedAt: "2026-11-23T21:00:00Z")
     state.cgroupPath = "/docker/c"
+    (state.runtimePath, state.runtimeRoot) = ("/usr/sbin/runc", "/run/r")
     let record = ExitRecord(exitCode: 137, signal: 9, oomKilled: true, startedAt: "a", exitedAt: "b")
     let messages: [ShimMessage] = [
         .answer(id: 1, .done), .answer(id: 2, .state(state)), .answer(id: 3, .process(7)),

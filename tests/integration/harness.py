@@ -67,8 +67,9 @@ class UnixConnection(http.client.HTTPConnection):
 class Daemon:
     """One clipperd with its own roots. `start`, `stop` and `kill` may be called in any order; the roots stay until `remove`."""
 
-    def __init__(self, prefix):
-        self.prefix = prefix
+    def __init__(self, prefix, options=(), before=()):
+        """`options` are more of clipperd's own; `before` a command line that executes it, such as unshare(1)."""
+        self.prefix, self.options, self.before = prefix, list(options), list(before)
         self.scratch = pathlib.Path("/tmp") / prefix
         self.scratch.mkdir(mode=0o700)
         self.socket = str(self.scratch / "d.sock")
@@ -84,9 +85,9 @@ class Daemon:
     def start(self):
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(BIN / "clipperd"), "--data-root", str(self.scratch / "data"), "--exec-root", str(self.scratch / "exec"),
+                [*self.before, str(BIN / "clipperd"), "--data-root", str(self.scratch / "data"), "--exec-root", str(self.scratch / "exec"),
                  "-H", self.host, "--pidfile", str(self.scratch / "pid"), "--cgroup-parent", self.cgroup_parent,
-                 "--log-level", "debug"],
+                 "--log-level", "debug", *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         wait_until(self.answers, 15, "the daemon's answer to /_ping")
 
