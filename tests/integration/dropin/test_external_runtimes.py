@@ -51,7 +51,7 @@ def clipper(engine, runtime):
     state = engine.scratch / "exec" / "runtime" / runtime
     assert [entry.name for entry in state.glob("*") if entry.name != "seccomp"] == []
     assert [c for c in engine.cgroups() if c.name != engine.cgroup_parent[1:]] == []
-    assert engine.shims() == []
+    wait_until(lambda: not engine.shims(), 10, "the end of the supervisors")
 
 
 @pytest.fixture
