@@ -9,8 +9,7 @@ public enum ContainerFiles {
     /// `hostGateway`), then the container's own name at its addresses. On the host's network the host's own file stands in
     /// place of the first and last part.
     ///
-    /// Names of other containers are not in it: on networks that users define they are for the name server to tell, which
-    /// is not implemented yet.
+    /// Names of other containers are not in it: on networks that users define the name server tells them.
     public static func hosts(
         hostname: String, domainname: String = "", endpoints: [Endpoint], extraHosts: [String] = [], hostGateway: IPAddress? = nil,
         usesHostNetwork: Bool = false
@@ -80,12 +79,18 @@ public enum ContainerFiles {
     public static func resolvConf(
         nameservers: [String] = [], searches: [String] = [], options: [String] = [], hasIPv6: Bool = false, usesHostNetwork: Bool = false
     ) throws(NetworkError) -> String {
-        var host = ResolverSettings((try? Files.readText("/etc/resolv.conf")) ?? "")
-        if !usesHostNetwork && host.nameservers == ["127.0.0.53"], let text = try? Files.readText("/run/systemd/resolve/resolv.conf") {
-            host = ResolverSettings(text)
-        }
+        let host = usesHostNetwork ? ResolverSettings((try? Files.readText("/etc/resolv.conf")) ?? "") : ResolverSettings.ofHost
         return try resolvConf(
             host: host, nameservers: nameservers, searches: searches, options: options, hasIPv6: hasIPv6, usesHostNetwork: usesHostNetwork)
+    }
+
+    /// /etc/resolv.conf of a container on a network that a user defined: our name server, which knows the containers and asks
+    /// the others. `ndots:0` as in Docker: a name without a dot may be a container's.
+    public static func resolvConfOfNameServer(searches: [String] = [], options: [String] = []) throws(NetworkError) -> String {
+        let given = options.isEmpty ? ResolverSettings.ofHost.options : options
+        let all = given.contains { $0.hasPrefix("ndots:") } ? given : given + ["ndots:0"]
+        return try resolvConf(
+            host: .ofHost, nameservers: ["\(NameServer.address)"], searches: searches, options: all, hasIPv6: false, usesHostNetwork: false)
     }
 
     static func resolvConf(
@@ -113,6 +118,15 @@ struct ResolverSettings: Sendable, Equatable {
     var nameservers: [String] = []
     var searches: [String] = []
     var options: [String] = []
+
+    /// The host's; systemd-resolved's own list in place of its stub.
+    static var ofHost: ResolverSettings {
+        let host = ResolverSettings((try? Files.readText("/etc/resolv.conf")) ?? "")
+        if host.nameservers == ["127.0.0.53"], let text = try? Files.readText("/run/systemd/resolve/resolv.conf") {
+            return ResolverSettings(text)
+        }
+        return host
+    }
 
     init(_ text: String) {
         for line in text.split(whereSeparator: \.isNewline) {

@@ -45,8 +45,8 @@ enum HeldSocket {
         if high >= 0 { _ = close(high) }
     }
 
-    private static func socketAddress(_ address: IPAddress, _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32
-    {
+    /// An address and port as the kernel takes them.
+    static func socketAddress(_ address: IPAddress, _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
         var storage = [UInt8](repeating: 0, count: address.family == .v4 ? 16 : 28)
         withUnsafeBytes(of: UInt16(address.family.rawValue)) { storage.replaceSubrange(0..<2, with: $0) }
         withUnsafeBytes(of: port.bigEndian) { storage.replaceSubrange(2..<4, with: $0) }

@@ -101,7 +101,8 @@ public struct Endpoint: Sendable, Codable, Equatable {
     public let networkID: String
     public let networkName: String
     public let containerID: String
-    public let containerName: String
+    public var containerName: String
+    /// More names on this network.
     public let aliases: [String]
     /// The interface in the container (`eth0`); empty on `host` and `none`.
     public let interface: String

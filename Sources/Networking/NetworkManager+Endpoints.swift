@@ -174,7 +174,12 @@ extension NetworkManager {
         // change puts the table right.
         defer {
             if !endpoint.hostInterface.isEmpty && !containerLives { driver.deleteLater(endpoint.hostInterface) }
-            state.withLock { $0.forget(endpoint) }
+            let isAlone = state.withLock { state in
+                state.forget(endpoint)
+                return !state.endpoints.values.contains { $0.containerID == endpoint.containerID }
+            }
+            // Its sockets would keep the namespace alive.
+            if isAlone && !containerLives { names.stop(containerID: endpoint.containerID) }
         }
         try unpublish(endpoint, bindings)
         if containerLives && !endpoint.hostInterface.isEmpty {

@@ -49,6 +49,7 @@ public final class NetworkManager: Sendable {
     let driver: BridgeDriver
     let firewall: Firewall
     let pool: SandboxPool
+    let names: NameServer
     let records: any NetworkRecords
     let logger: Logger
 
@@ -65,6 +66,7 @@ public final class NetworkManager: Sendable {
         firewall = try NetworkError.wrapping("start networking") { () throws(SystemError) in try Firewall(table: table) }
         let size = configuration.warmSandboxes
         pool = try NetworkError.wrapping("start networking") { () throws(SystemError) in try SandboxPool(size: size) }
+        names = try NetworkError.wrapping("start networking") { () throws(SystemError) in try NameServer() }
         let range = (try? Files.readText("/proc/sys/net/ipv4/ip_local_port_range")) ?? ""
         ports = Mutex(PortAllocator(dynamicPorts: PortAllocator.dynamicPorts(range)))
         do throws(NetworkError) { try start() } catch {
@@ -76,6 +78,7 @@ public final class NetworkManager: Sendable {
     func stopThreads() {
         pool.stop()
         driver.stop()
+        names.stop()
     }
 
     // MARK: Looking up

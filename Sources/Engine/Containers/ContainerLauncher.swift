@@ -224,12 +224,30 @@ final class ContainerLauncher: Sendable {
             let wanted = record.networks[name] ?? EndpointSettings()
             prepared.attachments.append(try attach(record, to: name, wanted, sandbox: prepared.sandbox))
         }
+        if let sandbox = prepared.sandbox { try serveNames(record, prepared.attachments, sandbox) }
         guard !prepared.attachments.isEmpty, mode != "host", mode != "none" else { return }
         let ports = try PortRequests(record).requests
         guard !ports.isEmpty else { return }
         let published = try networks.publish(prepared.attachments[0].endpoint, ports: ports)
         prepared.published.append(published)
         prepared.attachments[0].published = published.bindings
+    }
+
+    /// What a container is called on a network beside its name: aliases, short ID and host name.
+    private static func names(_ record: ContainerRecord, _ wanted: EndpointSettings) -> [String] {
+        var names: [String] = []
+        for name in (wanted.Aliases ?? []) + [String(record.id.prefix(12)), record.config.Hostname ?? ""]
+        where !name.isEmpty && !names.contains(name) {
+            names.append(name)
+        }
+        return names
+    }
+
+    /// Starts the name server for a container that is on a network with names. Blocks.
+    func serveNames(_ record: ContainerRecord, _ attachments: [NetworkAttachment], _ sandbox: NetworkSandbox) throws {
+        guard attachments.contains(where: { networks.servesNames(onNetwork: $0.endpoint.networkID) }) else { return }
+        let given = record.hostConfig.Dns ?? []
+        try networks.serveNames(containerID: record.id, sandbox: sandbox, upstream: given.isEmpty ? configuration.dns : given)
     }
 
     /// One network more. Blocks.
@@ -241,7 +259,8 @@ final class ContainerLauncher: Sendable {
         let request = EndpointRequest(
             ipv4: wanted.IPAMConfig?.IPv4Address.flatMap { $0.isEmpty ? nil : $0 },
             ipv6: wanted.IPAMConfig?.IPv6Address.flatMap { $0.isEmpty ? nil : $0 },
-            mac: wanted.MacAddress.flatMap { $0.isEmpty ? nil : $0 }, aliases: wanted.Aliases ?? [])
+            mac: wanted.MacAddress.flatMap { $0.isEmpty ? nil : $0 },
+            aliases: networks.servesNames(onNetwork: network) ? Self.names(record, wanted) : wanted.Aliases ?? [])
         let endpoint = try networks.attach(
             containerID: record.id, containerName: record.name, hostname: record.config.Hostname ?? "", network: network,
             sandbox: sandbox, request: request)
@@ -252,11 +271,12 @@ final class ContainerLauncher: Sendable {
                 "container": record.id, "name": endpoint.networkName, "type": mode == "host" ? "host" : mode == "none" ? "null" : "bridge",
             ])
         return NetworkAttachment(
-            networkName: endpoint.networkName, endpoint: endpoint, settings: Self.settings(endpoint, wanted), published: [])
+            networkName: endpoint.networkName, endpoint: endpoint, settings: settings(endpoint, wanted), published: [])
     }
 
-    private static func settings(_ endpoint: Endpoint, _ wanted: EndpointSettings) -> EndpointSettings {
+    private func settings(_ endpoint: Endpoint, _ wanted: EndpointSettings) -> EndpointSettings {
         var settings = wanted
+        if networks.servesNames(onNetwork: endpoint.networkID) { settings.DNSNames = [endpoint.containerName] + endpoint.aliases }
         settings.NetworkID = endpoint.networkID
         settings.EndpointID = endpoint.id
         settings.MacAddress = endpoint.macAddress
@@ -271,19 +291,28 @@ final class ContainerLauncher: Sendable {
 
     private func writeNetworkFiles(_ record: ContainerRecord, _ prepared: Prepared) throws {
         try writeHosts(record, prepared.attachments)
+        try writeResolvConf(record, prepared.attachments)
+        try Self.overwrite(prepared.paths.hostname, ContainerFiles.hostname(record.config.Hostname ?? ""))
+    }
+
+    /// The container's /etc/resolv.conf, in place: it is bind-mounted in the container. Blocks.
+    func writeResolvConf(_ record: ContainerRecord, _ attachments: [NetworkAttachment]) throws {
         let host = record.hostConfig
-        let usesHost = host.NetworkMode == "host"
         func first(_ given: [String]?, _ fallback: [String]) -> [String] { given.flatMap { $0.isEmpty ? nil : $0 } ?? fallback }
-        let resolv = try ContainerFiles.resolvConf(
-            nameservers: first(host.Dns, configuration.dns), searches: first(host.DnsSearch, configuration.dnsSearch),
-            options: first(host.DnsOptions, configuration.dnsOptions), usesHostNetwork: usesHost)
-        for (path, text) in [
-            (prepared.paths.resolvConf, resolv),
-            (prepared.paths.hostname, ContainerFiles.hostname(record.config.Hostname ?? "")),
-        ] {
-            let file = try OwnedFD.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
-            try file.writeAll(Array(text.utf8))
-        }
+        let searches = first(host.DnsSearch, configuration.dnsSearch)
+        let options = first(host.DnsOptions, configuration.dnsOptions)
+        let text =
+            attachments.contains { networks.servesNames(onNetwork: $0.endpoint.networkID) }
+            ? try ContainerFiles.resolvConfOfNameServer(searches: searches, options: options)
+            : try ContainerFiles.resolvConf(
+                nameservers: first(host.Dns, configuration.dns), searches: searches, options: options,
+                usesHostNetwork: host.NetworkMode == "host")
+        try Self.overwrite(configuration.paths(of: record.id).resolvConf, text)
+    }
+
+    private static func overwrite(_ path: String, _ text: String) throws(SystemError) {
+        let file = try OwnedFD.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+        try file.writeAll(Array(text.utf8))
     }
 
     /// The container's /etc/hosts, in place: it is bind-mounted in the container. Blocks.
@@ -296,8 +325,7 @@ final class ContainerLauncher: Sendable {
                 hostname: record.config.Hostname ?? "", domainname: record.config.Domainname ?? "",
                 endpoints: attachments.map(\.endpoint), extraHosts: host.ExtraHosts ?? [],
                 hostGateway: attachments.first?.endpoint.ipv4Gateway)
-        let file = try OwnedFD.open(configuration.paths(of: record.id).hosts, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
-        try file.writeAll(Array(hosts.utf8))
+        try Self.overwrite(configuration.paths(of: record.id).hosts, hosts)
     }
 
     // MARK: The end of a run, and after a restart of the daemon
@@ -325,6 +353,17 @@ final class ContainerLauncher: Sendable {
 
     func restoreNetworks(of containers: [Container]) async throws {
         let living = containers.flatMap { $0.record.attachments.map { LivingEndpoint(endpoint: $0.endpoint, bindings: $0.published) } }
-        try await offloading { [networks] in try networks.restore(living) }
+        try await offloading { [self] in
+            try networks.restore(living)
+            for container in containers {
+                let record = container.record
+                do {
+                    guard record.attachments.contains(where: { networks.servesNames(onNetwork: $0.endpoint.networkID) }) else { continue }
+                    try serveNames(record, record.attachments, try networks.reopenSandbox(pid: record.outcome.pid))
+                } catch {
+                    logger.warning("a container has no name server", metadata: ["container": "\(record.id)", "error": "\(error)"])
+                }
+            }
+        }
     }
 }

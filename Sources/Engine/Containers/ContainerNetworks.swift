@@ -34,7 +34,12 @@ extension ContainerService {
         return try await offloading {
             let sandbox = try launcher.networks.reopenSandbox(pid: pid)
             let attachment = try launcher.attach(record, to: network.name, settings, sandbox: sandbox)
-            do { try launcher.writeHosts(record, record.attachments + [attachment]) } catch {
+            do {
+                let all = record.attachments + [attachment]
+                try launcher.serveNames(record, all, sandbox)
+                try launcher.writeHosts(record, all)
+                try launcher.writeResolvConf(record, all)
+            } catch {
                 try? launcher.networks.detach(attachment.endpoint, bindings: [], containerLives: true)
                 throw error
             }
@@ -71,6 +76,7 @@ extension ContainerService {
                     try launcher.networks.detach(
                         attachment.endpoint, bindings: attachment.published, sandbox: sandbox, others: remaining.map(\.endpoint))
                     try launcher.writeHosts(record, remaining)
+                    try launcher.writeResolvConf(record, remaining)
                 }
                 lifecycle.events.publish(
                     "network", "disconnect", id: network.id,

@@ -85,9 +85,16 @@ public final class ContainerService: Sendable {
             let old = container.name
             if old == name { throw EngineError.invalid("Renaming a container with the same name as its current name") }
             try store.reserve(name, for: container.id)
-            container.withState { $0.record.name = name }
+            func setName(_ name: String) {
+                container.withState { state in
+                    state.record.name = name
+                    for index in state.record.attachments.indices { state.record.attachments[index].endpoint.containerName = name }
+                }
+                lifecycle.launcher.networks.rename(containerID: container.id, to: name)
+            }
+            setName(name)
             do { try await store.save(container) } catch {
-                container.withState { $0.record.name = old }
+                setName(old)
                 store.release(name, of: container.id)
                 throw EngineError.from(error)
             }
