@@ -39,6 +39,21 @@ def docker_engine(host, containerd):
     return Docker(host, containerd, host.scratch / "base.tar")
 
 
+@pytest.fixture(scope="session")
+def remapped_engine(host, containerd):
+    """dockerd whose containers have user namespaces."""
+    return Docker(host, containerd, host.scratch / "base.tar", "remapped", ["--userns-remap", "daemon"])
+
+
+@pytest.fixture
+def remapped(remapped_engine):
+    cli = remapped_engine.cli
+    yield cli
+    containers = cli("ps", "-aq").split()
+    if containers:
+        cli("rm", "-fv", *containers)
+
+
 @pytest.fixture
 def docker(docker_engine, host):
     """The docker client of Debian's dockerd; containers and volumes are removed afterwards, with all their control groups."""

@@ -32,9 +32,17 @@ if [ "$(stat -f -c %T /sys/fs/cgroup)" = tmpfs ]; then
 fi
 """
 
+SUBORDINATE_IDS = """
+echo daemon:100000:65536 >/run/subid
+touch /etc/subuid /etc/subgid
+mount --bind /run/subid /etc/subuid
+mount --bind /run/subid /etc/subgid
+"""
+
 
 class PrivateHost:
-    """Mount, network and process namespaces, an empty /run, and a scratch directory. `remove` ends every process in it."""
+    """Mount, network and process namespaces, an empty /run, a scratch directory, and ids for user namespaces (subuid(5)).
+    `remove` ends every process in it."""
 
     def __init__(self, prefix):
         self.prefix = prefix
@@ -42,7 +50,7 @@ class PrivateHost:
         self.scratch.mkdir(mode=0o711)
         self.holder = None
         try:
-            script = f"set -e\nmount -t tmpfs run /run\nip link set lo up\n{CLEAN_CGROUPS}\necho ready\nexec sleep infinity"
+            script = f"set -e\nmount -t tmpfs run /run\nip link set lo up\n{CLEAN_CGROUPS}\n{SUBORDINATE_IDS}\necho ready\nexec sleep infinity"
             self.holder = subprocess.Popen(
                 ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
@@ -158,17 +166,16 @@ class Containerd:
 class Docker:
     """Debian's dockerd on a containerd of its own."""
 
-    def __init__(self, host, containerd, archive, *options):
-        self.host = host
-        self.scratch = host.scratch
-        self.host_address = f"unix://{host.scratch}/docker.sock"
-        (host.scratch / "daemon.json").write_text("{}\n")
+    def __init__(self, host, containerd, archive, name="docker", options=()):
+        address = f"unix://{host.scratch}/{name}.sock"
+        (host.scratch / f"{name}.json").write_text("{}\n")
         host.start(
-            "dockerd", "dockerd", "-H", self.host_address, "--config-file", host.scratch / "daemon.json",
-            "--containerd", containerd.address, "--data-root", host.scratch / "docker", "--exec-root", "/run/docker",
-            "--pidfile", "/run/docker.pid", "--iptables=false", "--ip6tables=false", "--bridge=none",
-            "--cgroup-parent", f"/{host.prefix}docker", "--add-runtime", f"clipper-runtime={CLIPPER_RUNTIME}", *options)
-        self.cli = Client("docker", shutil.which("docker"), _At(self.host_address, host.scratch))
+            name, "dockerd", "-H", address, "--config-file", host.scratch / f"{name}.json",
+            "--containerd", containerd.address, "--containerd-namespace", name, "--containerd-plugins-namespace", f"{name}-plugins",
+            "--data-root", host.scratch / name, "--exec-root", f"/run/{name}", "--pidfile", f"/run/{name}.pid",
+            "--iptables=false", "--ip6tables=false", "--bridge=none", "--cgroup-parent", f"/{host.prefix}{name}",
+            "--add-runtime", f"clipper-runtime={CLIPPER_RUNTIME}", *options)
+        self.cli = Client("docker", shutil.which("docker"), _At(address, host.scratch))
         wait_until(lambda: self.cli.run("version").code == 0, 60, "dockerd's answer")
         self.cli("load", "-i", archive)
 
