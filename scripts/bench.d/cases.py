@@ -17,7 +17,7 @@ IMAGE = "bench/base"
 CLIPPER = str(BIN / "clipper")
 # Debian's client where there is one: the peer is Debian's Docker as a whole.
 DOCKER = "/usr/bin/docker" if os.access("/usr/bin/docker", os.X_OK) else shutil.which("docker")
-HELD, SWARM, AT_ONCE, PORTS = 10, 50, 8, 100
+HELD, SWARM, AT_ONCE, PORTS, MANY = 10, 50, 8, 100, 200
 
 
 def say(text):
@@ -76,7 +76,11 @@ def measured(work, clipperd, dockerd, sides, base):
     say("daemon memory")
     results["idle"] = idle_memory(clipperd, dockerd)
     say("OCI runtimes")
-    results["runtimes"], peaks = runtimes(work, clipperd, sides[0], base)
+    answer = runtimes(work, clipperd, sides[0], base)
+    for case in ("runtimes", "runtime exec"):
+        results[case] = {name: Series(**fields) for name, fields in answer[case].items()}
+    results["runtime swarm"] = answer["swarm"]
+    peaks = answer["peaks"]
     environments = {side.name: side.environment for side in sides}
     for network in ("bridge", "none"):
         say(f"run --rm, network {network}")
@@ -137,12 +141,16 @@ def runtimes(work, clipperd, side, base):
     del spec["linux"]["seccomp"]
     spec["root"]["path"] = str(bundle / "rootfs")
     (plain / "config.json").write_text(json.dumps(spec))
+    held = pathlib.Path(work) / "held"
+    held.mkdir()
+    spec["linux"]["seccomp"] = written["linux"]["seccomp"]
+    spec["process"]["args"] = ["/bin/sleep", "1000"]
+    (held / "config.json").write_text(json.dumps(spec))
     script = 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"'
     output = subprocess.check_output(
         ["unshare", "--mount", "--propagation", "private", "bash", "-c", script, "bench",
          sys.executable, "-B", str(ROOT / "scripts/bench"), "--runtimes", work])
-    answer = json.loads(output)
-    return {name: Series(**fields) for name, fields in answer["series"].items()}, answer["peaks"]
+    return json.loads(output)
 
 
 def runtimes_stage(work):
@@ -163,9 +171,56 @@ def runtimes_stage(work):
     for name, command in contestants.items():
         if not series[name].failure:
             peaks[name] = max(peak_kb(command(RUNS * 2 + turn) if callable(command) else command) for turn in range(3))
+    commands = {name: [program, "--root", f"{state}/{name}"] for name, program in programs.items() if program}
+    executed = runtime_exec(work, commands)
+    found = {"runtimes": as_json(series), "runtime exec": as_json(executed), "swarm": runtime_swarm(work, commands), "peaks": peaks}
     subprocess.call(["umount", "-l", str(state)])
-    print(json.dumps({"series": {name: one.as_json() for name, one in series.items()}, "peaks": peaks}))
+    print(json.dumps(found))
     return 0
+
+
+def as_json(series):
+    return {name: one.as_json() for name, one in series.items()}
+
+
+def runtime_exec(work, commands):
+    """`exec` into a running container by each runtime's command line."""
+    try:
+        for name, command in commands.items():
+            Once([*command, "run", "--detach", "--bundle", f"{work}/held", f"bench-exec-{name}"])
+        contestants = {name: [*command, "exec", f"bench-exec-{name}", "/bin/true"] for name, command in commands.items()}
+        return side_by_side(contestants, runs=RUNS * 2)
+    finally:
+        for name, command in commands.items():
+            subprocess.run([*command, "delete", "--force", f"bench-exec-{name}"], capture_output=True)
+
+
+def runtime_swarm(work, commands):
+    """Seconds for create, start and delete of many containers, several at a time; each runtime in turn."""
+    found = {name: {"seconds": [], "failure": None} for name in commands}
+
+    def life(command, name):
+        Once([*command, "create", "--bundle", f"{work}/held", name])
+        Once([*command, "start", name])
+        Once([*command, "delete", "--force", name])
+
+    for turn in range(3):
+        for name, command in commands.items():
+            one = found[name]
+            if one["failure"]:
+                continue
+            time.sleep(1)
+            names = [f"bench-{name}-{turn}-{number}" for number in range(MANY)]
+            begin = time.perf_counter()
+            try:
+                with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+                    list(pool.map(functools.partial(life, command), names))
+                one["seconds"].append(time.perf_counter() - begin)
+            except Failed as error:
+                one["failure"] = str(error)
+                for left in names:
+                    subprocess.run([*command, "delete", "--force", left], capture_output=True)
+    return found
 
 
 def executions(sides, environments):

@@ -76,6 +76,20 @@ def timed_rows(results):
         rows.append([f"the same without seccomp: {name}", ms(plain), ms(peer), *ratio(median(plain), median(peer), "–", float("inf"))])
     rows.append(["the same: floor (`unshare` of all namespaces, one exec)", ms(ours), ms(runtimes["floor"]),
                  *ratio(median(ours), median(runtimes["floor"]), "–", float("inf"))[:2], "–"])
+    executed = results["runtime exec"]
+    for name, goal in (("crun", ("≤ 0.6", 0.6)), ("runc", ("–", float("inf")))):
+        rows.append([f"OCI runtime `exec /bin/true`, ms: {name}", ms(executed["clipper-runtime"]), ms(executed.get(name)),
+                     *ratio(median(executed["clipper-runtime"]), median(executed.get(name)), *goal)])
+    swarm = results["runtime swarm"]
+    ours = middle(swarm["clipper-runtime"]["seconds"])
+    for name, goal in (("crun", ("≤ 0.6", 0.6)), ("runc", ("–", float("inf")))):
+        theirs = middle(swarm.get(name, {}).get("seconds"))
+        rows.append([f"OCI runtime, create + start + delete of 200 containers, 8 at a time, s: {name}", number(ours), number(theirs),
+                     *ratio(ours, theirs, *goal)])
+    peaks = results["peaks"]
+    rows.append(["OCI runtime `run /bin/true`, peak memory, MB: crun", f"{peaks['clipper-runtime'] / 1000:.1f}",
+                 f"{peaks['crun'] / 1000:.1f}" if "crun" in peaks else "absent",
+                 *ratio(peaks["clipper-runtime"], peaks.get("crun"), "≤ 1", 1)])
     for network in ("bridge", "none"):
         found = results[f"run {network}"]
         target = ("≤ 1/12", 1 / 12) if network == "bridge" else ("–", float("inf"))
