@@ -50,7 +50,8 @@ class PrivateHost:
         self.scratch.mkdir(mode=0o711)
         self.holder = None
         try:
-            script = f"set -e\nmount -t tmpfs run /run\nip link set lo up\n{CLEAN_CGROUPS}\n{SUBORDINATE_IDS}\necho ready\nexec sleep infinity"
+            script = "\n".join([
+                "set -e", "mount -t tmpfs run /run", "ip link set lo up", CLEAN_CGROUPS, SUBORDINATE_IDS, "echo ready", "exec sleep infinity"])
             self.holder = subprocess.Popen(
                 ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)

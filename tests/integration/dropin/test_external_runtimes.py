@@ -95,7 +95,8 @@ def test_limits(run):
 
 
 def test_out_of_memory(clipper, runtime, name):
-    assert clipper.run("run", "--name", name, "--runtime", runtime, "--memory", "16m", "--memory-swap", "16m", IMAGE, "tail", "/dev/zero").code == 137
+    ended = clipper.run("run", "--name", name, "--runtime", runtime, "--memory", "16m", "--memory-swap", "16m", IMAGE, "tail", "/dev/zero")
+    assert ended.code == 137
     state = clipper.inspect(name)["State"]
     assert (state["ExitCode"], state["OOMKilled"]) == (137, True)
 
