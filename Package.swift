@@ -83,7 +83,8 @@ let package = Package(
         staticRoom("JSON"),
         staticRoom("Archive", ["Linux", "CLinux"]),
         staticRoom("OCIRuntimeSpec", ["JSON"]),
-        staticRoom("ContainerRuntime", ["OCIRuntimeSpec", "Linux", "CLinux", "JSON"]),
+        staticRoom("Systemd", ["Linux", "CLinux"]),
+        staticRoom("ContainerRuntime", ["OCIRuntimeSpec", "Systemd", "Linux", "CLinux", "JSON"]),
         staticRoom("ShimProtocol", ["JSON", "Linux", "CLinux"]),
         staticRoom("Shim", ["ShimProtocol", "ContainerRuntime", "OCIRuntimeSpec", "Archive", "Linux", "CLinux", "JSON"]),
         .executableTarget(
@@ -143,6 +144,7 @@ let package = Package(
         tests(of: "OCIRuntimeSpec", ["JSON", "Linux"]),
         // A kernel on paper for tests of what is asked of the real one, and in which order.
         .target(name: "CSystemCalls", path: "Tests/Support/CSystemCalls"),
+        tests(of: "Systemd", ["Linux", "CLinux"]),
         tests(of: "ContainerRuntime", ["OCIRuntimeSpec", "Linux", "CLinux", "JSON", "CSystemCalls"]),
         tests(of: "ShimProtocol", ["JSON", "Linux"]),
         tests(of: "Shim", ["ShimProtocol", "Linux", "CLinux", "JSON"]),

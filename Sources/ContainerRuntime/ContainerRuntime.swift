@@ -108,6 +108,8 @@ public struct CreatedContainer: ~Copyable {
     public var terminalMaster: OwnedFD?
     /// The container's control group, for limits, statistics, freezing; the caller removes it after the end.
     public let cgroup: CgroupManager?
+    /// The scope that the control group is; stopped by the caller before the removal.
+    let systemdUnit: String?
     /// The socket to the waiting process; nil once it runs.
     var gate: OwnedFD?
     /// For the hooks that follow the start.

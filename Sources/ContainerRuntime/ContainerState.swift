@@ -1,6 +1,7 @@
 internal import JSON
 internal import Linux
 internal import OCIRuntimeSpec
+internal import Systemd
 
 /// What a container is doing (runtime.md, "State"). `paused` is runc's addition.
 enum ContainerStatus: String, Sendable {
@@ -18,6 +19,8 @@ struct ContainerState: Sendable {
     /// Guards against reuse of the pid.
     var startTime: UInt64
     var cgroupPath: String
+    /// The scope that the control group is, when systemd made it.
+    var systemdUnit: String?
     /// The configuration, as `exec`, `delete` and the hooks need it again.
     var spec: Spec
 
@@ -29,15 +32,21 @@ struct ContainerState: Sendable {
         self.pid = pid
         self.startTime = startTime
         cgroupPath = plan.cgroupPath
+        systemdUnit = plan.systemdUnit?.name
         spec = plan.spec
     }
 
     var json: JSONValue {
-        [
+        var object: JSONValue = [
             "id": .string(id), "bundle": .string(bundle), "rootfs": .string(rootfs), "created": .string("\(created)"),
             "pid": .integer(Int64(pid)), "startTime": .integer(Int64(clamping: startTime)), "cgroupPath": .string(cgroupPath),
             "spec": spec.json,
         ]
+        if case .object(var members) = object, let systemdUnit {
+            members.append("systemdUnit", .string(systemdUnit))
+            object = .object(members)
+        }
+        return object
     }
 
     init(_ json: JSONValue) throws {
@@ -53,6 +62,7 @@ struct ContainerState: Sendable {
         self.pid = pid
         self.startTime = startTime
         self.cgroupPath = cgroupPath
+        systemdUnit = json["systemdUnit"]?.stringValue
         self.spec = try Spec(spec)
     }
 

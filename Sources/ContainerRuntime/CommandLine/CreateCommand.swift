@@ -103,6 +103,7 @@ extension CreatedContainer {
         _ = clp_pidfd_send_signal(pidfd.raw, SIGKILL)
         _ = try? ProcessStatus.reap(pid)
         try? cgroup?.kill()
+        if let systemdUnit { try? SystemdScope.stop(systemdUnit) }
         try? cgroup?.remove()
         store.remove(id)
     }

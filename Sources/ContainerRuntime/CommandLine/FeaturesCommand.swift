@@ -21,7 +21,7 @@ enum FeaturesCommand {
             "linux": [
                 "namespaces": strings(Spec.NamespaceType.allCases.map(\.rawValue).sorted()),
                 "capabilities": strings(Capability.allCases.map(\.name)),
-                "cgroup": ["v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true],
+                "cgroup": ["v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true],
                 "seccomp": [
                     "enabled": true,
                     "actions": strings(SeccompAction.allCases.map(\.rawValue).sorted()),

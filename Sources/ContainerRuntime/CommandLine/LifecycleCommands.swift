@@ -127,7 +127,7 @@ enum DeleteCommand {
             }
             if state.pid > 0 { try kill(container) }
         }
-        try cleanUp(state.spec, id, state.bundle, try? container.cgroup(), globals)
+        try cleanUp(state.spec, id, state.bundle, try? container.cgroup(), state.systemdUnit, globals)
         return 0
     }
 
@@ -143,10 +143,18 @@ enum DeleteCommand {
     }
 
     /// Takes away what is left of a container whose first process has ended.
-    static func cleanUp(_ spec: Spec, _ id: String, _ bundle: String, _ cgroup: CgroupManager?, _ globals: GlobalOptions) throws {
+    static func cleanUp(
+        _ spec: Spec, _ id: String, _ bundle: String, _ cgroup: CgroupManager?, _ unit: String?, _ globals: GlobalOptions
+    ) throws {
+        // Without a pid namespace of its own the others live on, and a group with processes cannot go.
+        if spec.linux.namespace(.pid)?.path != nil || spec.linux.namespace(.pid) == nil { try cgroup?.kill() }
+        if let unit {
+            // The container goes in any case; systemd forgets a scope that is empty by itself, unless it failed.
+            do { try SystemdScope.stop(unit) } catch { globals.log.warn(RuntimeError(wrapping: error).message) }
+        }
         if let cgroup {
-            // Without a pid namespace of its own the others live on, and a group with processes cannot go.
-            if spec.linux.namespace(.pid)?.path != nil || spec.linux.namespace(.pid) == nil { try cgroup.kill() }
+            // The directory that relative paths lie in goes with the last of them.
+            defer { if let path = spec.linux.cgroupsPath, unit == nil, !path.hasPrefix("/") { cgroup.removeEmptyParent() } }
             do { try cgroup.remove() } catch {
                 try cgroup.kill()
                 try cgroup.remove()

@@ -39,7 +39,9 @@ enum RunCommand {
             throw error
         }
         globals.log.debug("container \(options.id): exit code \(code)")
-        if !arguments.has("keep") { try DeleteCommand.cleanUp(spec, options.id, options.bundle, container.cgroup, globals) }
+        if !arguments.has("keep") {
+            try DeleteCommand.cleanUp(spec, options.id, options.bundle, container.cgroup, container.systemdUnit, globals)
+        }
         return code
     }
 }

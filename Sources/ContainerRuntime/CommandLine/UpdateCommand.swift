@@ -55,6 +55,9 @@ enum UpdateCommand {
     private static func apply(_ changes: Spec.Resources, to cgroup: CgroupManager, _ state: ContainerState) throws {
         var resources = try CgroupResources(changes)
         if !resources.devices.isEmpty { resources.devices += DeviceRule.containerDefaults }
+        if let unit = state.systemdUnit {
+            try SystemdScope.update(unit, resources, isUnified: cgroup.layout.version == .v2)
+        }
         try cgroup.apply(resources)
     }
 

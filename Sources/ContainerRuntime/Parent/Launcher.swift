@@ -2,6 +2,7 @@ internal import CLinux
 internal import Glibc
 internal import Linux
 internal import OCIRuntimeSpec
+internal import Systemd
 
 /// The runtime's side of a container's start; SyncChannel.swift draws the conversation.
 struct Launcher {
@@ -24,17 +25,29 @@ struct Launcher {
             // Before there is anything to clean up, what to clean up is on record: kill -9 from here on is answered by
             // `delete --force`, which finds the processes through the control group.
             try store?.save(ContainerState(plan: plan, pid: 0, startTime: 0))
-            let cgroup = try CgroupManager.create(path: plan.cgroupPath, resources: plan.cgroupResources, layout: plan.cgroupLayout)
-            do {
-                if let owner = plan.cgroupOwner { try cgroup.delegate(to: owner) }
-                return try launch(in: cgroup, store)
-            } catch {
-                try? cgroup.kill()
-                try? cgroup.remove()
+            guard let unit = plan.systemdUnit else { return try launch(store, expecting: nil) }
+            let scope = try SystemdScope.start(plan, unit)
+            defer { withExtendedLifetime(scope) {} }
+            do { return try launch(store, expecting: scope.pid) } catch {
+                try? SystemdScope.stop(unit.name)
                 throw error
             }
         } catch {
             store?.remove(plan.options.id)
+            throw error
+        }
+    }
+
+    /// `expecting` is a process that is in the control group already.
+    private func launch(_ store: StateStore?, expecting process: Int32?) throws -> CreatedContainer {
+        let cgroup = try CgroupManager.create(
+            path: plan.cgroupPath, resources: plan.cgroupResources, layout: plan.cgroupLayout, expecting: process)
+        do {
+            if let owner = plan.cgroupOwner { try cgroup.delegate(to: owner) }
+            return try launch(in: cgroup, store)
+        } catch {
+            try? cgroup.kill()
+            try? cgroup.remove()
             throw error
         }
     }
@@ -57,7 +70,7 @@ struct Launcher {
         let pid = process.pid
         let state = ContainerState.document(plan: plan, pid: pid, status: .running)
         let container = CreatedContainer(
-            pid: pid, pidfd: process.takePidfd(), terminalMaster: master, cgroup: cgroup,
+            pid: pid, pidfd: process.takePidfd(), terminalMaster: master, cgroup: cgroup, systemdUnit: plan.systemdUnit?.name,
             gate: gate == .parent ? channel.takeDescriptor() : nil, hooks: plan.spec.hooks, state: state)
         if gate == .open { try container.runPoststartHooks() }
         return container

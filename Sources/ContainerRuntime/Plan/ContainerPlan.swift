@@ -2,6 +2,7 @@ internal import CLinux
 internal import Glibc
 internal import Linux
 internal import OCIRuntimeSpec
+internal import Systemd
 
 /// What the child will do, worked out and checked by the parent before the first side effect.
 struct ContainerPlan {
@@ -16,6 +17,8 @@ struct ContainerPlan {
     let namespaces: NamespacePlan
     let process: ProcessPlan
     let cgroupPath: String
+    /// The scope that the control group is, when systemd makes it.
+    let systemdUnit: SystemdUnit?
     let cgroupResources: CgroupResources
     let cgroupLayout: CgroupLayout
 
@@ -36,8 +39,14 @@ struct ContainerPlan {
         guard let specProcess = spec.process else { throw SpecError.missing("process") }
         process = try ProcessPlan(
             specProcess, seccomp: spec.linux.seccomp, preserveFDs: options.preserveFDs, cacheDirectory: options.seccompCacheDirectory)
-        if options.systemdCgroup { throw RuntimeError.notImplemented("--systemd-cgroup") }
-        cgroupPath = Self.cgroupPath(spec.linux.cgroupsPath, id: options.id)
+        if options.systemdCgroup {
+            let unit = try SystemdUnit(cgroupsPath: spec.linux.cgroupsPath, id: options.id, isUser: geteuid() != 0)
+            cgroupPath = try SystemdManager.connect().root + unit.path
+            systemdUnit = unit
+        } else {
+            cgroupPath = Self.cgroupPath(spec.linux.cgroupsPath, id: options.id)
+            systemdUnit = nil
+        }
         var resources = try CgroupResources(spec.linux.resources ?? Spec.Resources())
         // The container can always use what every container has, whatever the rules before say. Not so what linux.devices
         // makes: a node that its rules let the container only read stays that (`docker run --device /dev/x:/dev/x:r`).
@@ -61,7 +70,9 @@ struct ContainerPlan {
     static func cgroupPath(_ configured: String?, id: String) -> String {
         // No directory above it: none is left behind by the last container.
         guard let configured else { return "/clipper-runtime-\(id)" }
-        return configured.hasPrefix("/") ? configured : "/clipper-runtime/\(configured)"
+        if configured.hasPrefix("/") { return configured }
+        // "." would be the group above all others.
+        return configured.split(separator: "/").allSatisfy { $0 == "." } ? "/" : "/clipper-runtime/\(configured)"
     }
 
     private static func realPath(_ path: String) throws -> String {

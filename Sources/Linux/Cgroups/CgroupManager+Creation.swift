@@ -3,12 +3,12 @@ internal import Glibc
 
 extension CgroupDirectory {
     /// mkdir -p. True when the cgroup itself is new. One that exists must have no processes: limits would hit strangers.
-    func make() throws -> Bool {
+    func make(expecting: Int32? = nil) throws -> Bool {
         if try makeNew() {
             try inheritCpuset()
             return true
         }
-        let processes = try processIDs()
+        let processes = try processIDs().filter { $0 != expecting }
         if !processes.isEmpty { throw CgroupError.occupied(path: path, processes: processes.count) }
         try inheritCpuset()
         return false

@@ -18,16 +18,18 @@ public struct CgroupManager: Sendable {
     }
 
     /// Makes the cgroup in every mounted hierarchy and applies the limits. A cgroup that exists and is empty is taken
-    /// over; one with processes in it is refused. On any failure what was made is removed again.
+    /// over; one with processes in it, other than `expecting`, is refused. On any failure what was made is removed again.
     ///
     /// Throws `CgroupError` and `SystemError`.
-    public static func create(path: String, resources: CgroupResources, layout: CgroupLayout? = nil) throws -> CgroupManager {
+    public static func create(path: String, resources: CgroupResources, layout: CgroupLayout? = nil, expecting: Int32? = nil) throws
+        -> CgroupManager
+    {
         let layout = try layout ?? CgroupLayout.detect()
         let manager = CgroupManager(layout: layout, path: try validated(path), everywhereIn: layout)
         var made: [CgroupDirectory] = []
         do {
             for directory in manager.directories {
-                if try directory.make() { made.append(directory) }
+                if try directory.make(expecting: expecting) { made.append(directory) }
             }
             // One that was left behind frozen would hold whoever enters it.
             if made.count < manager.directories.count && manager.isFrozen { try manager.thaw() }

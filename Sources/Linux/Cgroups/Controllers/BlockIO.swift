@@ -73,5 +73,5 @@ extension CgroupResources.BlockIO {
     }
 
     /// 10–1000 onto io.weight's 1–10000, linearly, as runc and crun do.
-    static func unifiedWeight(_ weight: UInt16) -> UInt64 { 1 + (UInt64(weight) - 10) * 9999 / 990 }
+    public static func unifiedWeight(_ weight: UInt16) -> UInt64 { 1 + (UInt64(weight) - 10) * 9999 / 990 }
 }

@@ -69,7 +69,7 @@ extension CgroupResources.CPU {
     /// v1's shares (2–262144, default 1024) as v2's weight (1–10000, default 100), so that both defaults and both ends
     /// meet: a quadratic in log₂, as runc 1.3.2 and crun 1.23 have it. The older linear rule made 1024 into 39, less
     /// than half of what an ordinary host process gets.
-    static func weight(fromShares shares: UInt64) -> UInt64 {
+    public static func weight(fromShares shares: UInt64) -> UInt64 {
         if shares <= 2 { return 1 }
         if shares >= 262_144 { return 10_000 }
         let exponent = log2(Double(shares))

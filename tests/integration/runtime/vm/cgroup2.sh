@@ -1,0 +1,53 @@
+# The files of cgroup v2, written by clipper-runtime on a kernel with nothing else.
+. /payload/common.sh
+G=/sys/fs/cgroup/clp/one
+bundle one
+out=$($R run -d one </dev/null 2>&1); check run "" "$out"
+check memory.max 67108864 "$(cat $G/memory.max)"
+check memory.swap.max 33554432 "$(cat $G/memory.swap.max)"
+check memory.low 33554432 "$(cat $G/memory.low)"
+check unified 59998208 "$(cat $G/memory.high)"
+check pids.max 21 "$(cat $G/pids.max)"
+check cpu.max "30000 60000" "$(cat $G/cpu.max)"
+check cpu.max.burst 1000 "$(cat $G/cpu.max.burst)"
+check cpu.weight 100 "$(cat $G/cpu.weight)"
+check cpuset.cpus 0 "$(cat $G/cpuset.cpus)"
+check hugetlb 4194304 "$(cat $G/hugetlb.2MB.max)"
+check hugetlb.rsvd 4194304 "$(cat $G/hugetlb.2MB.rsvd.max)"
+contains io.max "254:0 rbps=1048576" "$(cat $G/io.max)"
+if [ -e $G/io.bfq.weight ]; then check io.bfq.weight "default 500" "$(cat $G/io.bfq.weight)"; else check io.weight "default 4950" "$(cat $G/io.weight)"; fi
+contains device-null x "$($R exec one /busybox sh -c 'echo x >/dev/null; echo x')"
+out=$($R update --memory 96m --memory-swap 128m --cpu-idle 1 one 2>&1); check update "" "$out"
+check update-memory 100663296 "$(cat $G/memory.max)"
+check update-swap 33554432 "$(cat $G/memory.swap.max)"
+check update-idle 1 "$(cat $G/cpu.idle)"
+contains stats '"limit":100663296' "$($R events --stats one)"
+contains refuses-v1 "cgroup v2 has no such limit" "$(echo '{"memory":{"swappiness":5}}' | $R update -r - one 2>&1)"
+$R pause one; check pause 1 "$(cat $G/cgroup.freeze)"; contains paused '"paused"' "$($R state one)"
+$R resume one; contains resumed '"running"' "$($R state one)"
+mkdir $G/part; contains exec-cgroup /part "$($R exec --cgroup part one /busybox cat /proc/self/cgroup)"
+$R kill --all one KILL; sleep 1; $R delete one; check gone "" "$(ls -d $G 2>/dev/null)"
+
+# Devices by a BPF program; update replaces it and leaves one.
+G=/sys/fs/cgroup/clp/two
+bundle two
+out=$($R run -d two </dev/null 2>&1); check run-two "" "$out"
+mknod "/tmp/two/rootfs/d" c 10 237
+contains denied "not permitted" "$($R exec two /busybox sh -c ': </d' 2>&1)"
+echo '{"devices": [{"allow": false}, {"allow": true, "type": "c", "major": 10, "minor": 237, "access": "r"}]}' | $R update -r - two
+case "$($R exec two /busybox sh -c ': </d' 2>&1)" in *"not permitted"*) echo "FAILED allowed-by-update" ;; *) echo "ok allowed-by-update" ;; esac
+contains still-denied "not permitted" "$($R exec two /busybox sh -c ': >/d' 2>&1)"
+end two
+
+# Memory running out: the kill is told, once, and the container's end ends the stream.
+bundle three
+$R run -d three </dev/null; check oom-event '{"type":"oom","id":"three"}' "$(timeout 60 $R events --interval 100s three)"
+end three
+
+# The group belongs to the container's root in a user namespace, and nothing that limits it.
+G=/sys/fs/cgroup/clp/four
+bundle four; chown -R 10000:10000 rootfs
+out=$($R run -d four </dev/null 2>&1); check run-four "" "$out"
+check owner "10000 10000 10000 0" "$(stat -c %u $G $G/cgroup.procs $G/cgroup.subtree_control $G/memory.max | tr '\n' ' ' | sed 's/ $//')"
+end four
+rmdir /sys/fs/cgroup/clp; echo finished

@@ -1,0 +1,29 @@
+# Containers in scopes of a real systemd.
+. /payload/common.sh
+for _ in $(seq 100); do s=$(systemctl is-system-running); [ "$s" = running ] || [ "$s" = degraded ] && break; sleep 1; done
+show() { systemctl show clp-one.scope -p "$1" --value; }
+bundle one
+for bus in private broker; do
+    [ $bus = broker ] && export DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/dbus/system_bus_socket
+    out=$($R --systemd-cgroup run -d one </dev/null 2>&1); check $bus-run "" "$out"
+    check $bus-slice mine-test.slice "$(show Slice)"
+    check $bus-delegate yes "$(show Delegate)"
+    check $bus-memory 67108864 "$(show MemoryMax)"
+    check $bus-tasks 33 "$(show TasksMax)"
+    check $bus-weight 100 "$(show CPUWeight)"
+    check $bus-quota 250ms "$(show CPUQuotaPerSecUSec)"
+    check $bus-annotation 7s "$(show TimeoutStopUSec)"
+    G=/sys/fs/cgroup$(show ControlGroup)
+    check $bus-path /sys/fs/cgroup/mine.slice/mine-test.slice/clp-one.scope "$G"
+    check $bus-one-process 1 "$(wc -l <$G/cgroup.procs)"
+    $R update --memory 96m --pids-limit 44 one; systemctl daemon-reload
+    check $bus-updated "100663296 44 100663296 44" "$(cat $G/memory.max) $(cat $G/pids.max) $(show MemoryMax) $(show TasksMax)"
+    contains $bus-devices y "$($R exec one /busybox sh -c 'echo x >/dev/null && echo y')"
+    $R pause one; contains $bus-paused '"paused"' "$($R state one)"; $R resume one
+    out=$($R --systemd-cgroup run -d two -b /tmp/one </dev/null 2>&1); contains $bus-taken "already" "$out"
+    $R delete -f one; check $bus-gone "inactive " "$(show ActiveState) $(ls -d $G 2>/dev/null)"
+done
+sed -i 's|/busybox", "sleep", "1000"|/nothere"|' config.json
+contains failing-program nothere "$($R --systemd-cgroup run one </dev/null 2>&1)"
+check failing-leaves-nothing inactive "$(show ActiveState)"
+echo finished
