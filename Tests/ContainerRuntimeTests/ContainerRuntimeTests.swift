@@ -76,6 +76,29 @@ func goodSpec() -> Spec {
         withUser("linux.uidMappings", (0..<341).map { .init(containerID: $0 * 2, hostID: $0 * 2, size: 1) })
     }
 
+    @Test func mappedUsers() throws {
+        let few = Spec.IDMapping(containerID: 0, hostID: 1000, size: 10)
+        func withUser(_ user: Spec.User, _ mapping: Spec.IDMapping) -> Spec {
+            var spec = goodSpec()
+            spec.linux.namespaces.append(.init(.user))
+            spec.linux.uidMappings = [mapping]
+            spec.linux.gidMappings = [few]
+            spec.process?.user = user
+            return spec
+        }
+        try SpecValidation.validate(withUser(Spec.User(uid: 9, gid: 9), few))
+        var groups = Spec.User(uid: 0, gid: 0)
+        groups.additionalGids = [9, 10]
+        let high = Spec.IDMapping(containerID: 1, hostID: 1000, size: .max - 1000)
+        for (field, user, mapping) in [
+            ("process.user.uid", Spec.User(uid: 10, gid: 0), few), ("process.user.gid", Spec.User(uid: 0, gid: 10), few),
+            ("process.user.additionalGids[1]", groups, few), ("linux.uidMappings", Spec.User(uid: 1, gid: 0), high),
+        ] {
+            let error = #expect(throws: SpecError.self) { try SpecValidation.validate(withUser(user, mapping)) }
+            #expect(error?.field == field)
+        }
+    }
+
     @Test func hostnames() {
         expectRefusal("hostname") { $0.hostname = String(repeating: "x", count: 65) }
         expectRefusal("domainname") {

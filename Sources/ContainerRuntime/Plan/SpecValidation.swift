@@ -10,6 +10,7 @@ enum SpecValidation {
         try root(spec)
         try namespaces(spec.linux)
         try userMappings(spec.linux)
+        try mappedUsers(spec)
         try hostnames(spec)
         try mounts(spec)
         try devices(spec.linux)

@@ -201,6 +201,9 @@ WRONG_VALUES = {
     "overlap outside": (in_user_namespace(mappings((0, 1000, 10), (50, 1009, 1))), "linux.uidMappings[1]"),
     "too many mappings": (in_user_namespace(mappings(*((2 * n, 2 * n, 1) for n in range(341)))), "linux.uidMappings"),
     "wrong gid mapping": (in_user_namespace(mappings((0, 1, 1)), mappings((0, 1, 0))), "linux.gidMappings[0].size"),
+    "root is not mapped": (in_user_namespace(mappings((1, 100000, 10))), "linux.uidMappings"),
+    "user is not mapped": (
+        lambda config: [in_user_namespace(mappings((0, 100000, 10)))(config), set_field(config, "process.user.uid", 10)] and None, "process.user.uid"),
     "escaping device": (setting("linux.devices[0]", {"path": "/dev/../x", "type": "c", "major": 1, "minor": 3}), "linux.devices[0].path"),
     "unknown kind of device": (setting("linux.devices[0]", {"path": "/dev/x", "type": "z", "major": 1, "minor": 3}), "linux.devices[0].type"),
     "device without numbers": (setting("linux.devices[0]", {"path": "/dev/x", "type": "c"}), "linux.devices[0].major"),
