@@ -1,3 +1,7 @@
+internal import Glibc
+internal import Linux
+internal import OCIRuntimeSpec
+
 /// `checkpoint`.
 enum CheckpointCommand {
     static let definition = CommandDefinition(
@@ -29,6 +33,72 @@ enum CheckpointCommand {
         ]
 
     private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
-        throw RuntimeError.notImplemented("command checkpoint")
+        let container = try FoundContainer(try arguments.containerID(), globals.store)
+        guard container.status == .running || container.status == .paused else {
+            throw RuntimeError(
+                kind: .state, message: "container cannot be checkpointed in \(container.status.rawValue) state, only running or paused")
+        }
+        let isPreDump = arguments.has("pre-dump")
+        let directories = try CheckpointImages(arguments, creating: true)
+        let options = try criuOptions(container, arguments, directories)
+        if !isPreDump { try directories.write(try CheckpointTies.streams(of: container.state.pid)) }
+        globals.log.debug("container \(container.state.id): \(isPreDump ? "pre-dump" : "dump") of process \(container.state.pid) by criu")
+        _ = try CriuSession(program: globals.criu, options: options).perform(isPreDump ? .preDump : .dump) { stage, _, _ in
+            globals.log.debug("criu: \(stage)")
+        }
+        if !isPreDump && !options.leaveRunning {
+            // criu has killed the processes: what is left is what a container leaves that has ended.
+            let state = container.state
+            try DeleteCommand.cleanUp(state.spec, state.id, state.bundle, try? container.cgroup(), globals)
+        }
+        return 0
+    }
+
+    private static func criuOptions(
+        _ container: FoundContainer, _ arguments: CommandArguments, _ directories: borrowing CheckpointImages
+    ) throws -> CriuOptions {
+        let state = container.state
+        var options = try CriuOptions(arguments, directories, root: state.rootfs, logFile: "dump.log")
+        options.pid = state.pid
+        // A pre-dump lets the container go on by its nature.
+        options.leaveRunning = arguments.has("leave-running") || arguments.has("pre-dump")
+        options.trackMemory = arguments.has("pre-dump")
+        options.tcpSkipInFlight = arguments.has("tcp-skip-in-flight")
+        options.linkRemap = arguments.has("link-remap")
+        options.parentImage = arguments.value("parent-path")
+        options.statusFD = try arguments.number("status-fd").flatMap { $0 < 0 ? nil : $0 }
+        options.pageServer = try pageServer(arguments)
+        if options.lazyPages && options.pageServer == nil {
+            throw RuntimeError(kind: .usage, message: "option --lazy-pages needs --page-server")
+        }
+        options.freezer = try freezer(state.cgroupPath)
+        if !arguments.has("pre-dump") {
+            options.externalMounts = CheckpointTies.externalMounts(
+                state.spec.mounts.map { PlannedMount($0, bundle: state.bundle) }, restoring: false)
+        }
+        options.external = try CheckpointTies.streams(of: state.pid).compactMap { name in
+            let file = name.hasPrefix(CheckpointTies.nullPrefix) ? String(name.dropFirst(CheckpointTies.nullPrefix.count)) : name
+            return file.hasPrefix("file[") ? file : nil
+        }
+        if let network = try CheckpointTies.externalNetwork(state.spec) { options.external.append(network) }
+        return options
+    }
+
+    /// `address:port`, `[address]:port`.
+    static func pageServer(_ arguments: CommandArguments) throws(RuntimeError) -> (address: String, port: Int32)? {
+        guard let text = arguments.value("page-server") else { return nil }
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), colon > text.startIndex else {
+            throw RuntimeError(kind: .usage, message: "option --page-server: \"\(text)\" is not of the form address:port")
+        }
+        let address = text[..<colon]
+        let isBracketed = address.hasPrefix("[") && address.hasSuffix("]")
+        return (String(isBracketed ? address.dropFirst().dropLast() : address), Int32(port))
+    }
+
+    /// criu stops the processes by their control group; one by one it would wait for ever for those of a paused container.
+    private static func freezer(_ path: String) throws -> String? {
+        let layout = try CgroupLayout.detect()
+        let hierarchy = layout.hierarchy(of: "freezer") ?? layout.hierarchies.first(where: \.isUnified)
+        return hierarchy.map { $0.mountPoint + path }
     }
 }

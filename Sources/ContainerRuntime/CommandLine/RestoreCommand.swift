@@ -1,3 +1,8 @@
+internal import CLinux
+internal import Glibc
+internal import Linux
+internal import OCIRuntimeSpec
+
 /// `restore`.
 enum RestoreCommand {
     static let definition = CommandDefinition(
@@ -18,6 +23,31 @@ enum RestoreCommand {
         ]
 
     private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
-        throw RuntimeError.notImplemented("command restore")
+        let (spec, createOptions) = try CreateCommand.prepare(globals, arguments)
+        let plan = try ContainerPlan(spec: spec, options: createOptions)
+        let directories = try CheckpointImages(arguments, creating: false)
+        let detaches = arguments.has("detach")
+        let consoleSocket = arguments.value("console-socket")
+        try CreateCommand.checkConsole(spec, consoleSocket, detaches: detaches)
+        if !detaches && !arguments.has("no-subreaper") { clp_prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+        let foreground = detaches ? nil : try ForegroundProcess()
+        var restorer = ContainerRestorer(plan: plan, criu: globals.criu, log: globals.log)
+        restorer.lsmProfile = arguments.value("lsm-profile")
+        restorer.lsmMountContext = arguments.value("lsm-mount-context")
+        var container = try restorer.restore(
+            try CriuOptions(arguments, directories, root: plan.rootPath, logFile: "restore.log"), directories)
+        let id = createOptions.id
+        do {
+            if detaches, let master = container.terminalMaster.take() { try DescriptorSocket.sendTerminal(master, to: consoleSocket) }
+            try CreateCommand.announce(container.pid, container.pidfd.raw, kind: "standard", arguments)
+            guard let foreground = consume foreground else { return 0 }
+            let master = container.terminalMaster.take()
+            let code = try foreground.follow(container.pid, container.pidfd.raw, master: master, consoleSocket)
+            try DeleteCommand.cleanUp(spec, id, createOptions.bundle, container.cgroup, globals)
+            return code
+        } catch {
+            container.destroy(globals.store, id)
+            throw error
+        }
     }
 }

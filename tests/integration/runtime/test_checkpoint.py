@@ -1,0 +1,286 @@
+"""checkpoint and restore. The same under runc where criu works; where it does not, that the failure is told.
+
+criu of Debian 12 refuses kernels since 6.13 (their vDSO has one area more), so that on such a host only the ways to
+fail are shown; `cgroup2-vm` has a kernel on which the rest runs.
+"""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from .harness import find_program, wait_until
+
+CRIU = find_program("criu")
+
+
+def criu_works():
+    if CRIU is None:
+        return False
+    return subprocess.run([CRIU, "check"], capture_output=True).returncode == 0
+
+
+needs_criu = pytest.mark.skipif(not criu_works(), reason="`criu check` fails on this host")
+COUNT = ["sh", "-c", "i=0; while true; do i=$((i + 1)); echo $i >/tmp/count; sleep 0.1; done"]
+
+
+@pytest.fixture(params=["clipper", "runc"])
+def runtime(request, scope):
+    found = scope.runtime(request.param)
+    if found is None:
+        pytest.skip(f"{request.param} is not installed")
+    return found
+
+
+@pytest.fixture
+def counter(make_container, runtime):
+    """A container that counts in a file, on a writable root."""
+    def writable(config):
+        config["root"]["readonly"] = False
+    made = make_container(runtime, COUNT, writable)
+    up(made)
+    wait_until(lambda: count(made) >= 2, what="the count")
+    return made
+
+
+def count(made):
+    try:
+        return int((made.bundle.rootfs / "tmp/count").read_text() or 0)
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def errors(log):
+    """What criu's log complains of."""
+    return [line for line in log.read_text().splitlines() if "Error" in line or "Warn" in line][-20:] if log.exists() else "no log"
+
+
+def up(made):
+    """Detached with the host's /dev/null as its streams: runc cannot save files and pipes of the outside."""
+    made.bundle.save()
+    arguments = made.runtime.arguments("run", "--detach", "--bundle", made.bundle.path, made.id)
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    assert subprocess.run(arguments, **streams, timeout=60).returncode == 0
+    made.images = made.bundle.path / "images"
+
+
+def checkpoint(made, *options):
+    return made.runtime("checkpoint", "--image-path", made.images, *options, made.id)
+
+
+def restore(made, *options):
+    return made.runtime("restore", "--detach", "--bundle", made.bundle.path, "--image-path", made.images, *options, made.id)
+
+
+@needs_criu
+def test_goes_on_where_it_was(counter, tmp_path):
+    result = checkpoint(counter, "--work-path", tmp_path)
+    assert result.code == 0, (result, errors(tmp_path / "dump.log"))
+    assert counter.status is None, "a checkpoint ends the container"
+    assert (tmp_path / "dump.log").exists() and (counter.images / "inventory.img").exists()
+    before = count(counter)
+    result = restore(counter, "--work-path", tmp_path, "--pid-file", tmp_path / "pid")
+    assert result.code == 0, (result, errors(tmp_path / "restore.log"))
+    assert counter.status == "running"
+    assert int((tmp_path / "pid").read_text()) == counter.pid
+    wait_until(lambda: count(counter) > before, what="the count to go on")
+    assert counter.exec("cat", "/tmp/count").code == 0
+    assert str(counter.pid) in (counter.cgroup("pids") / "cgroup.procs").read_text().split()
+    assert counter.kill().code == 0
+    counter.wait_for("stopped")
+    assert counter.delete().code == 0
+
+
+@needs_criu
+def test_streams_are_taken_over(container, tmp_path):
+    """Pipes: after the restore they are the streams of `restore`."""
+    made = container(["sh", "-c", "i=0; while true; do i=$((i + 1)); echo out$i; echo err$i >&2; sleep 0.1; done"])
+    made.images = tmp_path / "images"
+    out, err = os.pipe(), os.pipe()
+    arguments = made.runtime.arguments("run", "--detach", "--bundle", made.bundle.path, made.id)
+    subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=out[1], stderr=err[1], check=True)
+    assert (os.read(out[0], 4), os.read(err[0], 4)) == (b"out1", b"err1")
+    result = checkpoint(made)
+    assert result.code == 0, (result, errors(made.images / "dump.log"))
+    for descriptor in out + err:
+        os.close(descriptor)
+    with open(tmp_path / "second", "wb") as out, open(tmp_path / "third", "wb") as err:
+        arguments = made.runtime.arguments(
+            "restore", "-d", "--bundle", made.bundle.path, "--image-path", made.images, "--work-path", tmp_path, made.id)
+        done = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        assert done.returncode == 0, errors(tmp_path / "restore.log")
+    wait_until(lambda: (tmp_path / "second").stat().st_size and (tmp_path / "third").stat().st_size, what="output after the restore")
+
+
+@needs_criu
+def test_hooks_and_terminal(container, tmp_path):
+    """The hooks of a new container run at a restore too; the terminal's master goes to the console socket."""
+    import array
+    import socket
+    record = tmp_path / "record"
+    hook = tmp_path / "hook"
+    hook.write_text(f'#!/bin/sh\necho "$1 $(cat | tr -d " ")" >>{record}\n')
+    hook.chmod(0o755)
+
+    def edit(config):
+        config["process"]["terminal"] = True
+        config["hooks"] = {point: [{"path": str(hook), "args": ["hook", point]}]
+                           for point in ("prestart", "createRuntime", "poststart", "poststop")}
+    made = container(["sh", "-c", "while read line; do echo got-$line; done"], edit)
+    made.images = tmp_path / "images"
+
+    def console():
+        connection, _ = listener.accept()
+        with connection:
+            _, ancillary, _, _ = connection.recvmsg(100, socket.CMSG_SPACE(4))
+        numbers = array.array("i")
+        numbers.frombytes(ancillary[0][2])
+        return numbers[0]
+
+    def answer(master, word):
+        os.write(master, word.encode() + b"\n")
+        seen = b""
+        while b"got-" + word.encode() not in seen:
+            seen += os.read(master, 1000)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        listener.settimeout(60)
+        made.up("--console-socket", tmp_path / "socket")
+        master = console()
+        answer(master, "one")
+        result = checkpoint(made)
+        os.close(master)
+        assert result.code == 0, (result, errors(made.images / "dump.log"))
+        record.write_text("")
+        result = restore(made, "--console-socket", tmp_path / "socket")
+        assert result.code == 0, (result, errors(made.images / "restore.log"))
+        master = console()
+        answer(master, "two")
+        assert [line.split()[0] for line in record.read_text().splitlines()] == ["prestart", "createRuntime", "poststart"]
+        assert f'"pid":{made.pid},' in record.read_text()
+        # The end of the terminal would end the container.
+        os.close(master)
+
+
+@needs_criu
+def test_leave_running(counter):
+    result = checkpoint(counter, "--leave-running")
+    assert result.code == 0, (result, errors(counter.images / "dump.log"))
+    assert counter.status == "running"
+    before = count(counter)
+    wait_until(lambda: count(counter) > before, what="the count to go on")
+
+
+@needs_criu
+def test_pre_dump_and_parent(counter):
+    images = counter.images
+    counter.images = images / "first"
+    result = checkpoint(counter, "--pre-dump")
+    assert result.code == 0, result
+    assert counter.status == "running"
+    assert list(counter.images.glob("pages-*.img"))
+    counter.images = images / "second"
+    result = checkpoint(counter, "--parent-path", "../first")
+    assert result.code == 0, result
+    assert os.readlink(counter.images / "parent") == "../first"
+    before = count(counter)
+    result = restore(counter)
+    assert result.code == 0, (result, errors(counter.images / "restore.log"))
+    wait_until(lambda: count(counter) > before, what="the count to go on")
+
+
+@needs_criu
+def test_bind_mount_and_fresh_root(make_container, runtime, scope, undo):
+    """What is bound in is taken from the host again; mount points are made in a root that no container ran in."""
+    shared = scope.scratch / scope.name("shared")
+    shared.mkdir()
+    undo(lambda: subprocess.run(["rm", "-r", str(shared)]))
+
+    def bind(config):
+        config["mounts"].append({"destination": "/shared/here", "type": "bind", "source": str(shared), "options": ["rbind"]})
+        config["root"]["readonly"] = False
+    made = make_container(runtime, ["sh", "-c", "while true; do date >/shared/here/now; sleep 0.1; done"], bind)
+    up(made)
+    now = shared / "now"
+    wait_until(now.exists, what="the file")
+    result = checkpoint(made)
+    assert result.code == 0, (result, errors(made.images / "dump.log"))
+    subprocess.run(["rm", "-r", str(made.bundle.rootfs / "shared")], check=True)
+    now.unlink()
+    result = restore(made)
+    assert result.code == 0, (result, errors(made.images / "restore.log"))
+    wait_until(now.exists, what="the file after the restore")
+
+
+@needs_criu
+def test_foreground_restore_gives_the_exit_code(make_container, runtime):
+    made = make_container(runtime, ["sh", "-c", "trap 'exit 7' TERM; while true; do sleep 0.1; done"])
+    up(made)
+    assert checkpoint(made).code == 0
+    process = made.runtime.spawn(
+        "restore", "--bundle", made.bundle.path, "--image-path", made.images, made.id,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: made.status == "running" or process.poll() is not None, what="the restore")
+    assert process.poll() is None, errors(made.images / "restore.log")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 7
+    assert made.status is None
+
+
+def test_without_criu(container, tmp_path):
+    made = container(["sleep", "1000"]).up()
+    made.images = tmp_path / "images"
+    result = made.runtime("checkpoint", "--image-path", made.images, made.id, options=["--criu", "no-such-criu"])
+    assert result.code == 1
+    assert result.err == ("clipper-runtime: checkpoint and restore need criu, and there is no program no-such-criu: "
+                          "install it, or name it with --criu\n")
+    assert made.status == "running"
+
+
+def test_restore_without_criu_leaves_nothing(container, tmp_path):
+    made = container(["sleep", "1000"])
+    (tmp_path / "descriptors.json").write_text(json.dumps(["/dev/null"] * 3))
+    result = made.runtime("restore", "--detach", "--image-path", tmp_path, "--bundle", made.bundle.path, made.id,
+                          options=["--criu", "/no/criu"])
+    assert result.code == 1 and "need criu" in result.err, result
+    assert made.status is None and not made.cgroup("pids").exists()
+
+
+@pytest.mark.skipif(CRIU is None or criu_works(), reason="criu is not installed, or works here")
+def test_failure_of_criu_is_told(container, tmp_path):
+    made = container(["sleep", "1000"]).up()
+    result = made.runtime("checkpoint", "--image-path", tmp_path / "images", "--work-path", tmp_path / "work", made.id)
+    assert result.code == 1
+    assert len(result.err.splitlines()) == 1 and "criu" in result.err and str(tmp_path / "work") in result.err, result
+    assert made.status == "running"
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--manage-cgroups-mode", "hard"], "soft, full, strict or ignore"),
+    (["--empty-ns", "uts"], "is not network"),
+    (["--page-server", "nowhere"], "address:port"),
+    (["--lazy-pages"], "needs --page-server"),
+])
+def test_wrong_options(container, tmp_path, options, words):
+    made = container(["sleep", "1000"]).up()
+    result = made.runtime("checkpoint", "--image-path", tmp_path / "images", *options, made.id)
+    assert result.code == 1 and words in result.err and len(result.err.splitlines()) == 1, result
+    assert made.status == "running"
+
+
+def test_only_running_containers(container):
+    made = container(["sleep", "1000"])
+    assert made.create().code == 0
+    result = made.runtime("checkpoint", made.id)
+    assert result.code == 1 and "created state" in result.err, result
+
+
+def test_restore_of_no_checkpoint(container, tmp_path):
+    made = container()
+    for path, words in [(tmp_path / "nothing", "open image path"), (tmp_path, "is it a checkpoint?")]:
+        result = made.runtime("restore", "--image-path", path, "--bundle", made.bundle.path, made.id)
+        assert result.code == 1 and words in result.err and len(result.err.splitlines()) == 1, result
+        assert made.status is None
