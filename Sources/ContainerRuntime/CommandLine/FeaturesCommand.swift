@@ -32,11 +32,40 @@ enum FeaturesCommand {
                 ],
                 "apparmor": ["enabled": true],
                 "selinux": ["enabled": true],
-                "intelRdt": ["enabled": false],
-                "mountExtensions": ["idmap": ["enabled": false]],
+                "intelRdt": ["enabled": .bool(takes(linux: "intelRdt", ["closID": "features"]))],
+                "mountExtensions": ["idmap": ["enabled": .bool(takes("mounts", [idMappedMount]))]],
+                "netDevices": ["enabled": .bool(takes(linux: "netDevices", ["eth0": ["name": "eth0"]]))],
             ],
-            "annotations": ["org.clipper.runtime.version": .string(RuntimeCommand.version)],
+            "annotations": [
+                "org.clipper.runtime.version": .string(RuntimeCommand.version),
+                "org.opencontainers.runc.checkpoint.enabled": "true",
+            ],
         ]
+    }
+
+    private static let mapping: JSONValue = [["containerID": 0, "hostID": 1000, "size": 1]]
+    private static let idMappedMount: JSONValue = [
+        "destination": "/data", "type": "bind", "source": "/", "options": ["bind"], "uidMappings": mapping, "gidMappings": mapping,
+    ]
+
+    /// Whether a field of the specification is implemented: the decoder and the validator are asked, which refuse by name
+    /// what is not.
+    private static func takes(_ name: String, _ value: JSONValue) -> Bool {
+        var document = JSONObject()
+        document.append("ociVersion", .string(Spec.newestVersion))
+        document.append("process", ["args": ["true"], "cwd": "/"])
+        document.append("root", ["path": "/"])
+        document.append(name, value)
+        if name != "linux" { document.append("linux", ["namespaces": [["type": "mount"]]]) }
+        do throws(SpecError) { try SpecValidation.validate(try Spec(.object(document))) } catch { return error.kind != .notImplemented }
+        return true
+    }
+
+    private static func takes(linux name: String, _ value: JSONValue) -> Bool {
+        var linux = JSONObject()
+        linux.append("namespaces", [["type": "mount"], ["type": "network"]])
+        linux.append(name, value)
+        return takes("linux", .object(linux))
     }
 
     private static func strings(_ names: [String]) -> JSONValue { .array(names.map { .string($0) }) }
