@@ -59,7 +59,6 @@ enum CreateCommand {
         options.systemdCgroup = globals.systemdCgroup
         options.seccompCacheDirectory = globals.seccompCache
         options.preserveFDs = try arguments.number("preserve-fds") ?? 0
-        if options.preserveFDs < 0 { throw RuntimeError(kind: .usage, message: "option --preserve-fds: must not be negative") }
         globals.log.debug("container \(id): read \(bundle)/config.json")
         let bytes: [UInt8]
         do { bytes = try Files.read("\(bundle)/config.json") } catch {
@@ -67,11 +66,19 @@ enum CreateCommand {
         }
         var spec = try Spec(parsing: bytes)
         // Socket activation (sd_listen_fds(3)): the descriptors are handed on, and belong to the container's pid 1.
-        if let text = getenv("LISTEN_FDS").map({ String(cString: $0) }), let count = Int(text), count > 0 {
-            options.preserveFDs += count
+        if let count = listenDescriptors() {
+            options.preserveFDs = options.preserveFDs.addingReportingOverflow(count).partialValue
             spec.process?.env += ["LISTEN_FDS=\(count)", "LISTEN_PID=1"]
         }
         return (spec, options)
+    }
+
+    /// How many descriptors are meant for this process; they may be meant for another that left its environment to us.
+    private static func listenDescriptors() -> Int? {
+        guard let count = getenv("LISTEN_FDS").flatMap({ Int(String(cString: $0)) }), count > 0,
+            let pid = getenv("LISTEN_PID").flatMap({ Int32(String(cString: $0)) }), pid == getpid()
+        else { return nil }
+        return count
     }
 
     /// A terminal needs somebody who holds its master.

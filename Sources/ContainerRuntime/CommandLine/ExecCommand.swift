@@ -38,7 +38,7 @@ enum ExecCommand {
             throw RuntimeError(kind: .state, message: "cannot exec in a paused container (use --ignore-paused to override)")
         case .creating, .created, .running, .paused: break
         }
-        let process = try process(arguments, container.state)
+        var process = try process(arguments, container.state)
         let consoleSocket = arguments.value("console-socket")
         let detaches = arguments.has("detach")
         if process.terminal && detaches && consoleSocket == nil {
@@ -54,6 +54,7 @@ enum ExecCommand {
             target.cgroup = try target.cgroup?.part(try cgroupPaths(arguments.all("cgroup")))
             target.followsProcess = false
         }
+        if !detaches && consoleSocket == nil { process.takeTerminalSize() }
         let foreground = detaches ? nil : try ForegroundProcess()
         var started = try ContainerRuntime.exec(in: target, process: process, options: options)
         globals.log.debug("container \(id): further process \(started.pid)")

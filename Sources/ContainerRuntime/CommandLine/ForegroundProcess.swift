@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Linux
+internal import OCIRuntimeSpec
 
 /// Stays with a process until it ends: forwards signals, and carries its terminal to ours.
 struct ForegroundProcess: ~Copyable {
@@ -85,5 +86,14 @@ struct ForegroundProcess: ~Copyable {
             offset += max(0, written)
         }
         return true
+    }
+}
+
+extension Spec.Process {
+    /// The size of the caller's own terminal, which the process's will be shown on: it has it before its program runs.
+    mutating func takeTerminalSize() {
+        if terminal, consoleSize == nil, let (rows, columns) = Terminal.size(0) {
+            consoleSize = Spec.ConsoleSize(height: rows, width: columns)
+        }
     }
 }

@@ -16,7 +16,7 @@ enum RunCommand {
         ]
 
     private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
-        let (spec, options) = try CreateCommand.prepare(globals, arguments)
+        var (spec, options) = try CreateCommand.prepare(globals, arguments)
         let consoleSocket = arguments.value("console-socket")
         let detaches = arguments.has("detach")
         try CreateCommand.checkConsole(spec, consoleSocket, detaches: detaches)
@@ -24,6 +24,7 @@ enum RunCommand {
             try CreateCommand.launchDetached(globals, arguments, spec, options, .open)
             return 0
         }
+        if consoleSocket == nil { spec.process?.takeTerminalSize() }
         // Orphans of a container without a pid namespace come to us, not to the host's init.
         if !arguments.has("no-subreaper") { clp_prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
         // Blocked before there is a child to forward to; the child unblocks all for itself.

@@ -10,6 +10,7 @@ struct ExecLauncher {
     let options: ExecOptions
 
     init(target: ExecTarget, process: Spec.Process, options: ExecOptions) throws {
+        try PreservedDescriptors.check(options.preserveFDs)
         try SpecValidation.process(process)
         self.target = target
         self.options = options

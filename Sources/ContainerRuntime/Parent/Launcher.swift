@@ -19,7 +19,7 @@ struct Launcher {
 
     func launch() throws -> CreatedContainer {
         let store = plan.options.stateDirectory.map { StateStore(root: $0) }
-        try checkPreservedDescriptors()
+        try PreservedDescriptors.check(plan.options.preserveFDs)
         try store?.reserve(plan.options.id)
         do {
             // Before there is anything to clean up, what to clean up is on record: kill -9 from here on is answered by
@@ -74,14 +74,6 @@ struct Launcher {
             gate: gate == .parent ? channel.takeDescriptor() : nil, hooks: plan.spec.hooks, state: state)
         if gate == .open { try container.runPoststartHooks() }
         return container
-    }
-
-    /// The descriptors that `--preserve-fds` promises must be there: our own would take their numbers otherwise.
-    private func checkPreservedDescriptors() throws {
-        for number in 0..<plan.options.preserveFDs where clp_fcntl(Int32(3 + number), F_GETFD, 0) < 0 {
-            throw RuntimeError(
-                kind: .usage, message: "preserve \(plan.options.preserveFDs) descriptors: descriptor \(3 + number) is not open")
-        }
     }
 
     private func clone(
