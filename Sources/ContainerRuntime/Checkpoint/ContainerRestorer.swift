@@ -79,7 +79,8 @@ struct ContainerRestorer {
         let pidfd = OwnedFD(owning: try retrying("open restored process", "\(pid)") { clp_pidfd_open(pid, 0) })
         let state = ContainerState.document(plan: plan, pid: pid, status: .running)
         let container = CreatedContainer(
-            pid: pid, pidfd: pidfd, terminalMaster: master, cgroup: cgroup, gate: nil, hooks: plan.spec.hooks, state: state)
+            pid: pid, pidfd: pidfd, terminalMaster: master, cgroup: cgroup, systemdUnit: nil, gate: nil, hooks: plan.spec.hooks,
+            state: state)
         do {
             try store?.save(ContainerState(plan: plan, pid: pid, startTime: ProcessStatus.snapshot(pid)?.startTime ?? 0))
             try container.runPoststartHooks()

@@ -49,7 +49,7 @@ enum CheckpointCommand {
         if !isPreDump && !options.leaveRunning {
             // criu has killed the processes: what is left is what a container leaves that has ended.
             let state = container.state
-            try DeleteCommand.cleanUp(state.spec, state.id, state.bundle, try? container.cgroup(), globals)
+            try DeleteCommand.cleanUp(state.spec, state.id, state.bundle, try? container.cgroup(), state.systemdUnit, globals)
         }
         return 0
     }

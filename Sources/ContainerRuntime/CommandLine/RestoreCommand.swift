@@ -23,6 +23,7 @@ enum RestoreCommand {
         ]
 
     private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
+        if globals.systemdCgroup { throw RuntimeError.notImplemented("restore --systemd-cgroup") }
         let (spec, createOptions) = try CreateCommand.prepare(globals, arguments)
         let plan = try ContainerPlan(spec: spec, options: createOptions)
         let directories = try CheckpointImages(arguments, creating: false)
@@ -43,7 +44,7 @@ enum RestoreCommand {
             guard let foreground = consume foreground else { return 0 }
             let master = container.terminalMaster.take()
             let code = try foreground.follow(container.pid, container.pidfd.raw, master: master, consoleSocket)
-            try DeleteCommand.cleanUp(spec, id, createOptions.bundle, container.cgroup, globals)
+            try DeleteCommand.cleanUp(spec, id, createOptions.bundle, container.cgroup, container.systemdUnit, globals)
             return code
         } catch {
             container.destroy(globals.store, id)
