@@ -2,7 +2,7 @@
 . /payload/common.sh
 G=/sys/fs/cgroup/clp/one
 bundle one
-out=$($R run -d one </dev/null 2>&1); check run "" "$out"
+out=$(up run -d one); check run "" "$out"
 check memory.max 67108864 "$(cat $G/memory.max)"
 check memory.swap.max 33554432 "$(cat $G/memory.swap.max)"
 check memory.low 33554432 "$(cat $G/memory.low)"
@@ -31,7 +31,7 @@ $R kill --all one KILL; sleep 1; $R delete one; check gone "" "$(ls -d $G 2>/dev
 # Devices by a BPF program; update replaces it and leaves one.
 G=/sys/fs/cgroup/clp/two
 bundle two
-out=$($R run -d two </dev/null 2>&1); check run-two "" "$out"
+out=$(up run -d two); check run-two "" "$out"
 mknod "/tmp/two/rootfs/d" c 10 237
 contains denied "not permitted" "$($R exec two /busybox sh -c ': </d' 2>&1)"
 echo '{"devices": [{"allow": false}, {"allow": true, "type": "c", "major": 10, "minor": 237, "access": "r"}]}' | $R update -r - two
@@ -41,13 +41,13 @@ end two
 
 # Memory running out: the kill is told, once, and the container's end ends the stream.
 bundle three
-$R run -d three </dev/null; check oom-event '{"type":"oom","id":"three"}' "$(timeout 60 $R events --interval 100s three)"
+up run -d three; check oom-event '{"type":"oom","id":"three"}' "$(timeout 60 $R events --interval 100s three)"
 end three
 
 # The group belongs to the container's root in a user namespace, and nothing that limits it.
 G=/sys/fs/cgroup/clp/four
 bundle four; chown -R 10000:10000 rootfs
-out=$($R run -d four </dev/null 2>&1); check run-four "" "$out"
+out=$(up run -d four); check run-four "" "$out"
 check owner "10000 10000 10000 0" "$(stat -c %u $G $G/cgroup.procs $G/cgroup.subtree_control $G/memory.max | tr '\n' ' ' | sed 's/ $//')"
 end four
 rmdir /sys/fs/cgroup/clp; echo finished

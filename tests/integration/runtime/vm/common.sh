@@ -10,3 +10,7 @@ bundle() { # bundle NAME: in /tmp/NAME, with the config.json that the test made 
     mkdir -p "/tmp/$1/rootfs" && cp /payload/busybox "/tmp/$1/rootfs/" && cp "/payload/$1.json" "/tmp/$1/config.json" && cd "/tmp/$1"
 }
 end() { $R delete -f "$1"; }
+up() { # up [GLOBAL OPTION] COMMAND...: what it says; the container that lives on must not hold the pipe that is read here
+    $R "$@" </dev/null >/tmp/up.log 2>&1
+    cat /tmp/up.log
+}

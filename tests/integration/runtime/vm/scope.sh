@@ -5,7 +5,7 @@ show() { systemctl show clp-one.scope -p "$1" --value; }
 bundle one
 for bus in private broker; do
     [ $bus = broker ] && export DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/dbus/system_bus_socket
-    out=$($R --systemd-cgroup run -d one </dev/null 2>&1); check $bus-run "" "$out"
+    out=$(up --systemd-cgroup run -d one); check $bus-run "" "$out"
     check $bus-slice mine-test.slice "$(show Slice)"
     check $bus-delegate yes "$(show Delegate)"
     check $bus-memory 67108864 "$(show MemoryMax)"
@@ -20,10 +20,10 @@ for bus in private broker; do
     check $bus-updated "100663296 44 100663296 44" "$(cat $G/memory.max) $(cat $G/pids.max) $(show MemoryMax) $(show TasksMax)"
     contains $bus-devices y "$($R exec one /busybox sh -c 'echo x >/dev/null && echo y')"
     $R pause one; contains $bus-paused '"paused"' "$($R state one)"; $R resume one
-    out=$($R --systemd-cgroup run -d two -b /tmp/one </dev/null 2>&1); contains $bus-taken "already" "$out"
+    out=$(up --systemd-cgroup run -d two -b /tmp/one); contains $bus-taken "already" "$out"
     $R delete -f one; check $bus-gone "inactive " "$(show ActiveState) $(ls -d $G 2>/dev/null)"
 done
 sed -i 's|/busybox", "sleep", "1000"|/nothere"|' config.json
-contains failing-program nothere "$($R --systemd-cgroup run one </dev/null 2>&1)"
+contains failing-program nothere "$(up --systemd-cgroup run one)"
 check failing-leaves-nothing inactive "$(show ActiveState)"
 echo finished
