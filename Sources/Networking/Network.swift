@@ -85,12 +85,17 @@ public struct EndpointRequest: Sendable {
     public var ipv6: String?
     public var mac: String?
     public var aliases: [String]
+    /// Names that this container alone knows, and the container (name or ID) that each means.
+    public var links: [String: String]
 
-    public init(ipv4: String? = nil, ipv6: String? = nil, mac: String? = nil, aliases: [String] = []) {
+    public init(
+        ipv4: String? = nil, ipv6: String? = nil, mac: String? = nil, aliases: [String] = [], links: [String: String] = [:]
+    ) {
         self.ipv4 = ipv4
         self.ipv6 = ipv6
         self.mac = mac
         self.aliases = aliases
+        self.links = links
     }
 }
 
@@ -114,6 +119,8 @@ public struct Endpoint: Sendable, Codable, Equatable {
     public let ipv4Gateway: IPAddress?
     public let ipv6: IPPrefix?
     public let ipv6Gateway: IPAddress?
+    /// Names that this container alone knows, and the container (name or ID) that each means; nil for none.
+    public var links: [String: String]?
 }
 
 /// Transport protocols of published ports.

@@ -82,7 +82,8 @@ extension NetworkManager {
                 aliases: request.aliases, interface: state.freeInterface(containerID, prefix: bridge.plan.options.interfacePrefix),
                 hostInterface: "veth\(Self.makeID().prefix(7))", macAddress: macText(mac), ipv4: v4,
                 ipv4Gateway: network.isInternal || v4 == nil ? nil : bridge.plan.v4?.gateway, ipv6: v6,
-                ipv6Gateway: network.isInternal || v6 == nil ? nil : bridge.plan.v6?.gateway)
+                ipv6Gateway: network.isInternal || v6 == nil ? nil : bridge.plan.v6?.gateway,
+                links: request.links.isEmpty ? nil : request.links)
             let gateways = state.claimDefaultRoutes(endpoint)
             state.register(endpoint)
             return Place(endpoint: endpoint, bridge: bridge, mac: mac, gateways: gateways)

@@ -40,7 +40,10 @@ extension NetworkManager {
                 if let found { return .answer(.noError, [.name("\(found.containerName).\(found.networkName)")]) }
             }
             if question.kind == DNSQuestion.Kind.a || question.kind == DNSQuestion.Kind.aaaa {
-                let found = neighbours.filter { $0.isCalled(question.name) }
+                let linked = own.compactMap { $0.target(ofLink: question.name) }.first
+                let found = neighbours.filter { endpoint in
+                    linked.map { endpoint.isCalled($0.lowercased()) || endpoint.containerID == $0 } ?? endpoint.isCalled(question.name)
+                }
                 if !found.isEmpty {
                     let addresses = found.compactMap { question.kind == DNSQuestion.Kind.a ? $0.ipv4?.address : $0.ipv6?.address }
                     // Several containers of one name take turns. 48 of them fit a datagram of any length that a program takes.
@@ -54,6 +57,9 @@ extension NetworkManager {
 }
 
 extension Endpoint {
+    /// The container that a link of this one means.
+    func target(ofLink name: String) -> String? { links?.first { $0.key.lowercased() == name }?.value }
+
     /// By its container's name or an alias, alone or with the network's name behind it, in any case.
     func isCalled(_ name: String) -> Bool {
         ([containerName] + aliases).contains { candidate in

@@ -45,7 +45,7 @@ import Testing
         ("SHM size can not be less than 0", { host, _ in host.ShmSize = -1 }),
         ("Invalid value 1001, range for oom score adj is [-1000, 1000]", { host, _ in host.OomScoreAdj = 1001 }),
         ("invalid IPC mode: x", { host, _ in host.IpcMode = "x" }), ("invalid PID mode: private", { host, _ in host.PidMode = "private" }),
-        ("not implemented: HostConfig.Links", { host, _ in host.Links = ["a"] }),
+        ("not implemented: HostConfig.Links on the default network", { host, _ in host.Links = ["a"] }),
         ("not implemented: HostConfig.UTSMode=x", { host, _ in host.UTSMode = "x" }),
         ("not implemented: HostConfig.StorageOpt", { host, _ in host.StorageOpt = ["size": "1g"] }),
         ("not implemented: HostConfig.KernelMemory", { host, _ in host.KernelMemory = 1 }),

@@ -122,3 +122,12 @@ def test_internal_networks_ask_nobody_outside(clipper, name):
     finally:
         clipper("rm", "-f", name)
         clipper("network", "rm", network)
+
+
+def test_links_are_names_for_one_container(cli, name, network):
+    cli("run", "-d", "--name", f"{name}-a", "--network", network, IMAGE, "sleep", "1000")
+    cli("run", "-d", "--name", f"{name}-b", "--network", network, "--link", f"{name}-a:store", IMAGE, "sleep", "1000")
+    assert addresses(lookup(cli, f"{name}-b", "store")) == [address_of(cli, f"{name}-a", network)]
+    assert addresses(lookup(cli, f"{name}-a", "store")) == []
+    result = cli.run("run", "--rm", "--link", f"{name}-a:store", IMAGE, "true")
+    assert result.code == 125 and "not implemented: HostConfig.Links on the default network" in result.err

@@ -228,9 +228,11 @@ final class ContainerLauncher: Sendable {
         guard !prepared.attachments.isEmpty, mode != "host", mode != "none" else { return }
         let ports = try PortRequests(record).requests
         guard !ports.isEmpty else { return }
-        let published = try networks.publish(prepared.attachments[0].endpoint, ports: ports)
+        // An internal network has no way in: the ports are those of the first network that is open to the host.
+        let open = prepared.attachments.firstIndex { $0.endpoint.ipv4Gateway != nil || $0.endpoint.ipv6Gateway != nil } ?? 0
+        let published = try networks.publish(prepared.attachments[open].endpoint, ports: ports)
         prepared.published.append(published)
-        prepared.attachments[0].published = published.bindings
+        prepared.attachments[open].published = published.bindings
     }
 
     /// What a container is called on a network beside its name: aliases, short ID and host name.
@@ -241,6 +243,17 @@ final class ContainerLauncher: Sendable {
             names.append(name)
         }
         return names
+    }
+
+    /// `container:alias`, `container`, or `/container:/own/alias` as Docker shows them: by alias.
+    private static func links(_ texts: [String]) -> [String: String] {
+        var links: [String: String] = [:]
+        for text in texts {
+            let parts = text.split(separator: ":", maxSplits: 1).map { $0.split(separator: "/").last.map(String.init) ?? "" }
+            guard let container = parts.first, !container.isEmpty else { continue }
+            links[parts.count > 1 ? parts[1] : container] = container
+        }
+        return links
     }
 
     /// Starts the name server for a container that is on a network with names. Blocks.
@@ -254,13 +267,15 @@ final class ContainerLauncher: Sendable {
     func attach(_ record: ContainerRecord, to network: String, _ wanted: EndpointSettings, sandbox: NetworkSandbox?) throws
         -> NetworkAttachment
     {
-        if !(wanted.Links ?? []).isEmpty { throw EngineError.notImplemented("EndpointSettings.Links") }
+        let hasNames = networks.servesNames(onNetwork: network)
+        let links = (wanted.Links ?? []) + (record.hostConfig.NetworkMode == network ? record.hostConfig.Links ?? [] : [])
+        if !links.isEmpty && !hasNames { throw EngineError.notImplemented("links on network \(network)") }
         if !(wanted.DriverOpts ?? [:]).isEmpty { throw EngineError.notImplemented("EndpointSettings.DriverOpts") }
         let request = EndpointRequest(
             ipv4: wanted.IPAMConfig?.IPv4Address.flatMap { $0.isEmpty ? nil : $0 },
             ipv6: wanted.IPAMConfig?.IPv6Address.flatMap { $0.isEmpty ? nil : $0 },
             mac: wanted.MacAddress.flatMap { $0.isEmpty ? nil : $0 },
-            aliases: networks.servesNames(onNetwork: network) ? Self.names(record, wanted) : wanted.Aliases ?? [])
+            aliases: hasNames ? Self.names(record, wanted) : wanted.Aliases ?? [], links: Self.links(links))
         let endpoint = try networks.attach(
             containerID: record.id, containerName: record.name, hostname: record.config.Hostname ?? "", network: network,
             sandbox: sandbox, request: request)

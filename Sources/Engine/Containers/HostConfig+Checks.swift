@@ -38,7 +38,8 @@ extension HostConfig {
         func refuse(_ condition: Bool, _ what: String) throws(EngineError) {
             if condition { throw .notImplemented("HostConfig.\(what)") }
         }
-        try refuse(!(Links ?? []).isEmpty, "Links")
+        // On networks that users define a link is a name for the name server; on others it would be lines of /etc/hosts and variables.
+        try refuse(!(Links ?? []).isEmpty && ["default", "bridge", ""].contains(NetworkMode ?? ""), "Links on the default network")
         try refuse(!(DeviceRequests ?? []).isEmpty, "DeviceRequests")
         try refuse(!["", "host"].contains(UsernsMode ?? ""), "UsernsMode=\(UsernsMode ?? "")")
         try refuse(!["", "default"].contains(Isolation ?? ""), "Isolation=\(Isolation ?? "")")
