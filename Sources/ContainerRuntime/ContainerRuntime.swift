@@ -41,13 +41,18 @@ public enum ContainerRuntime {
         }
     }
 
+    /// Takes away what a container had of the host beside its control group, after its end: its class of resctrl.
+    public static func release(spec: Spec, id: String) {
+        if let rdt = spec.linux.intelRdt { try? CacheAllocation(rdt, id: id)?.remove() }
+    }
+
     /// Runs the hooks that follow a container's end (runtime.md, "Lifecycle", step 13); answers what went wrong, which
     /// stops nothing.
     public static func runPoststopHooks(spec: Spec, id: String, bundle: String) -> [RuntimeError] {
         if spec.hooks.poststop.isEmpty { return [] }
         let state = ContainerState.document(
             id: id, bundle: bundle, version: spec.ociVersion, annotations: spec.annotations, pid: 0, status: .stopped)
-        return HookRunner.runAll(spec.hooks.poststop, .poststop, state: state.serialized())
+        return HookRunner.runAll(spec.hooks.poststop, .poststop, state: state.serialized(), in: bundle)
     }
 }
 
@@ -115,6 +120,8 @@ public struct CreatedContainer: ~Copyable {
     /// For the hooks that follow the start.
     let hooks: Spec.Hooks
     let state: [UInt8]
+    let bundle: String
+    let listener: SeccompListener?
 
     /// Executes the program and returns when it runs. A program that cannot be executed is a `commandNotFound` or
     /// `commandNotExecutable` error; the process has ended and is reaped then, and the control group is left to remove.
@@ -123,7 +130,7 @@ public struct CreatedContainer: ~Copyable {
         let channel = SyncChannel(gate)
         do {
             try channel.send(.start)
-            try Launcher.waitForProgram(channel)
+            try Launcher.waitForProgram(channel, listener, pid: pid, pidfd: pidfd.raw)
         } catch {
             _ = clp_pidfd_send_signal(pidfd.raw, SIGKILL)
             _ = try? ProcessStatus.reap(pid)
@@ -135,7 +142,7 @@ public struct CreatedContainer: ~Copyable {
     /// A failing hook ends the container (runtime-spec 1.3); the caller reaps it as ever.
     func runPoststartHooks() throws(RuntimeError) {
         if hooks.poststart.isEmpty { return }
-        do { try HookRunner.run(hooks.poststart, .poststart, state: state) } catch {
+        do { try HookRunner.run(hooks.poststart, .poststart, state: state, in: bundle) } catch {
             _ = clp_pidfd_send_signal(pidfd.raw, SIGKILL)
             throw error
         }
@@ -148,17 +155,22 @@ public struct ExecTarget: Sendable {
     public var pid: Int32
     /// A pidfd of it, which guards against reuse of the number; nil opens one.
     public var pidfd: Int32?
-    /// The container's filter, which its further processes get as well.
-    public var seccomp: Spec.Seccomp?
+    /// The container's name and bundle, for a seccomp listener.
+    public var id: String
+    public var bundle: String
+    /// The container's configuration: its further processes get the same filter, personality and memory policy.
+    public var spec: Spec
     /// The group that the process enters; nil stays in the caller's.
     public var cgroup: CgroupManager?
     /// Enter the groups below `cgroup` that the first process has moved to, if it has.
     public var followsProcess = true
 
-    public init(pid: Int32, pidfd: Int32? = nil, seccomp: Spec.Seccomp? = nil, cgroup: CgroupManager? = nil) {
+    public init(pid: Int32, pidfd: Int32? = nil, id: String, bundle: String, spec: Spec, cgroup: CgroupManager? = nil) {
         self.pid = pid
         self.pidfd = pidfd
-        self.seccomp = seccomp
+        self.id = id
+        self.bundle = bundle
+        self.spec = spec
         self.cgroup = cgroup
     }
 }

@@ -5,24 +5,25 @@ internal import OCIRuntimeSpec
 
 /// Runs hooks one after the other, the container's state on their standard input.
 enum HookRunner {
-    /// Throws at the first hook that fails, with the end of what it wrote.
-    static func run(_ hooks: [Spec.Hook], _ point: Spec.HookPoint, state: [UInt8]) throws(RuntimeError) {
+    /// Throws at the first hook that fails, with the end of what it wrote. `directory`, the bundle, is where the hooks of
+    /// the runtime's namespace start (as under runc); nil leaves them where this process is.
+    static func run(_ hooks: [Spec.Hook], _ point: Spec.HookPoint, state: [UInt8], in directory: String? = nil) throws(RuntimeError) {
         for (index, hook) in hooks.enumerated() {
-            do { try run(hook, state) } catch {
+            do { try run(hook, state, directory) } catch {
                 throw RuntimeError(kind: .hook, message: "\(point.rawValue) hook #\(index) \(hook.path): \(error)")
             }
         }
     }
 
     /// Runs all, whatever fails; answers what did.
-    static func runAll(_ hooks: [Spec.Hook], _ point: Spec.HookPoint, state: [UInt8]) -> [RuntimeError] {
+    static func runAll(_ hooks: [Spec.Hook], _ point: Spec.HookPoint, state: [UInt8], in directory: String) -> [RuntimeError] {
         hooks.compactMap { hook in
-            do throws(RuntimeError) { try run([hook], point, state: state) } catch { return error }
+            do throws(RuntimeError) { try run([hook], point, state: state, in: directory) } catch { return error }
             return nil
         }
     }
 
-    private static func run(_ hook: Spec.Hook, _ state: [UInt8]) throws {
+    private static func run(_ hook: Spec.Hook, _ state: [UInt8], _ directory: String?) throws {
         // Files in memory: a hook that reads nothing or writes much cannot block us.
         let input = OwnedFD(owning: try retrying("create file in memory") { clp_memfd_create("state", UInt32(MFD_CLOEXEC)) })
         try input.writeAll(state)
@@ -34,6 +35,8 @@ enum HookRunner {
             clp_reset_signals()
             guard dup2(inputNumber, 0) == 0, dup2(outputNumber, 1) == 1, dup2(outputNumber, 2) == 2 else { return 127 }
             _ = clp_close_range(3, UInt32.max, UInt32(CLOSE_RANGE_CLOEXEC))
+            // A bundle that has gone by the time of the last hooks is no reason not to run them.
+            if let directory { _ = chdir(directory) }
             return Program.withCStrings(hook.args.isEmpty ? [hook.path] : hook.args) { argv in
                 Program.withCStrings(hook.env) { envp in
                     execve(hook.path, argv, envp)

@@ -10,15 +10,23 @@ internal import Linux
 //     clone3(pid, user, into cgroup2) ─────────────▶  enter the other cgroups
 //     write uid_map, gid_map          ── mapped ───▶  (only with a new user namespace)
 //                                                     unshare, mounts, devices
-//     adopt the grandchild           ◀─ cloned ─────  (only when a user namespace is joined)
+//     write timens_offsets           ◀─ timed ──────  (only with new user and time namespaces)
+//                                    ── resume ────▶
+//     adopt the grandchild           ◀─ cloned ─────  (only when a user namespace is joined, or made with a time namespace)
+//     move interfaces in             ◀─ network ────  (only with netDevices)
+//                                    ── resume ────▶
 //     run prestart, createRuntime    ◀─ hooks ──────  (only when there are such hooks)
 //                                    ── resume ────▶  createContainer hooks
 //                                                     pivot_root, sysctls, masks, credentials
 //     keep the master                ◀─ terminal ───  (only with a terminal; carries the descriptor)
+//     set scheduler, i/o priority    ◀─ place ──────  (only with these)
+//                                    ── resume ────▶
 //                                                     look the program up
 //     create: return                 ◀─ ready ──────  wait at the gate: this socket, or the socket in the state directory
 //     start                          ── start ─────▶  startContainer hooks, seccomp
-//                                    ◀─ executing ──  execve
+//                                    ◀─ executing ──
+//     give it to the listener        ◀─ listener ───  (only with a seccomp listener; the descriptor or its number)
+//                                    ── resume ────▶  execve
 //     run: return                    ◀─ end of file   (the socket is close-on-exec)
 //
 // A failure of the child at any point is one `failed` message, then its exit. End of file before `executing` means it
@@ -27,6 +35,7 @@ internal import Linux
 /// What the two say to each other.
 enum SyncMessage: UInt8 {
     case mapped, cloned, hooks, resume, terminal, ready, start, executing, failed, warning
+    case timed, network, place, listener
 }
 
 /// One end of the conversation.
@@ -54,6 +63,27 @@ struct SyncChannel: ~Copyable {
     func await(_ kind: SyncMessage) throws(SystemError) {
         guard let event = try receive() else { throw SystemError("wait for the runtime: it has gone", code: EPIPE) }
         if event.kind != kind { throw SystemError("wait for \(kind): got \(event.kind)", code: EPROTO) }
+    }
+
+    /// Asks the runtime for something that only it can do, and waits until it is done.
+    func ask(_ message: SyncMessage) throws(SystemError) {
+        try send(message)
+        try self.await(.resume)
+    }
+
+    /// Sends with write(2) and waits with read(2): what a process may still do whose system calls are filtered by a
+    /// listener that has not got its descriptor yet.
+    func askPlainly(_ message: SyncMessage, _ payload: String) throws(SystemError) {
+        try socket.descriptor.writeAll([message.rawValue] + Array(payload.utf8))
+        try awaitPlainly()
+    }
+
+    /// Waits for `resume` with read(2).
+    func awaitPlainly() throws(SystemError) {
+        var buffer = [UInt8](repeating: 0, count: 16)
+        guard try socket.descriptor.read(into: &buffer) > 0, buffer[0] == SyncMessage.resume.rawValue else {
+            throw SystemError("wait for the seccomp listener", code: EPIPE)
+        }
     }
 
     /// Tells why the child gives up.

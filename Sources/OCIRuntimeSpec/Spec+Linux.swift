@@ -18,6 +18,11 @@ extension Spec {
         public var readonlyPaths: [String] = []
         public var mountLabel: String?
         public var personality: Personality?
+        /// By the clock's name, `monotonic` or `boottime`.
+        public var timeOffsets: [String: TimeOffset] = [:]
+        public var netDevices: [NetDevice] = []
+        public var intelRdt: IntelRdt?
+        public var memoryPolicy: MemoryPolicy?
 
         public init() {}
     }
@@ -48,7 +53,7 @@ extension Spec {
 
     /// The kinds of namespaces that are implemented.
     public enum NamespaceType: String, Sendable, CaseIterable {
-        case pid, network, mount, ipc, uts, user, cgroup
+        case pid, network, mount, ipc, uts, user, cgroup, time
     }
 
     /// A device file in the container.
@@ -107,8 +112,7 @@ extension Spec.LinuxConfig {
             if !(try fields.strings("flags")).isEmpty { throw SpecError.notImplemented("flags") }
             return value
         }
-        if !(try fields.map("timeOffsets", isEmpty: true)) { throw SpecError.notImplemented("timeOffsets") }
-        try fields.refuse("intelRdt", "netDevices", "memoryPolicy")
+        try readHostResources(fields)
     }
 
     var json: JSONValue {
@@ -126,14 +130,11 @@ extension Spec.LinuxConfig {
         object.put("readonlyPaths", readonlyPaths)
         object.put("mountLabel", mountLabel)
         object.put("personality", personality.map { ["domain": .string($0.rawValue)] })
+        object.put("timeOffsets", timeOffsetsJSON)
+        object.put("netDevices", netDevicesJSON)
+        object.put("intelRdt", intelRdt?.json)
+        object.put("memoryPolicy", memoryPolicy?.json)
         return object.value
-    }
-}
-
-extension SpecObject {
-    /// Whether an object is absent or has no members.
-    func map(_ name: String, isEmpty: Bool) throws(SpecError) -> Bool {
-        try value(name) { (value) throws(SpecError) in try SpecObject(value).names.isEmpty } ?? true
     }
 }
 
@@ -151,7 +152,6 @@ extension Spec.IDMapping {
 extension Spec.Namespace {
     init(_ fields: SpecObject) throws(SpecError) {
         guard let name = try fields.string("type") else { throw SpecError.missing("type") }
-        if name == "time" { throw SpecError.notImplemented("type \"time\"") }
         guard let type = Spec.NamespaceType(rawValue: name) else { throw SpecError.invalid("type", "unknown namespace \"\(name)\"") }
         self.type = type
         path = try fields.string("path").flatMap { $0.isEmpty ? nil : $0 }

@@ -17,6 +17,10 @@ extension Spec {
         public var apparmorProfile: String?
         public var oomScoreAdj: Int32?
         public var selinuxLabel: String?
+        public var scheduler: Scheduler?
+        public var ioPriority: IOPriority?
+        /// For `exec` alone.
+        public var execCPUAffinity: CPUAffinity?
 
         public init() {}
     }
@@ -102,7 +106,10 @@ extension Spec.Process {
         apparmorProfile = try fields.string("apparmorProfile").flatMap { $0.isEmpty ? nil : $0 }
         oomScoreAdj = try fields.number("oomScoreAdj")
         selinuxLabel = try fields.string("selinuxLabel").flatMap { $0.isEmpty ? nil : $0 }
-        try fields.refuse("scheduler", "ioPriority", "execCPUAffinity", "commandLine")
+        scheduler = try fields.object("scheduler", Spec.Scheduler.init)
+        ioPriority = try fields.object("ioPriority", Spec.IOPriority.init)
+        execCPUAffinity = try fields.object("execCPUAffinity", Spec.CPUAffinity.init)
+        try fields.refuse("commandLine")
     }
 
     public var json: JSONValue {
@@ -121,6 +128,9 @@ extension Spec.Process {
         object.put("apparmorProfile", apparmorProfile)
         object.put("oomScoreAdj", oomScoreAdj)
         object.put("selinuxLabel", selinuxLabel)
+        object.put("scheduler", scheduler?.json)
+        object.put("ioPriority", ioPriority?.json)
+        object.put("execCPUAffinity", execCPUAffinity?.json)
         return object.value
     }
 }

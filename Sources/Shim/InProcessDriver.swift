@@ -42,7 +42,7 @@ final class InProcessDriver: RuntimeDriver {
         var options = ExecOptions()
         options.seccompCacheDirectory = seccompCache
         if let standard = InProcessDriver.standard(streams) { options.stdio = standard }
-        let target = ExecTarget(pid: containerPID, seccomp: spec.linux.seccomp, cgroup: cgroup)
+        let target = ExecTarget(pid: containerPID, id: self.options.id, bundle: self.options.bundle, spec: spec, cgroup: cgroup)
         do throws(RuntimeError) {
             var started = try ContainerRuntime.exec(in: target, process: process, options: options)
             return StartedProcess(pid: started.pid, terminalMaster: started.terminalMaster.take())
@@ -62,6 +62,7 @@ final class InProcessDriver: RuntimeDriver {
         if let cgroup {
             do { try cgroup.remove() } catch { ShimLog.write("\(error)") }
         }
+        ContainerRuntime.release(spec: spec, id: options.id)
         for error in ContainerRuntime.runPoststopHooks(spec: spec, id: options.id, bundle: options.bundle) { ShimLog.write("\(error)") }
     }
 

@@ -44,11 +44,13 @@ private struct Run {
     init(exec process: Spec.Process, seccomp: Spec.Seccomp? = nil, hasUserNamespace: Bool = false) throws {
         recorder = SystemCallRecorder()
         recorder.name(99, "the container")
-        let plan = try ProcessPlan(process, seccomp: seccomp, preserveFDs: 0, cacheDirectory: nil)
+        var linux = Spec.LinuxConfig()
+        linux.seccomp = seccomp
+        let plan = try ProcessPlan(process, linux, preserveFDs: 0, cacheDirectory: nil)
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_SEQPACKET.rawValue))
         let parent = SyncChannel(pair.first)
         let child = ExecInit(
-            plan: plan, container: 99, hasUserNamespace: hasUserNamespace, stdio: .inherited, sync: SyncChannel(pair.second), entrance: nil,
+            plan: plan, container: 99, joins: .init(user: hasUserNamespace), stdio: .inherited, sync: SyncChannel(pair.second), entrance: nil,
             available: CapabilitySet(rawValue: .max))
         let code = recorder.run { child.run() }
         #expect(code != 0)

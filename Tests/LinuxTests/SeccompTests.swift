@@ -139,6 +139,9 @@ private enum Number {
         let index = SeccompProfile.Argument(index: 6, value: 0, comparison: .equal)
         #expect(message(SeccompProfile(defaultAction: .errno, rules: [rule("read", arguments: [index])])).contains("index 6 of read"))
         #expect(message(SeccompProfile(defaultAction: .errno, defaultErrnoRet: 5000)) == "seccomp: errnoRet 5000 is above 4095")
+        #expect(message(SeccompProfile(defaultAction: .kill, defaultErrnoRet: 5)) == "seccomp: SCMP_ACT_KILL has no errnoRet")
+        let allowed = SeccompProfile.Rule(names: ["read"], action: .allow, errnoRet: 1)
+        #expect(message(SeccompProfile(defaultAction: .errno, rules: [allowed])) == "seccomp: SCMP_ACT_ALLOW has no errnoRet")
         #expect(message(SeccompProfile(defaultAction: .errno, architectures: [.sh])).contains("SCMP_ARCH_SH is not known"))
         #expect(message(SeccompProfile(defaultAction: .errno, flags: [.waitKillableRecv])).contains("needs a rule with SCMP_ACT_NOTIFY"))
     }

@@ -10,6 +10,7 @@
 #include "clp_netlink.h"
 #include "clp_mounts.h"
 #include "clp_process.h"
+#include "clp_scheduling.h"
 #include "clp_overlay.h"
 #include "clp_shim.h"
 #include "clp_client.h"

@@ -7,7 +7,8 @@ internal import OCIRuntimeSpec
 struct ContainerInit: ~Copyable {
     let plan: ContainerPlan
     let sync: SyncChannel
-    let entrance: CgroupEntrance
+    /// nil for a container without a control group of its own.
+    let entrance: CgroupEntrance?
     let gate: Gate
     let available: CapabilitySet
 
@@ -25,11 +26,11 @@ struct ContainerInit: ~Copyable {
     func run() -> Int32 {
         do {
             try prepare()
-            guard let path = plan.namespaces.userPath else {
+            if !plan.namespaces.clonesTwice {
                 try setUp()
                 return 1
             }
-            try goOnInUserNamespace(path)
+            try goOnInUserNamespace()
             return 0
         } catch { return giveUp(error) }
     }
@@ -40,17 +41,40 @@ struct ContainerInit: ~Copyable {
         return failure.exitCode
     }
 
-    /// Joins the user namespace and goes on in a process cloned from there: only that can be the first of a pid
-    /// namespace which the joined user namespace owns. The runtime is its parent too, and hears of it by its pidfd.
-    private func goOnInUserNamespace(_ path: String) throws {
-        try Self.join(.user, path)
-        try Self.becomeRootOfUserNamespace()
-        let process = try ClonedProcess.clone(namespaces: plan.namespaces.cloned, asSibling: true) {
+    /// Joins the user namespace (or makes the time namespace that the new one owns) and goes on in a process cloned from
+    /// there: only that can be the first of a pid namespace which the joined user namespace owns, or be in a new time
+    /// namespace. The runtime is its parent too, and hears of it by its pidfd.
+    private func goOnInUserNamespace() throws {
+        let namespaces = plan.namespaces
+        if let path = namespaces.userPath {
+            try Self.join(.user, path)
+            try Self.becomeRootOfUserNamespace()
+            // Without rights outside, the runtime could not enter what belongs to the user namespace.
+            if namespaces.isRootless { for (kind, path) in namespaces.joined { try Self.join(kind, path) } }
+        } else {
+            try awaitMapping()
+        }
+        if namespaces.isNewTime {
+            try retrying("create time namespace") { clp_unshare(NamespaceKind.time.flag) }
+            if !namespaces.timeOffsets.isEmpty { try sync.ask(.timed) }
+        }
+        let process = try ClonedProcess.clone(namespaces: namespaces.secondClone, asSibling: true) {
             do { try setUp() } catch { return giveUp(error) }
             return 1
         }
         try sync.send(.cloned, descriptor: process.pidfd.raw)
     }
+
+    /// Waits for the ids of the new user namespace. The process of an ordinary user shows itself until then: its files
+    /// in /proc would not be that user's.
+    private func awaitMapping() throws {
+        try sync.await(.mapped)
+        if plan.namespaces.isRootless { try Self.hide() }
+        try Self.becomeRootOfUserNamespace()
+    }
+
+    /// Nobody in the container may look into this process, which still is the host's program (CVE-2019-5736, -2022-29162).
+    static func hide() throws { try retrying("make undumpable") { clp_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) } }
 
     private func setUp() throws {
         try enter()
@@ -59,13 +83,16 @@ struct ContainerInit: ~Copyable {
         if plan.fillsDev && Self.hasDev(root.root) { try root.makeDevices(plan) }
         let pid = try runCreationHooks()
         if plan.options.noPivot { try Mounts.moveRoot(to: root.root) } else { try Mounts.pivot(to: root.root) }
-        let setup = ProcessSetup(plan: plan.process, stdio: plan.options.stdio, available: available)
+        let setup = ProcessSetup(plan: plan.process, stdio: plan.options.stdio, available: try capabilities())
         try setup.placeStandardStreams()
         try furnish(root, setup)
-        try setup.becomeUser()
+        try setup.becomeUser(sync)
         let program = try Program.find(plan.process.spec, environment: setup.environment())
         try waitAtGate(program, setup, pid: pid)
     }
+
+    /// In a user namespace of its own a process has them all, however few its creator has.
+    private func capabilities() throws -> CapabilitySet { plan.namespaces.hasUser ? try CapabilitySet.permitted() : available }
 
     private static func hasDev(_ root: borrowing OwnedFD) -> Bool {
         (try? root.openInRootWithoutLinks("/dev", O_PATH | O_DIRECTORY)) != nil
@@ -73,25 +100,25 @@ struct ContainerInit: ~Copyable {
 
     /// What is done while the process still has the host's rights.
     private func prepare() throws {
-        // Nobody in the container may look into this process, which still is the host's program (CVE-2019-5736, -2022-29162).
-        try retrying("make undumpable") { clp_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) }
+        if !(plan.namespaces.isNewUser && plan.namespaces.isRootless) { try Self.hide() }
         clp_reset_signals()
-        try entrance.enter()
-        if !plan.namespaces.isNewUser { try Self.setOOMScore(plan.process.spec.oomScoreAdj) }
+        switch entrance {
+        case .some(let entrance): try entrance.enter()
+        case .none: break
+        }
+        if !plan.namespaces.isNewUser || plan.namespaces.isRootless { try Self.setOOMScore(plan.process.spec.oomScoreAdj) }
     }
 
     /// Identity and namespaces; the cgroup namespace after the process is in its group, which becomes its root.
     private func enter() throws {
         let namespaces = plan.namespaces
-        if namespaces.isNewUser {
-            try sync.await(.mapped)
-            try Self.becomeRootOfUserNamespace()
-        }
+        if namespaces.isNewUser && !namespaces.clonesTwice { try awaitMapping() }
         let flags = namespaces.unshared | (namespaces.isNewCgroup ? NamespaceKind.cgroup.flag : 0)
         try retrying("create namespaces") { clp_unshare(flags) }
         if let path = namespaces.mountPath { try Self.join(.mnt, path) }
         try retrying("create session") { setsid() }
         if namespaces.isNewNetwork { try bringLoopbackUp() }
+        if !plan.spec.linux.netDevices.isEmpty { try sync.ask(.network) }
         if !plan.options.noNewKeyring { try SessionKeyring.join(plan.options.id) }
         try setNames()
     }
@@ -161,7 +188,6 @@ struct ContainerInit: ~Copyable {
         try root.setSysctls(plan)
         try root.makeReadOnly(linux.readonlyPaths)
         try root.mask(linux.maskedPaths)
-        if linux.personality == .linux32 { try retrying("set personality") { clp_personality(UInt(PER_LINUX32)) } }
     }
 
     /// Waits, runs the last hooks, and becomes the program.

@@ -8,40 +8,70 @@ struct ExecInit: ~Copyable {
     let plan: ProcessPlan
     /// The pidfd of the container's first process, whose namespaces are joined at once.
     let container: Int32
-    let hasUserNamespace: Bool
+    /// Which namespaces beside the ones that every container's processes share.
+    let joins: Joins
     let stdio: StandardStreams
     let sync: SyncChannel
     let entrance: CgroupEntrance?
     let available: CapabilitySet
 
+    struct Joins {
+        var user = false
+        var time = false
+        /// Also the pid namespace, and the process is cloned once more in it: an ordinary user's runtime has no right to
+        /// enter it before it is in the user namespace.
+        var pid = false
+    }
+
     /// Never returns with success: the program has taken the process then.
     func run() -> Int32 {
-        do { throw try setUp() } catch {
-            let failure = RuntimeError(wrapping: error)
-            sync.fail(failure)
-            return failure.exitCode
-        }
+        do {
+            try prepare()
+            if !joins.pid { throw try setUp() }
+            let process = try ClonedProcess.clone(namespaces: 0, asSibling: true) {
+                do { throw try setUp() } catch { return giveUp(error) }
+            }
+            try sync.send(.cloned, descriptor: process.pidfd.raw)
+            return 0
+        } catch { return giveUp(error) }
+    }
+
+    private func giveUp(_ error: any Error) -> Int32 {
+        let failure = RuntimeError(wrapping: error)
+        sync.fail(failure)
+        return failure.exitCode
+    }
+
+    private func prepare() throws {
+        // Before the container's processes can see this one: it still is the host's program (CVE-2019-5736).
+        let score = plan.spec.oomScoreAdj
+        // The file is an ordinary user's own only as long as the process is dumpable.
+        if joins.pid { try ContainerInit.setOOMScore(score) }
+        try ContainerInit.hide()
+        clp_reset_signals()
+        try enterCgroup()
+        if !joins.pid { try ContainerInit.setOOMScore(score) }
+        if let cpus = plan.spec.execCPUAffinity?.final.flatMap({ NumberList($0) }) { try ProcessPlacement.setAffinity(cpus, of: 0) }
+        var kinds: [NamespaceKind] = [.mnt, .net, .ipc, .uts, .cgroup]
+        if joins.user { kinds.append(.user) }
+        if joins.time { kinds.append(.time) }
+        if joins.pid { kinds.append(.pid) }
+        let flags = kinds.reduce(0) { $0 | $1.flag }
+        try retrying("join the container's namespaces") { clp_setns(container, flags) }
+        if joins.user { try ContainerInit.becomeRootOfUserNamespace() }
     }
 
     private func setUp() throws -> RuntimeError {
-        // Before the container's processes can see this one: it still is the host's program (CVE-2019-5736).
-        try retrying("make undumpable") { clp_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) }
-        clp_reset_signals()
-        try enterCgroup()
-        try ContainerInit.setOOMScore(plan.spec.oomScoreAdj)
-        let kinds: [NamespaceKind] = [.mnt, .net, .ipc, .uts, .cgroup] + (hasUserNamespace ? [.user] : [])
-        let flags = kinds.reduce(0) { $0 | $1.flag }
-        try retrying("join the container's namespaces") { clp_setns(container, flags) }
-        if hasUserNamespace { try ContainerInit.becomeRootOfUserNamespace() }
         try retrying("create session") { setsid() }
         try SessionKeyring.join(nil)
-        let setup = ProcessSetup(plan: plan, stdio: stdio, available: available)
+        let capabilities = joins.user ? try CapabilitySet.permitted() : available
+        let setup = ProcessSetup(plan: plan, stdio: stdio, available: capabilities)
         try setup.placeStandardStreams()
         if plan.spec.terminal {
             let root = RootFilesystem(root: try OwnedFD.open("/", O_PATH | O_DIRECTORY))
             try setup.takeTerminal(try root.openTerminal(), sync)
         }
-        try setup.becomeUser()
+        try setup.becomeUser(sync)
         let program = try Program.find(plan.spec, environment: setup.environment())
         return try setup.execute(program, sync)
     }

@@ -33,7 +33,10 @@ struct ProcessSetup {
 
     /// Everything that still needs privileges, then the change of user. Ends with the process in its working directory
     /// as its user, holding CAP_SYS_ADMIN for nothing but the filter.
-    func becomeUser() throws {
+    func becomeUser(_ sync: borrowing SyncChannel) throws {
+        if plan.isPlaced { try sync.ask(.place) }
+        try plan.memoryPolicy?.apply()
+        if let personality = plan.personality { try personality.apply() }
         for limit in plan.rlimits { try limit.apply() }
         let capabilities = plan.capabilities.intersection(available)
         let user = process.user
@@ -42,7 +45,7 @@ struct ProcessSetup {
         let cameInAsRoot = chdir(process.cwd) == 0
         // Keeps the permitted set across the change of user; execve clears the bit.
         try retrying("keep capabilities") { clp_prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) }
-        try retrying("set supplementary groups") { clp_setgroups(user.additionalGids.count, user.additionalGids) }
+        try setGroups(user.additionalGids)
         try retrying("set group", "\(user.gid)") { clp_setresgid(user.gid) }
         try retrying("set user", "\(user.uid)") { clp_setresuid(user.uid) }
         try retrying("set capabilities") {
@@ -52,6 +55,18 @@ struct ProcessSetup {
         if !cameInAsRoot { try retrying("change directory to", process.cwd) { chdir(process.cwd) } }
         try checkWorkingDirectory()
         _ = clp_umask(process.user.umask ?? 0o022)
+    }
+
+    /// A user namespace made by an ordinary user forbids it (user_namespaces(7), "setgroups"): without groups to add there
+    /// is nothing to do then, and the caller's own cannot be given up.
+    private func setGroups(_ groups: [UInt32]) throws {
+        if clp_setgroups(groups.count, groups) == 0 { return }
+        let code = errno
+        if code == EPERM && (try? Files.readText("/proc/self/setgroups"))?.hasPrefix("deny") == true {
+            if groups.isEmpty { return }
+            throw SystemError("set supplementary groups: the user namespace forbids setgroups", code: code)
+        }
+        throw SystemError("set supplementary groups", code: code)
     }
 
     /// A filter without no_new_privs needs CAP_SYS_ADMIN, and comes last of all.
@@ -104,16 +119,41 @@ struct ProcessSetup {
         let capabilities = plan.capabilities.intersection(available)
         if process.noNewPrivileges {
             try capabilities.apply()
-            try plan.filter?.load()
+            try load(plan.filter, sync)
         } else {
             if let filter = plan.filter {
                 let held = capabilities.permitted.union(heldForFilter)
                 try retrying("set capabilities") { clp_capset(held.rawValue, held.rawValue, capabilities.inheritable.rawValue) }
-                try filter.load()
+                try load(filter, sync)
             }
             try capabilities.apply()
         }
         return program.execute()
+    }
+}
+
+extension ProcessSetup {
+    /// Loads the filter; the descriptor of one that asks a listener goes there before anything else is done.
+    private func load(_ filter: SeccompFilter?, _ sync: borrowing SyncChannel) throws {
+        guard let filter, let listener = try filter.load() else { return }
+        if plan.sendsListener {
+            try sync.send(.listener, descriptor: listener.raw)
+            try sync.awaitPlainly()
+        } else {
+            try sync.askPlainly(.listener, "\(listener.raw)")
+        }
+    }
+}
+
+extension Spec.Personality {
+    /// For the calling process, and for what it executes (personality(2)).
+    func apply() throws(SystemError) {
+        let number: UInt =
+            switch self {
+            case .linux: 0
+            case .linux32: UInt(PER_LINUX32)
+            }
+        try retrying("set personality", rawValue) { clp_personality(number) }
     }
 }
 

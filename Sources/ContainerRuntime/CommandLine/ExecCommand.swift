@@ -49,7 +49,8 @@ enum ExecCommand {
         options.preserveFDs = try arguments.number("preserve-fds") ?? 0
         options.seccompCacheDirectory = globals.seccompCache
         var target = ExecTarget(
-            pid: container.state.pid, pidfd: pidfd.raw, seccomp: container.state.spec.linux.seccomp, cgroup: try container.cgroup())
+            pid: container.state.pid, pidfd: pidfd.raw, id: id, bundle: container.state.bundle, spec: container.state.spec,
+            cgroup: container.state.cgroupPath.isEmpty ? nil : try container.cgroup())
         if arguments.has("cgroup") {
             target.cgroup = try target.cgroup?.part(try cgroupPaths(arguments.all("cgroup")))
             target.followsProcess = false
@@ -90,7 +91,12 @@ enum ExecCommand {
 
     /// A process.json whole, or the container's own process with what the options change.
     private static func process(_ arguments: CommandArguments, _ state: ContainerState) throws -> Spec.Process {
-        if let path = arguments.value("process") { return try Spec.Process(parsing: try Files.read(path)) }
+        if let path = arguments.value("process") {
+            var process = try Spec.Process(parsing: try Files.read(path))
+            // The container's own, unless this process has another (as runc).
+            process.execCPUAffinity = process.execCPUAffinity ?? state.spec.process?.execCPUAffinity
+            return process
+        }
         guard var process = state.spec.process else { throw SpecError.missing("process") }
         process.args = Array(arguments.positionals.dropFirst())
         if process.args.isEmpty { throw RuntimeError(kind: .usage, message: "process args cannot be empty") }

@@ -33,8 +33,8 @@ struct GlobalOptions: Sendable {
             throw RuntimeError(kind: .usage, message: "unknown log-format \"\(format)\"")
         }
         switch arguments.value("rootless") {
-        case nil, "auto", "false": break
-        case "true": throw RuntimeError.notImplemented("--rootless true")
+        // What a user may do is found out by trying, whatever is said here.
+        case nil, "auto", "true", "false": break
         case .some(let word): throw RuntimeError(kind: .usage, message: "option --rootless: \"\(word)\" is not true, false or auto")
         }
     }

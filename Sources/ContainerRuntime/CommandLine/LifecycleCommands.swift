@@ -21,14 +21,19 @@ struct FoundContainer {
             status = .creating
         } else if !state.isAlive {
             status = .stopped
-        } else if (try? CgroupManager.open(path: state.cgroupPath))?.isFrozen ?? false {
+        } else if !state.cgroupPath.isEmpty, (try? CgroupManager.open(path: state.cgroupPath))?.isFrozen ?? false {
             status = .paused
         } else {
             status = store.isWaiting(state.id) ? .created : .running
         }
     }
 
-    func cgroup() throws -> CgroupManager { try CgroupManager.open(path: state.cgroupPath) }
+    func cgroup() throws -> CgroupManager {
+        if state.cgroupPath.isEmpty {
+            throw RuntimeError(kind: .state, message: "container \(state.id) has no control group: this user may not make one")
+        }
+        return try CgroupManager.open(path: state.cgroupPath)
+    }
 
     /// A handle of the first process that is proven to be the one on record.
     func pidfd() throws -> OwnedFD {
@@ -53,17 +58,25 @@ enum StartCommand {
         case .stopped: throw RuntimeError(kind: .state, message: "cannot start a container that has stopped")
         case .running, .paused: throw RuntimeError(kind: .state, message: "cannot start an already running container")
         }
+        let listener = SeccompListener(spec: container.state.spec, id: id, bundle: container.state.bundle)
+        // Held before the start: a short program may have ended when the answer comes.
+        let pidfd = listener == nil && container.state.spec.hooks.poststart.isEmpty ? OwnedFD(owning: -1) : try container.pidfd()
         let connection: OwnedFD
         do { connection = try store.connectToGate(id) } catch {
             throw RuntimeError(kind: .state, message: "cannot start container \(id): it does not wait for its start")
         }
         store.closeGate(id)
-        try Launcher.waitForProgram(SyncChannel(connection))
+        do { try Launcher.waitForProgram(SyncChannel(connection), listener, pid: container.state.pid, pidfd: pidfd.raw) } catch {
+            // Its filter may be loaded, and nobody answers for it.
+            if listener != nil { _ = clp_pidfd_send_signal(pidfd.raw, SIGKILL) }
+            throw error
+        }
         let hooks = container.state.spec.hooks.poststart
         if hooks.isEmpty { return 0 }
-        do { try HookRunner.run(hooks, .poststart, state: container.state.document(status: .running).serialized()) } catch {
+        let state = container.state.document(status: .running).serialized()
+        do { try HookRunner.run(hooks, .poststart, state: state, in: container.state.bundle) } catch {
             // runtime-spec 1.3: a failing poststart hook stops the container.
-            _ = clp_pidfd_send_signal(try container.pidfd().raw, SIGKILL)
+            _ = clp_pidfd_send_signal(pidfd.raw, SIGKILL)
             throw error
         }
         return 0
@@ -160,6 +173,7 @@ enum DeleteCommand {
                 try cgroup.remove()
             }
         }
+        ContainerRuntime.release(spec: spec, id: id)
         globals.store.remove(id)
         for failure in ContainerRuntime.runPoststopHooks(spec: spec, id: id, bundle: bundle) { globals.log.warn(failure.message) }
     }

@@ -8,6 +8,8 @@ struct ExecLauncher {
     let target: ExecTarget
     let plan: ProcessPlan
     let options: ExecOptions
+    private let listener: SeccompListener?
+    private let cacheAllocation: CacheAllocation?
 
     init(target: ExecTarget, process: Spec.Process, options: ExecOptions) throws {
         try PreservedDescriptors.check(options.preserveFDs)
@@ -15,16 +17,21 @@ struct ExecLauncher {
         self.target = target
         self.options = options
         plan = try ProcessPlan(
-            process, seccomp: target.seccomp, preserveFDs: options.preserveFDs, cacheDirectory: options.seccompCacheDirectory)
+            process, target.spec.linux, preserveFDs: options.preserveFDs, cacheDirectory: options.seccompCacheDirectory)
+        listener = SeccompListener(spec: target.spec, id: target.id, bundle: target.bundle)
+        cacheAllocation = try CacheAllocation(target.spec.linux.intelRdt, id: target.id)
     }
 
     func launch() throws -> ExecutedProcess {
         let container = try openTarget()
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_SEQPACKET.rawValue))
         let channel = SyncChannel(pair.first)
-        let process = try clone(container, sync: SyncChannel(pair.second), parentEnd: channel.raw)
+        var process = try clone(container, sync: SyncChannel(pair.second), parentEnd: channel.raw)
         var master: OwnedFD?
-        do { try follow(channel, process.pid, &master) } catch {
+        do {
+            try cacheAllocation?.enter(process.pid)
+            try follow(channel, &process, &master)
+        } catch {
             process.killAndReap()
             throw error
         }
@@ -47,12 +54,18 @@ struct ExecLauncher {
         case .some(let descriptor): unifiedNumber = descriptor.raw
         case .none: unifiedNumber = nil
         }
+        var joins = ExecInit.Joins()
+        joins.user = try hasUserNamespace()
+        joins.time = target.spec.linux.namespace(.time) != nil
+        joins.pid = joins.user && geteuid() != 0
         let child = ExecInit(
-            plan: plan, container: container.raw, hasUserNamespace: try hasUserNamespace(), stdio: options.stdio, sync: sync,
+            plan: plan, container: container.raw, joins: joins, stdio: options.stdio, sync: sync,
             entrance: try cgroup?.entrance(includingUnified: unifiedNumber == nil), available: try CapabilitySet.permitted())
         var visit = NamespaceVisit()
         // A process enters a pid namespace by being born there.
-        try visit.enter(.pid, container, name: "of process \(target.pid)")
+        if !joins.pid { try visit.enter(.pid, container, name: "of process \(target.pid)") }
+        let home = try leaveCPUs()
+        defer { if let home { try? ProcessPlacement.setAffinity(home, of: 0) } }
         let process = try ClonedProcess.clone(namespaces: 0, cgroup: unifiedNumber) {
             _ = close(parentEnd)
             return child.run()
@@ -64,21 +77,39 @@ struct ExecLauncher {
         return process
     }
 
+    /// Goes to the CPUs on which the process starts (config.md, "execCPUAffinity"); answers those to go back to.
+    private func leaveCPUs() throws -> NumberList? {
+        guard let cpus = plan.spec.execCPUAffinity?.initial.flatMap({ NumberList($0) }) else { return nil }
+        let home = try ProcessPlacement.affinity(of: 0)
+        try ProcessPlacement.setAffinity(cpus, of: 0)
+        return home
+    }
+
     /// The kernel refuses to join the user namespace that one is in.
     private func hasUserNamespace() throws(SystemError) -> Bool {
         try !NamespaceKind.areSame(NamespaceKind.user.path(of: target.pid), NamespaceKind.user.ownPath)
     }
 
-    private func follow(_ channel: borrowing SyncChannel, _ pid: Int32, _ master: inout OwnedFD?) throws {
+    private func follow(_ channel: borrowing SyncChannel, _ process: inout ClonedProcess, _ master: inout OwnedFD?) throws {
         var isExecuting = false
         while var event = try channel.receive() {
             switch event.kind {
             case .executing: isExecuting = true
             case .failed: throw event.failure
             case .terminal: master = event.descriptor.take()
+            case .cloned:
+                _ = try ProcessStatus.reap(process.pid)
+                guard let pidfd = event.descriptor.take() else { throw SystemError("adopt process", code: EPROTO) }
+                process = try ClonedProcess.adopting(pidfd)
+            case .place:
+                try plan.place(process.pid)
+                try channel.send(.resume)
+            case .listener where listener != nil:
+                try listener?.serve(
+                    event, channel, process: process.pid, pidfd: process.pidfd.raw, container: target.pid, status: .running)
             default: throw SystemError("receive \(event.kind) from process", code: EPROTO)
             }
         }
-        if !isExecuting { throw Launcher.death(of: pid) }
+        if !isExecuting { throw Launcher.death(of: process.pid) }
     }
 }

@@ -6,8 +6,13 @@ internal import Systemd
 
 /// The runtime's side of a container's start; SyncChannel.swift draws the conversation.
 struct Launcher {
-    let plan: ContainerPlan
+    private(set) var plan: ContainerPlan
     let gate: Gate
+
+    init(plan: ContainerPlan, gate: Gate) {
+        self.plan = plan
+        self.gate = gate
+    }
 
     /// Who lets the program start.
     enum Gate {
@@ -40,19 +45,29 @@ struct Launcher {
 
     /// `expecting` is a process that is in the control group already.
     private func launch(_ store: StateStore?, expecting process: Int32?) throws -> CreatedContainer {
-        let cgroup = try CgroupManager.create(
-            path: plan.cgroupPath, resources: plan.cgroupResources, layout: plan.cgroupLayout, expecting: process)
+        let cgroup = try makeCgroup(expecting: process)
         do {
-            if let owner = plan.cgroupOwner { try cgroup.delegate(to: owner) }
-            return try launch(in: cgroup, store)
+            if let owner = plan.cgroupOwner, !plan.namespaces.isRootless { try cgroup?.delegate(to: owner) }
+            try plan.cacheAllocation?.prepare()
+            do { return try withoutMissing(cgroup).launch(in: cgroup, store) } catch {
+                plan.cacheAllocation?.remove()
+                throw error
+            }
         } catch {
-            try? cgroup.kill()
-            try? cgroup.remove()
+            try? cgroup?.kill()
+            try? cgroup?.remove()
             throw error
         }
     }
 
-    private func launch(in cgroup: CgroupManager, _ store: StateStore?) throws -> CreatedContainer {
+    /// The same without the path of a control group that could not be made.
+    private func withoutMissing(_ cgroup: CgroupManager?) -> Launcher {
+        var result = self
+        if cgroup == nil { result.plan.cgroupPath = "" }
+        return result
+    }
+
+    private func launch(in cgroup: CgroupManager?, _ store: StateStore?) throws -> CreatedContainer {
         // -1 for a gate that needs none; the child has its copy when this one is closed.
         let listener = gate == .stateDirectory ? try (store?.makeStartSocket(plan.options.id) ?? OwnedFD(owning: -1)) : OwnedFD(owning: -1)
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_SEQPACKET.rawValue))
@@ -60,7 +75,7 @@ struct Launcher {
         var process = try clone(into: cgroup, sync: SyncChannel(pair.second), parentEnd: channel.raw, listener: listener.raw)
         var master: OwnedFD?
         do {
-            if plan.namespaces.userPath == nil { try record(process, store) }
+            if !plan.namespaces.clonesTwice { try adopt(process, store) }
             if plan.namespaces.isNewUser { try mapUsers(process.pid, channel) }
             try converse(channel, &process, &master, store)
         } catch {
@@ -71,15 +86,15 @@ struct Launcher {
         let state = ContainerState.document(plan: plan, pid: pid, status: .running)
         let container = CreatedContainer(
             pid: pid, pidfd: process.takePidfd(), terminalMaster: master, cgroup: cgroup, systemdUnit: plan.systemdUnit?.name,
-            gate: gate == .parent ? channel.takeDescriptor() : nil, hooks: plan.spec.hooks, state: state)
+            gate: gate == .parent ? channel.takeDescriptor() : nil, hooks: plan.spec.hooks, state: state, bundle: plan.options.bundle, listener: plan.listener)
         if gate == .open { try container.runPoststartHooks() }
         return container
     }
 
     private func clone(
-        into cgroup: CgroupManager, sync: consuming SyncChannel, parentEnd: Int32, listener: Int32
+        into cgroup: CgroupManager?, sync: consuming SyncChannel, parentEnd: Int32, listener: Int32
     ) throws -> ClonedProcess {
-        let unified = try cgroup.descriptorForClone()
+        let unified = try cgroup?.descriptorForClone()
         let unifiedNumber: Int32?
         switch unified {
         case .some(let descriptor): unifiedNumber = descriptor.raw
@@ -92,16 +107,21 @@ struct Launcher {
             case .stateDirectory: .listener(listener)
             }
         let child = ContainerInit(
-            plan: plan, sync: sync, entrance: try cgroup.entrance(includingUnified: unifiedNumber == nil), gate: childGate,
+            plan: plan, sync: sync, entrance: try cgroup?.entrance(includingUnified: unifiedNumber == nil), gate: childGate,
             available: try CapabilitySet.permitted())
         var visit = NamespaceVisit()
-        for (kind, path) in plan.namespaces.joined { try visit.enter(kind, try OwnedFD.open(path), name: path) }
-        // A user namespace that is joined is the first thing the child does; what it owns is made after that.
-        let flags = plan.namespaces.userPath == nil ? plan.namespaces.cloned : 0
-        let process = try ClonedProcess.clone(namespaces: flags, cgroup: unifiedNumber) {
-            // The parent's end must be the parent's alone, or its death would not be the end of file.
-            _ = close(parentEnd)
-            return child.run()
+        let namespaces = plan.namespaces
+        // An ordinary user has no right to what belongs to the user namespace before the child is in that.
+        let joined = namespaces.isRootless && namespaces.userPath != nil ? [] : namespaces.joined
+        for (kind, path) in joined { try visit.enter(kind, try OwnedFD.open(path), name: path) }
+        if namespaces.isNewTime && !namespaces.hasUser { try visit.enterNewTime(offsets: namespaces.timeOffsets) }
+        let process = try Self.explainingRights(namespaces) { () throws(SystemError) in
+            // A user namespace that is joined is the first thing the child does; what it owns is made after that.
+            try ClonedProcess.clone(namespaces: namespaces.firstClone, cgroup: unifiedNumber) {
+                // The parent's end must be the parent's alone, or its death would not be the end of file.
+                _ = close(parentEnd)
+                return child.run()
+            }
         }
         do { try visit.leave() } catch {
             process.killAndReap()
@@ -110,24 +130,16 @@ struct Launcher {
         return process
     }
 
+    /// Puts the container's first process on record, and where the specification wants it, before it has children.
+    private func adopt(_ process: borrowing ClonedProcess, _ store: StateStore?) throws {
+        try record(process, store)
+        try plan.cacheAllocation?.enter(process.pid)
+    }
+
     private func record(_ process: borrowing ClonedProcess, _ store: StateStore?) throws {
         guard let store else { return }
         let startTime = ProcessStatus.snapshot(process.pid)?.startTime ?? 0
         try store.save(ContainerState(plan: plan, pid: process.pid, startTime: startTime))
-    }
-
-    /// Gives the new user namespace its ids, and what only its creator may set.
-    private func mapUsers(_ pid: Int32, _ channel: borrowing SyncChannel) throws {
-        let linux = plan.spec.linux
-        try writeMap("/proc/\(pid)/uid_map", linux.uidMappings)
-        try writeMap("/proc/\(pid)/gid_map", linux.gidMappings)
-        if let score = plan.process.spec.oomScoreAdj { try Files.write("/proc/\(pid)/oom_score_adj", "\(score)", flags: O_WRONLY) }
-        try channel.send(.mapped)
-    }
-
-    private func writeMap(_ path: String, _ mappings: [Spec.IDMapping]) throws {
-        let text = mappings.map { "\($0.containerID) \($0.hostID) \($0.size)\n" }.joined()
-        try Files.write(path, text, flags: O_WRONLY)
     }
 
     /// Answers the child until it waits at its gate or has become the program.
@@ -146,7 +158,10 @@ struct Launcher {
                 _ = try ProcessStatus.reap(process.pid)
                 guard let pidfd = event.descriptor.take() else { throw SystemError("adopt container process", code: EPROTO) }
                 process = try ClonedProcess.adopting(pidfd)
-                try record(process, store)
+                try adopt(process, store)
+            case .timed, .network, .place: try help(event.kind, process.pid, channel)
+            case .listener:
+                try serve(event, channel, process)
             case .mapped, .resume, .start, .warning: throw SystemError("receive \(event.kind) from container process", code: EPROTO)
             }
         }
@@ -155,8 +170,8 @@ struct Launcher {
 
     private func runCreationHooks(_ pid: Int32, _ channel: borrowing SyncChannel) throws {
         let state = ContainerState.document(plan: plan, pid: pid, status: .creating)
-        try HookRunner.run(plan.spec.hooks.prestart, .prestart, state: state)
-        try HookRunner.run(plan.spec.hooks.createRuntime, .createRuntime, state: state)
+        try HookRunner.run(plan.spec.hooks.prestart, .prestart, state: state, in: plan.options.bundle)
+        try HookRunner.run(plan.spec.hooks.createRuntime, .createRuntime, state: state, in: plan.options.bundle)
         try channel.send(.resume, "\(pid)")
     }
 
@@ -167,13 +182,15 @@ struct Launcher {
         return RuntimeError(kind: .system(0), message: "container process ended during its set-up: \(reason)")
     }
 
-    /// Follows a process from its gate to its program.
-    static func waitForProgram(_ channel: borrowing SyncChannel) throws {
+    /// Follows a container's first process from its gate to its program.
+    static func waitForProgram(_ channel: borrowing SyncChannel, _ listener: SeccompListener?, pid: Int32, pidfd: Int32) throws {
         var isExecuting = false
         while let event = try channel.receive() {
             switch event.kind {
             case .executing: isExecuting = true
             case .failed: throw event.failure
+            case .listener where listener != nil:
+                try listener?.serve(event, channel, process: pid, pidfd: pidfd, container: pid, status: .created)
             default: throw SystemError("receive \(event.kind) from container process", code: EPROTO)
             }
         }

@@ -16,7 +16,10 @@ struct ContainerPlan {
     let fillsDev: Bool
     let namespaces: NamespacePlan
     let process: ProcessPlan
-    let cgroupPath: String
+    let listener: SeccompListener?
+    let cacheAllocation: CacheAllocation?
+    /// Empty for a container without a control group of its own.
+    var cgroupPath: String
     /// The scope that the control group is, when systemd makes it.
     let systemdUnit: SystemdUnit?
     let cgroupResources: CgroupResources
@@ -38,7 +41,9 @@ struct ContainerPlan {
         namespaces = NamespacePlan(spec.linux)
         guard let specProcess = spec.process else { throw SpecError.missing("process") }
         process = try ProcessPlan(
-            specProcess, seccomp: spec.linux.seccomp, preserveFDs: options.preserveFDs, cacheDirectory: options.seccompCacheDirectory)
+            specProcess, spec.linux, preserveFDs: options.preserveFDs, cacheDirectory: options.seccompCacheDirectory)
+        listener = SeccompListener(spec: spec, id: options.id, bundle: bundle)
+        cacheAllocation = try CacheAllocation(spec.linux.intelRdt, id: options.id)
         if options.systemdCgroup {
             let unit = try SystemdUnit(cgroupsPath: spec.linux.cgroupsPath, id: options.id, isUser: geteuid() != 0)
             cgroupPath = try SystemdManager.connect().root + unit.path
@@ -106,8 +111,15 @@ struct NamespacePlan {
     private(set) var isNewUser = false
     private(set) var isNewNetwork = false
     private(set) var isNewCgroup = false
+    private(set) var isNewTime = false
+    /// Whether the runtime's user is not root, and the kernel lets it do only what a user namespace allows.
+    private(set) var isRootless = false
+    /// What /proc/<pid>/timens_offsets takes.
+    private(set) var timeOffsets = ""
 
     init(_ linux: Spec.LinuxConfig) {
+        timeOffsets = linux.timeOffsets.sorted { $0.key < $1.key }
+            .map { "\($0.key) \($0.value.seconds) \($0.value.nanoseconds)\n" }.joined()
         for namespace in linux.namespaces {
             let kind = namespace.type.kind
             if let path = namespace.path {
@@ -122,15 +134,28 @@ struct NamespacePlan {
             case .pid, .user: cloned |= kind.flag
             // The cgroup namespace comes last: its root is where the process is then.
             case .cgroup: isNewCgroup = true
+            // No process can enter a new one itself, only its children.
+            case .time: isNewTime = true
             default: unshared |= kind.flag
             }
             isNewUser = isNewUser || namespace.type == .user
             isNewNetwork = isNewNetwork || namespace.type == .network
         }
+        isRootless = hasUser && geteuid() != 0
     }
 
     /// Whether the process is in a user namespace that is not the caller's.
     var hasUser: Bool { isNewUser || userPath != nil }
+
+    /// Whether the container's first process is cloned by another one in the user namespace: it could not be the first of
+    /// a pid namespace that the joined user namespace owns, nor be in a time namespace that the new one owns.
+    var clonesTwice: Bool { userPath != nil || (isNewUser && isNewTime) }
+
+    /// CLONE_NEW… for the runtime's own clone.
+    var firstClone: Int32 { userPath != nil ? 0 : clonesTwice ? NamespaceKind.user.flag : cloned }
+
+    /// CLONE_NEW… for the second one.
+    var secondClone: Int32 { cloned & ~NamespaceKind.user.flag }
 }
 
 extension Spec.NamespaceType {
@@ -144,6 +169,7 @@ extension Spec.NamespaceType {
         case .uts: .uts
         case .user: .user
         case .cgroup: .cgroup
+        case .time: .time
         }
     }
 }

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Linux
 internal import OCIRuntimeSpec
 
@@ -8,14 +9,25 @@ struct ProcessPlan {
     let rlimits: [ResourceLimit]
     let filter: SeccompFilter?
     let preserveFDs: Int
+    let personality: Spec.Personality?
+    let memoryPolicy: Spec.MemoryPolicy?
+    /// Whether the filter's descriptor is sent as such. Its number alone needs less of a filtered process, but only
+    /// root can fetch a descriptor out of one that is not dumpable.
+    let sendsListener: Bool
 
-    init(_ process: Spec.Process, seccomp: Spec.Seccomp?, preserveFDs: Int, cacheDirectory: String?) throws {
+    init(_ process: Spec.Process, _ linux: Spec.LinuxConfig, preserveFDs: Int, cacheDirectory: String?) throws {
         spec = process
+        personality = linux.personality
+        memoryPolicy = linux.memoryPolicy
         capabilities = try CapabilitySets(process.capabilities ?? Spec.Capabilities())
         rlimits = process.rlimits.compactMap { limit in
             ResourceLimitKind(name: limit.type).map { ResourceLimit($0, soft: limit.soft, hard: limit.hard) }
         }
-        filter = try seccomp.map { (seccomp) throws in
+        sendsListener = linux.seccomp?.listenerPath != nil && geteuid() != 0
+        filter = try linux.seccomp.map { [sendsListener] (seccomp) throws in
+            if sendsListener && seccomp.syscalls.contains(where: { $0.action == "SCMP_ACT_NOTIFY" && $0.names.contains("sendmsg") }) {
+                throw SpecError.invalid("linux.seccomp.syscalls", "SCMP_ACT_NOTIFY cannot be used for sendmsg by a user who is not root")
+            }
             let profile = try SeccompProfile(seccomp)
             if let cacheDirectory { return try SeccompCache(directory: cacheDirectory).filter(for: profile) }
             return try SeccompFilter.compile(profile)
@@ -61,7 +73,6 @@ extension SeccompProfile {
         flags = try seccomp.flags.enumerated().map { (index, name) in try Self.word(name, "flags[\(index)]", SeccompFlag.init(rawValue:)) }
         listenerPath = seccomp.listenerPath
         listenerMetadata = seccomp.listenerMetadata
-        if listenerPath != nil { throw SpecError.notImplemented("linux.seccomp.listenerPath") }
         rules = try seccomp.syscalls.enumerated().map { (index, rule) in
             Rule(
                 names: rule.names, action: try Self.word(rule.action, "syscalls[\(index)].action", SeccompAction.init(rawValue:)),

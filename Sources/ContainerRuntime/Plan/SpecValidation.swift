@@ -18,6 +18,11 @@ enum SpecValidation {
         try propagation(spec.linux)
         try sysctls(spec)
         try securityLabels(spec)
+        try netDevices(spec.linux)
+        try timeOffsets(spec.linux)
+        try memoryPolicy(spec.linux)
+        try intelRdt(spec.linux)
+        try seccompListener(spec.linux)
     }
 
     /// Any 1.x is understood: fields of newer versions are refused by name, unknown ones ignored.
@@ -38,6 +43,7 @@ enum SpecValidation {
         }
         try rlimits(process)
         try oomScore(process)
+        try placement(process)
         if let umask = process.user.umask, umask > 0o777 { throw SpecError.invalid("process.user.umask", "must be 0 to 511, is \(umask)") }
     }
 

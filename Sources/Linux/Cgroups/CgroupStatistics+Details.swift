@@ -103,8 +103,8 @@ extension CgroupDirectory {
 
     fileprivate func readCPUSet() -> CgroupStatistics.CPUSet {
         var result = CgroupStatistics.CPUSet()
-        result.cpus = NumberList((try? read("cpuset.cpus")) ?? "").numbers
-        result.mems = NumberList((try? read("cpuset.mems")) ?? "").numbers
+        result.cpus = numbers("cpuset.cpus")
+        result.mems = numbers("cpuset.mems")
         for name in CgroupStatistics.CPUSet.flagNames {
             let text = ((try? read("cpuset.\(name)")) ?? "").filter { $0 != "\n" }
             result.flags[name] = Int64(text) ?? 0
@@ -132,19 +132,7 @@ extension CgroupDirectory {
         }
         return result
     }
-}
 
-/// The kernel's list format, `0-2,7`: numbers and ranges (cpuset(7), "List format").
-public struct NumberList: Sendable, Hashable {
-    public let numbers: [UInt16]
-
-    /// What is no number or range is left out.
-    public init(_ text: String) {
-        var result: [UInt16] = []
-        for part in text.split(whereSeparator: { $0 == "," || $0 == "\n" }) {
-            let ends = part.split(separator: "-").compactMap { UInt16($0) }
-            if let first = ends.first, let last = ends.last, first <= last { result += first...last }
-        }
-        numbers = result
-    }
+    /// Empty for a file that is missing or empty.
+    private func numbers(_ file: String) -> [UInt16] { NumberList(((try? read(file)) ?? "").filter { $0 != "\n" })?.numbers ?? [] }
 }

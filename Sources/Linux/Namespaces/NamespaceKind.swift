@@ -50,6 +50,15 @@ public struct NamespaceVisit: ~Copyable {
         homes.append((kind, home.take()))
     }
 
+    /// Makes a new time namespace for the children, with the clocks' offsets (time_namespaces(7)): they can only be set
+    /// before there is a process in it. `offsets` is what /proc/<pid>/timens_offsets takes.
+    public mutating func enterNewTime(offsets: String) throws(SystemError) {
+        let home = try OwnedFD.open(NamespaceKind.time.ownPath)
+        try retrying("create time namespace") { clp_unshare(NamespaceKind.time.flag) }
+        homes.append((.time, home.take()))
+        if !offsets.isEmpty { try Files.write("/proc/self/timens_offsets", offsets, flags: O_WRONLY) }
+    }
+
     /// Goes back, in reverse order.
     public mutating func leave() throws(SystemError) {
         while let (kind, home) = homes.popLast() {

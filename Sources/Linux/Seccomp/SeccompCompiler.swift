@@ -63,6 +63,10 @@ struct SeccompCompiler: ~Copyable {
 
     /// libseccomp's encoding (SCMP_ACT_*, which are macros): the kernel's SECCOMP_RET_* with the datum in the low half.
     static func action(_ action: SeccompAction, _ errnoRet: UInt32?) throws(SeccompError) -> UInt32 {
+        // An error number that nobody would ever see (config-linux.md, "Seccomp", errnoRet).
+        if errnoRet != nil && action != .errno && action != .trace {
+            throw .invalid("\(action.rawValue) has no errnoRet")
+        }
         let datum = errnoRet ?? UInt32(EPERM)
         switch action {
         case .kill, .killThread: return 0x0000_0000
