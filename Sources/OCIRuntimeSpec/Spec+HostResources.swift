@@ -97,7 +97,8 @@ extension SpecObject {
 
 extension Spec.LinuxConfig {
     mutating func readHostResources(_ fields: SpecObject) throws(SpecError) {
-        for (clock, offset) in try fields.entries("timeOffsets", { (name, entry) throws(SpecError) in (name, try Spec.TimeOffset(entry)) }) {
+        for (clock, offset) in try fields.entries("timeOffsets", { (name, entry) throws(SpecError) in (name, try Spec.TimeOffset(entry)) })
+        {
             timeOffsets[clock] = offset
         }
         netDevices = try fields.entries("netDevices") { (name, entry) throws(SpecError) in

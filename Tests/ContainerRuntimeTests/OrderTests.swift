@@ -50,7 +50,8 @@ private struct Run {
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_SEQPACKET.rawValue))
         let parent = SyncChannel(pair.first)
         let child = ExecInit(
-            plan: plan, container: 99, joins: .init(user: hasUserNamespace), stdio: .inherited, sync: SyncChannel(pair.second), entrance: nil,
+            plan: plan, container: 99, joins: .init(user: hasUserNamespace), stdio: .inherited, sync: SyncChannel(pair.second),
+            entrance: nil,
             available: CapabilitySet(rawValue: .max))
         let code = recorder.run { child.run() }
         #expect(code != 0)

@@ -4,9 +4,10 @@ import Testing
 @testable import Linux
 
 @Suite struct NumberListTests {
-    @Test(arguments: [
-        ("0", [0]), ("0-3,7", [0, 1, 2, 3, 7]), ("7,0", [0, 7]), ("63-65", [63, 64, 65]), ("8191", [8191]), ("1,1", [1]),
-    ] as [(String, [UInt16])])
+    @Test(
+        arguments: [
+            ("0", [0]), ("0-3,7", [0, 1, 2, 3, 7]), ("7,0", [0, 7]), ("63-65", [63, 64, 65]), ("8191", [8191]), ("1,1", [1]),
+        ] as [(String, [UInt16])])
     func reads(_ text: String, _ numbers: [UInt16]) { #expect(NumberList(text)?.numbers == numbers) }
 
     @Test(arguments: ["", ",", "0,", "1-", "-1", "3-1", "a", "0x1", "1 2", "8192", "99999", "+1", "1--2", "１"])
@@ -28,8 +29,8 @@ import Testing
 
     @Test func ioPriorityIsSetAndRead() {
         let read = onOwnThread { () -> [Int32] in
-            try? ProcessPlacement.setIOPriority(ofClass: 2, level: 6, of: gettid())
-            guard let (ioClass, level) = try? ProcessPlacement.ioPriority(of: gettid()) else { return [] }
+            try? ProcessPlacement.setIOPriority(ofClass: 2, level: 6, of: 0)
+            guard let (ioClass, level) = try? ProcessPlacement.ioPriority(of: 0) else { return [] }
             return [ioClass, level]
         }
         #expect(read == [2, 6])
@@ -66,10 +67,11 @@ import Testing
         #expect(ResctrlGroup(mountPoint: "/r", closID: "/", container: "c").monitor("c") == "/r/mon_groups/c")
     }
 
-    @Test(arguments: [
-        (["L3:0=7f0;1=1f"], true), (["L3:0=07F0"], true), (["L3:1=1f"], true), (["MB:0=20"], true), (["L3:0=7f1"], false),
-        (["L3:2=1"], false), (["L2:0=f"], false),
-    ] as [([String], Bool)])
+    @Test(
+        arguments: [
+            (["L3:0=7f0;1=1f"], true), (["L3:0=07F0"], true), (["L3:1=1f"], true), (["MB:0=20"], true), (["L3:0=7f1"], false),
+            (["L3:2=1"], false), (["L2:0=f"], false),
+        ] as [([String], Bool)])
     func comparesSchemata(_ lines: [String], _ isSame: Bool) throws {
         let scratch = try Scratch()
         try Files.write(scratch.file("schemata"), "    L3:0=7f0;1=1f\n    MB:0= 20;1= 70\n")

@@ -51,12 +51,9 @@ struct ContainerInit: ~Copyable {
             try Self.becomeRootOfUserNamespace()
             // Without rights outside, the runtime could not enter what belongs to the user namespace.
             if namespaces.isRootless { for (kind, path) in namespaces.joined { try Self.join(kind, path) } }
+            if namespaces.isNewTime { try makeTimeNamespace() }
         } else {
-            try awaitMapping()
-        }
-        if namespaces.isNewTime {
-            try retrying("create time namespace") { clp_unshare(NamespaceKind.time.flag) }
-            if !namespaces.timeOffsets.isEmpty { try sync.ask(.timed) }
+            try awaitMapping { try makeTimeNamespace() }
         }
         let process = try ClonedProcess.clone(namespaces: namespaces.secondClone, asSibling: true) {
             do { try setUp() } catch { return giveUp(error) }
@@ -65,10 +62,17 @@ struct ContainerInit: ~Copyable {
         try sync.send(.cloned, descriptor: process.pidfd.raw)
     }
 
-    /// Waits for the ids of the new user namespace. The process of an ordinary user shows itself until then: its files
-    /// in /proc would not be that user's.
-    private func awaitMapping() throws {
+    /// For the children; its offsets are the runtime's to write.
+    private func makeTimeNamespace() throws {
+        try retrying("create time namespace") { clp_unshare(NamespaceKind.time.flag) }
+        if !plan.namespaces.timeOffsets.isEmpty { try sync.ask(.timed) }
+    }
+
+    /// Waits for the ids of the new user namespace, and does what else the runtime has a part in. The process of an ordinary
+    /// user shows itself until then: its files in /proc would not be that user's.
+    private func awaitMapping(_ more: () throws -> Void = {}) throws {
         try sync.await(.mapped)
+        try more()
         if plan.namespaces.isRootless { try Self.hide() }
         try Self.becomeRootOfUserNamespace()
     }

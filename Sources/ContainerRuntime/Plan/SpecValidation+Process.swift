@@ -10,7 +10,9 @@ extension SpecValidation {
         }
         let affinity = [("initial", process.execCPUAffinity?.initial), ("final", process.execCPUAffinity?.final)]
         for (name, list) in affinity {
-            if let list, NumberList(list) == nil { throw SpecError.invalid("process.execCPUAffinity.\(name)", "\"\(list)\" is no list of cpus") }
+            if let list, NumberList(list) == nil {
+                throw SpecError.invalid("process.execCPUAffinity.\(name)", "\"\(list)\" is no list of cpus")
+            }
         }
     }
 

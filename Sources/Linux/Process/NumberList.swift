@@ -10,7 +10,9 @@ public struct NumberList: Hashable, Sendable {
     public init?(_ text: String) {
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
             let ends = part.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let first = Self.number(ends[0]), let last = ends.count == 1 ? first : Self.number(ends[1]), first <= last else { return nil }
+            guard let first = Self.number(ends[0]), let last = ends.count == 1 ? first : Self.number(ends[1]), first <= last else {
+                return nil
+            }
             for number in first...last { insert(number) }
         }
     }
@@ -19,7 +21,9 @@ public struct NumberList: Hashable, Sendable {
     public init(words: [UInt64]) { self.words = words }
 
     private static func number(_ text: Substring) -> Int? {
-        guard !text.isEmpty, text.utf8.count <= 4, text.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int(text) else { return nil }
+        guard !text.isEmpty, text.utf8.count <= 4, text.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int(text) else {
+            return nil
+        }
         return number < maximum ? number : nil
     }
 

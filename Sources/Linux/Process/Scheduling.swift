@@ -80,7 +80,9 @@ public enum ProcessPlacement {
     public static func setMemoryPolicy(_ mode: Int32, nodes: NumberList) throws(SystemError) {
         try retrying("set memory policy") {
             // The kernel reads one bit less than it is told (set_mempolicy(2), "Notes").
-            nodes.words.withUnsafeBufferPointer { clp_set_mempolicy(mode, nodes.isEmpty ? nil : $0.baseAddress, nodes.isEmpty ? 0 : UInt($0.count * 64 + 1)) }
+            nodes.words.withUnsafeBufferPointer {
+                clp_set_mempolicy(mode, nodes.isEmpty ? nil : $0.baseAddress, nodes.isEmpty ? 0 : UInt($0.count * 64 + 1))
+            }
         }
     }
 }
