@@ -32,7 +32,15 @@ enum FeaturesCommand {
                 ],
                 "apparmor": ["enabled": true],
                 "selinux": ["enabled": true],
-                "intelRdt": ["enabled": .bool(takes(linux: "intelRdt", ["closID": "features"]))],
+                "intelRdt": [
+                    "enabled": .bool(takes(linux: "intelRdt", ["closID": "features"])),
+                    "schemata": .bool(takes(linux: "intelRdt", ["schemata": ["L3:0=f"]])),
+                    "monitoring": .bool(takes(linux: "intelRdt", ["enableMonitoring": true])),
+                ],
+                "memoryPolicy": [
+                    "modes": strings(Spec.MemoryPolicy.Mode.allCases.map(\.rawValue)),
+                    "flags": strings(Spec.MemoryPolicy.Flag.allCases.map(\.rawValue)),
+                ],
                 "mountExtensions": ["idmap": ["enabled": .bool(takes("mounts", [idMappedMount]))]],
                 "netDevices": ["enabled": .bool(takes(linux: "netDevices", ["eth0": ["name": "eth0"]]))],
             ],

@@ -38,11 +38,18 @@ extension Launcher {
     }
 
     /// Gives the new user namespace its ids, and what only its creator may set.
-    func mapUsers(_ pid: Int32, _ channel: borrowing SyncChannel) throws {
+    func mapUsers(_ process: borrowing ClonedProcess, _ channel: borrowing SyncChannel) throws {
         let linux = plan.spec.linux
-        try UserMapping(pid: pid).write(uids: linux.uidMappings, gids: linux.gidMappings)
-        if let score = plan.process.spec.oomScoreAdj, !plan.namespaces.isRootless {
-            try Files.write("/proc/\(pid)/oom_score_adj", "\(score)", flags: O_WRONLY)
+        do {
+            try UserMapping(pid: process.pid).write(uids: linux.uidMappings, gids: linux.gidMappings)
+            if let score = plan.process.spec.oomScoreAdj, !plan.namespaces.isRootless {
+                try Files.write("/proc/\(process.pid)/oom_score_adj", "\(score)", flags: O_WRONLY)
+            }
+        } catch {
+            // A child that has given up cannot be mapped either; what it said is the reason then. Killed, it says nothing more.
+            _ = clp_pidfd_send_signal(process.pidfd.raw, SIGKILL)
+            if let event = try? channel.receive(), event.kind == .failed { throw event.failure }
+            throw error
         }
         try channel.send(.mapped)
     }

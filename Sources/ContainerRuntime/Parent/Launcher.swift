@@ -76,7 +76,7 @@ struct Launcher {
         var master: OwnedFD?
         do {
             if !plan.namespaces.clonesTwice { try adopt(process, store) }
-            if plan.namespaces.isNewUser { try mapUsers(process.pid, channel) }
+            if plan.namespaces.isNewUser { try mapUsers(process, channel) }
             try converse(channel, &process, &master, store)
         } catch {
             process.killAndReap()

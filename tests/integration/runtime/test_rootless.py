@@ -7,6 +7,7 @@ The user has a number that the machine knows no name for until these tests lay f
 import json
 import os
 import pathlib
+import pty
 import shutil
 import subprocess
 
@@ -153,7 +154,6 @@ def test_ids_of_others_are_refused(make, first, size):
 
 def test_ranges_need_newuidmap(make, rootless):
     made = make(["true"], ids="range")
-    result = made.run(env={"PATH": f"{made.bundle.path}:/usr/bin/nothing"}, globals=()) if False else None
     made.bundle.save()
     arguments = rootless.arguments("run", "-b", made.bundle.path, made.id)
     # Programs for the way in by their paths; the runtime finds nothing in its own.
@@ -193,13 +193,12 @@ def test_oom_score(make, score, code):
     """Raising is everybody's right, lowering is not."""
     result = make(["cat", "/proc/self/oom_score_adj"], lambda config: config["process"].update(oomScoreAdj=score)).run()
     assert result.code == code, result
-    assert result.out == f"{score}\n" if code == 0 else "oom score" in result.err
+    assert (result.out == f"{score}\n") if code == 0 else ("oom score" in result.err), result
 
 
 def test_terminal(make, rootless):
     made = make(["sh", "-c", "tty; test -c /dev/console && echo console"], lambda config: config["process"].update(terminal=True))
     made.bundle.save()
-    import pty
     master, slave = pty.openpty()
     process = subprocess.Popen(rootless.arguments("run", "-b", made.bundle.path, made.id), stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
