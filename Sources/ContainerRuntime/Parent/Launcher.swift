@@ -86,7 +86,8 @@ struct Launcher {
         let state = ContainerState.document(plan: plan, pid: pid, status: .running)
         let container = CreatedContainer(
             pid: pid, pidfd: process.takePidfd(), terminalMaster: master, cgroup: cgroup, systemdUnit: plan.systemdUnit?.name,
-            gate: gate == .parent ? channel.takeDescriptor() : nil, hooks: plan.spec.hooks, state: state, bundle: plan.options.bundle, listener: plan.listener)
+            gate: gate == .parent ? channel.takeDescriptor() : nil, hooks: plan.spec.hooks, state: state, bundle: plan.options.bundle,
+            listener: plan.listener)
         if gate == .open { try container.runPoststartHooks() }
         return container
     }
