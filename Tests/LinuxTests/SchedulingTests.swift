@@ -8,12 +8,12 @@ import Testing
         arguments: [
             ("0", [0]), ("0-3,7", [0, 1, 2, 3, 7]), ("7,0", [0, 7]), ("63-65", [63, 64, 65]), ("8191", [8191]), ("1,1", [1]),
         ] as [(String, [UInt16])])
-    func reads(_ text: String, _ numbers: [UInt16]) { #expect(NumberList(text)?.numbers == numbers) }
+    func reads(_ text: String, _ numbers: [UInt16]) { #expect(NumberList(strictly: text)?.numbers == numbers) }
 
     @Test(arguments: ["", ",", "0,", "1-", "-1", "3-1", "a", "0x1", "1 2", "8192", "99999", "+1", "1--2", "１"])
-    func refuses(_ text: String) { #expect(NumberList(text) == nil) }
+    func refuses(_ text: String) { #expect(NumberList(strictly: text) == nil) }
 
-    @Test func wordsHold64Each() { #expect(NumberList("0,64")?.words == [1, 1]) }
+    @Test func wordsHold64Each() { #expect(NumberList("0,64").words == [1, 1]) }
 }
 
 @Suite struct SchedulingTests {
@@ -39,12 +39,12 @@ import Testing
     @Test func affinityIsSetAndRead() throws {
         let first = try #require(try ProcessPlacement.affinity(of: 0).numbers.first)
         let read = onOwnThread { () -> [UInt16]? in
-            guard let one = NumberList("\(first)") else { return nil }
+            guard let one = NumberList(strictly: "\(first)") else { return nil }
             try? ProcessPlacement.setAffinity(one, of: 0)
             return try? ProcessPlacement.affinity(of: 0).numbers
         }
         #expect(read == [first])
-        let none = try #require(NumberList("8191"))
+        let none = try #require(NumberList(strictly: "8191"))
         #expect(throws: SystemError.self) { try ProcessPlacement.setAffinity(none, of: 0) }
     }
 }

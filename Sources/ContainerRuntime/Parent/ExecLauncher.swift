@@ -79,7 +79,7 @@ struct ExecLauncher {
 
     /// Goes to the CPUs on which the process starts (config.md, "execCPUAffinity"); answers those to go back to.
     private func leaveCPUs() throws -> NumberList? {
-        guard let cpus = plan.spec.execCPUAffinity?.initial.flatMap({ NumberList($0) }) else { return nil }
+        guard let cpus = plan.spec.execCPUAffinity?.initial.flatMap({ NumberList(strictly: $0) }) else { return nil }
         let home = try ProcessPlacement.affinity(of: 0)
         try ProcessPlacement.setAffinity(cpus, of: 0)
         return home

@@ -71,7 +71,7 @@ extension Spec.MemoryPolicy {
 
     /// Sets it for the calling process.
     func apply() throws(SystemError) {
-        let nodes = nodes.isEmpty ? NumberList(words: []) : NumberList(self.nodes) ?? NumberList(words: [])
+        let nodes = NumberList(self.nodes)
         do { try ProcessPlacement.setMemoryPolicy(number, nodes: nodes) } catch {
             throw SystemError("set memory policy", "\(mode.rawValue) of nodes \"\(self.nodes)\"", code: error.code)
         }

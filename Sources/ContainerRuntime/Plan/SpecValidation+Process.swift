@@ -10,7 +10,7 @@ extension SpecValidation {
         }
         let affinity = [("initial", process.execCPUAffinity?.initial), ("final", process.execCPUAffinity?.final)]
         for (name, list) in affinity {
-            if let list, NumberList(list) == nil {
+            if let list, NumberList(strictly: list) == nil {
                 throw SpecError.invalid("process.execCPUAffinity.\(name)", "\"\(list)\" is no list of cpus")
             }
         }
@@ -75,7 +75,7 @@ extension SpecValidation {
     static func memoryPolicy(_ linux: Spec.LinuxConfig) throws(SpecError) {
         guard let policy = linux.memoryPolicy else { return }
         let field = "linux.memoryPolicy.nodes"
-        if !policy.nodes.isEmpty && NumberList(policy.nodes) == nil {
+        if !policy.nodes.isEmpty && NumberList(strictly: policy.nodes) == nil {
             throw SpecError.invalid(field, "\"\(policy.nodes)\" is no list of memory nodes")
         }
         switch policy.mode {

@@ -134,5 +134,5 @@ extension CgroupDirectory {
     }
 
     /// Empty for a file that is missing or empty.
-    private func numbers(_ file: String) -> [UInt16] { NumberList(((try? read(file)) ?? "").filter { $0 != "\n" })?.numbers ?? [] }
+    private func numbers(_ file: String) -> [UInt16] { NumberList((try? read(file)) ?? "").numbers }
 }

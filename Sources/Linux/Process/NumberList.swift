@@ -7,14 +7,24 @@ public struct NumberList: Hashable, Sendable {
     public static let maximum = 8192
 
     /// nil for anything that is no list: empty parts, words, ranges that run backwards, numbers from `maximum` on.
-    public init?(_ text: String) {
+    public init?(strictly text: String) {
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            let ends = part.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let first = Self.number(ends[0]), let last = ends.count == 1 ? first : Self.number(ends[1]), first <= last else {
-                return nil
-            }
-            for number in first...last { insert(number) }
+            guard let range = Self.range(part) else { return nil }
+            for number in range { insert(number) }
         }
+    }
+
+    /// From the kernel's own files: what is no number or range is left out.
+    public init(_ text: String) {
+        for part in text.split(whereSeparator: { $0 == "," || $0 == "\n" }) {
+            if let range = Self.range(part) { for number in range { insert(number) } }
+        }
+    }
+
+    private static func range(_ part: Substring) -> ClosedRange<Int>? {
+        let ends = part.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let first = number(ends[0]), let last = ends.count == 1 ? first : number(ends[1]), first <= last else { return nil }
+        return first...last
     }
 
     /// From the kernel's own mask.
