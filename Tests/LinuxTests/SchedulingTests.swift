@@ -79,3 +79,20 @@ import Testing
         #expect(try group.matches(schemata: lines) == isSame)
     }
 }
+
+@Suite struct MessageSocketTests {
+    /// The last words of a process that dies before it has read what it was told.
+    @Test func lastWordsAreHeard() throws {
+        let pair = try OwnedFD.socketPair(type: Int32(SOCK_SEQPACKET.rawValue))
+        let mine = MessageSocket(pair.first)
+        do {
+            let other = MessageSocket(pair.second)
+            try mine.send([1])
+            try other.send([2])
+        }
+        let heard = try mine.receive()?.bytes
+        #expect(heard == [2])
+        let ended = try mine.receive() == nil
+        #expect(ended)
+    }
+}

@@ -20,16 +20,23 @@ public struct MessageSocket: ~Copyable {
         let socket = descriptor.raw
         var attached: Int32 = -1
         var failure: Int32 = 0
+        var wasReset = false
         let bytes = [UInt8](unsafeUninitializedCapacity: MessageSocket.maximumSize) { buffer, count in
             while true {
                 let received = clp_receive_with_fd(socket, buffer.baseAddress, buffer.count, &attached)
                 if received < 0 && errno == EINTR { continue }
+                // A peer that dies with messages unread resets the connection. That is told once, and first: what the peer
+                // has said before is still there.
+                if received < 0 && errno == ECONNRESET && !wasReset {
+                    wasReset = true
+                    continue
+                }
                 if received < 0 { failure = errno }
                 count = max(0, received)
                 return
             }
         }
-        // A peer that dies with messages unread resets the connection: gone, as with end of file.
+        // Gone, as with end of file.
         if failure == ECONNRESET { return nil }
         if failure != 0 { throw SystemError("receive message", code: failure) }
         if bytes.isEmpty { return nil }
