@@ -45,13 +45,13 @@ extension Launcher {
             if let score = plan.process.spec.oomScoreAdj, !plan.namespaces.isRootless {
                 try Files.write("/proc/\(process.pid)/oom_score_adj", "\(score)", flags: O_WRONLY)
             }
+            try channel.send(.mapped)
         } catch {
             // A child that has given up cannot be mapped either; what it said is the reason then. Killed, it says nothing more.
             _ = clp_pidfd_send_signal(process.pidfd.raw, SIGKILL)
             if let event = try? channel.receive(), event.kind == .failed { throw event.failure }
             throw error
         }
-        try channel.send(.mapped)
     }
 
     /// Runs `body`; a refusal for lack of rights says what an ordinary user's container needs.
