@@ -1,5 +1,7 @@
 """Fixtures of the runtime's tests; harness.py tells how they are used."""
 
+import signal
+
 import pytest
 
 from .harness import PROBER, PROGRAM, Container, session_scope
@@ -11,8 +13,11 @@ def scope():
     if not PROGRAM.exists():
         pytest.fail(f"there is no {PROGRAM}: `make build`, or set CLIPPER_RUNTIME")
     made = session_scope()
+    # A run that is ended from outside (timeout(1)) cleans up as one that is interrupted by hand.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     yield made
     made.close()
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
