@@ -24,6 +24,8 @@ enum RestoreCommand {
 
     private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
         if globals.systemdCgroup { throw RuntimeError.notImplemented("restore --systemd-cgroup") }
+        // criu makes the root file system itself.
+        if arguments.has("no-pivot") { throw RuntimeError.notImplemented("restore --no-pivot") }
         let (spec, createOptions) = try CreateCommand.prepare(globals, arguments)
         let plan = try ContainerPlan(spec: spec, options: createOptions)
         let directories = try CheckpointImages(arguments, creating: false)
