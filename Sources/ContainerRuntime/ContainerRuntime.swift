@@ -99,6 +99,9 @@ public struct StandardStreams: Sendable, Equatable {
         self.error = error
     }
 
+    /// For `process.terminal` alone: the caller copies between its own terminal (or whatever its 0 and 1 are) and the
+    /// process's, so lines end with a line feed alone there.
+    public static let relayedTerminal = StandardStreams(input: -1, output: -1, error: -1)
     /// The caller's own.
     public static let inherited = StandardStreams(input: 0, output: 1, error: 2)
 }

@@ -10,7 +10,7 @@ enum HookRunner {
     static func run(_ hooks: [Spec.Hook], _ point: Spec.HookPoint, state: [UInt8], in directory: String? = nil) throws(RuntimeError) {
         for (index, hook) in hooks.enumerated() {
             do { try run(hook, state, directory) } catch {
-                throw RuntimeError(kind: .hook, message: "\(point.rawValue) hook #\(index) \(hook.path): \(error)")
+                throw RuntimeError(kind: .hook, message: "error running \(point.rawValue) hook #\(index): \(hook.path): \(error)")
             }
         }
     }

@@ -85,7 +85,7 @@ struct ContainerInit: ~Copyable {
         let root = try RootFilesystem.attach(plan)
         try root.mountAll(plan)
         if plan.fillsDev && Self.hasDev(root.root) { try root.makeDevices(plan) }
-        let pid = try runCreationHooks()
+        let pid = try runCreationHooks(root)
         if plan.options.noPivot { try Mounts.moveRoot(to: root.root) } else { try Mounts.pivot(to: root.root) }
         let setup = ProcessSetup(plan: plan.process, stdio: plan.options.stdio, available: try capabilities())
         try setup.placeStandardStreams()
@@ -161,7 +161,7 @@ struct ContainerInit: ~Copyable {
     }
 
     /// The hooks between "mounts are there" and pivot_root. Answers this process's pid on the host, for their state.
-    private func runCreationHooks() throws -> Int32 {
+    private func runCreationHooks(_ root: borrowing RootFilesystem) throws -> Int32 {
         let hooks = plan.spec.hooks
         let needsParent = !hooks.prestart.isEmpty || !hooks.createRuntime.isEmpty
         if !needsParent && hooks.createContainer.isEmpty && hooks.startContainer.isEmpty { return 0 }
@@ -169,7 +169,10 @@ struct ContainerInit: ~Copyable {
         guard let event = try sync.receive(), event.kind == .resume, let pid = Int32(event.text) else {
             throw SystemError("wait for the runtime's hooks", code: EPIPE)
         }
+        if hooks.createContainer.isEmpty { return pid }
         let state = ContainerState.document(plan: plan, pid: pid, status: .creating)
+        // As under runc; changing the root moves the working directory anyway.
+        try retrying("change directory to root filesystem", plan.rootPath) { fchdir(root.root.raw) }
         try HookRunner.run(hooks.createContainer, .createContainer, state: state)
         return pid
     }
@@ -204,6 +207,7 @@ struct ContainerInit: ~Copyable {
             try launch(program, setup, sync, pid: pid)
         case .listener(let number):
             try sync.send(.ready)
+            try closeAll(but: number)
             let starter = SyncChannel(OwnedFD(owning: try retrying("wait for start") { clp_process_accept(number) }))
             do { try launch(program, setup, starter, pid: pid) } catch {
                 // The runtime that created this process has gone: its follower hears of the failure.
@@ -214,9 +218,22 @@ struct ContainerInit: ~Copyable {
         }
     }
 
+    /// Nobody's file, pipe or cgroup stays open because a created container waits for its start, whatever the caller had
+    /// open. Only the descriptors that the program is to have, the runtime's channel and the listener are kept.
+    private func closeAll(but listener: Int32) throws {
+        var first = UInt32(3 + plan.options.preserveFDs)
+        for kept in [listener, sync.raw].map(UInt32.init).sorted() where kept >= first {
+            if kept > first { try retrying("close descriptors") { clp_close_range(first, kept - 1, 0) } }
+            first = kept + 1
+        }
+        try retrying("close descriptors") { clp_close_range(first, UInt32.max, 0) }
+    }
+
     private func launch(_ program: Program, _ setup: ProcessSetup, _ channel: borrowing SyncChannel, pid: Int32) throws {
-        let hooks = plan.spec.hooks.startContainer
+        var hooks = plan.spec.hooks.startContainer
         if !hooks.isEmpty {
+            // In the container there is no environment but the program's.
+            for index in hooks.indices where hooks[index].env.isEmpty { hooks[index].env = program.environment }
             try HookRunner.run(hooks, .startContainer, state: ContainerState.document(plan: plan, pid: pid, status: .created))
         }
         throw try setup.execute(program, channel)

@@ -15,7 +15,7 @@ struct ProcessSetup {
 
     /// Gives the standard streams their places. Copies first: one of them may sit in another's place.
     func placeStandardStreams() throws {
-        if stdio == .inherited { return }
+        if stdio == .inherited || stdio == .relayedTerminal { return }
         let copies = try [stdio.input, stdio.output, stdio.error].map { (number) throws(SystemError) in
             try retrying("duplicate descriptor", "\(number)") { clp_fcntl(number, F_DUPFD_CLOEXEC, 10) }
         }
@@ -27,6 +27,7 @@ struct ProcessSetup {
         if let size = process.consoleSize, size.height > 0 || size.width > 0 {
             try Terminal.setSize(terminal.master.raw, rows: size.height, columns: size.width)
         }
+        if stdio == .relayedTerminal { try Terminal.leaveLineEnds(terminal.master.raw) }
         try sync.send(.terminal, descriptor: terminal.master.raw)
         try terminal.becomeStandardStreams()
     }
@@ -96,9 +97,10 @@ struct ProcessSetup {
         }
     }
 
-    /// The environment with HOME, which runc and Docker promise.
+    /// The environment: of variables that are given several times the last one, and HOME, which runc and Docker promise.
     func environment() -> [String] {
-        var environment = process.env
+        var seen = Set<Substring>()
+        var environment = Array(process.env.reversed().filter { seen.insert($0.prefix { $0 != "=" }).inserted }.reversed())
         if !environment.contains(where: { $0.hasPrefix("HOME=") && $0.utf8.count > 5 }) {
             environment.removeAll { $0.hasPrefix("HOME=") }
             environment.append("HOME=\(UserDatabase.home(of: process.user.uid) ?? "/")")

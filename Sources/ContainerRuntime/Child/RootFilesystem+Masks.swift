@@ -32,7 +32,8 @@ extension RootFilesystem {
     func mask(_ paths: [String]) throws {
         var empty: OwnedFD?
         var null: OwnedFD?
-        for path in paths {
+        var seen = Set<String>()
+        for path in paths where seen.insert(path).inserted {
             guard let target = try open(path) else { continue }
             let isDirectory = try target.status().st_mode & S_IFMT == S_IFDIR
             if isDirectory {

@@ -55,6 +55,8 @@ struct ForegroundProcess: ~Copyable {
         if isTerminal {
             var raw = before
             cfmakeraw(&raw)
+            // The process's terminal leaves line ends to ours.
+            raw.c_oflag |= tcflag_t(OPOST)
             tcsetattr(0, TCSANOW, &raw)
             copySize(to: master.raw)
         }

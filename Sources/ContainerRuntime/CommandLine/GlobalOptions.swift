@@ -40,7 +40,7 @@ struct GlobalOptions: Sendable {
     }
 
     /// A user who is not root has a directory of his own (as runc).
-    private static var ownRoot: String {
+    static var ownRoot: String {
         guard geteuid() != 0, let directory = getenv("XDG_RUNTIME_DIR") else { return defaultRoot }
         return "\(String(cString: directory))/clipper-runtime"
     }

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import JSON
 internal import Linux
 internal import OCIRuntimeSpec
@@ -44,6 +45,10 @@ enum ListCommand {
 
     private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
         try arguments.expectNothing()
+        // Our own directory is there from the first container on; one that the caller names is expected to be.
+        if globals.root != GlobalOptions.ownRoot && !Files.isDirectory(globals.root) {
+            throw SystemError("open", globals.root, code: ENOENT)
+        }
         var containers: [FoundContainer] = []
         for id in try globals.store.list() {
             do throws(RuntimeError) { containers.append(FoundContainer(try globals.store.load(id), globals.store)) } catch {

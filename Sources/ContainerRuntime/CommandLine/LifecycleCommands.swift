@@ -92,7 +92,10 @@ enum KillCommand {
     private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
         let id = try arguments.containerID(atMost: 2)
         let name = arguments.positionals.count > 1 ? arguments.positionals[1] : "SIGTERM"
-        guard let signal = Signal.number(name) else { throw RuntimeError(kind: .usage, message: "unknown signal \"\(name)\"") }
+        // 0 only asks whether there is a process (kill(2)).
+        guard let signal = name == "0" ? 0 : Signal.number(name) else {
+            throw RuntimeError(kind: .usage, message: "unknown signal \"\(name)\"")
+        }
         let container = try FoundContainer(id, globals.store)
         if arguments.has("all") {
             try container.cgroup().kill(signal)

@@ -25,6 +25,7 @@ enum RunCommand {
             return 0
         }
         if consoleSocket == nil { spec.process?.takeTerminalSize() }
+        if spec.process?.terminal == true && consoleSocket == nil { options.stdio = .relayedTerminal }
         // Orphans of a container without a pid namespace come to us, not to the host's init.
         if !arguments.has("no-subreaper") { clp_prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
         // Blocked before there is a child to forward to; the child unblocks all for itself.

@@ -17,7 +17,9 @@ enum SpecCommand {
         try arguments.expectNothing()
         let path = "\(arguments.value("bundle") ?? ".")/config.json"
         if Files.exists(path) { throw RuntimeError(kind: .usage, message: "file config.json exists: remove it first") }
-        let spec = arguments.has("rootless") ? Spec.rootlessExample(user: geteuid(), group: getegid()) : Spec.example
+        var spec = arguments.has("rootless") ? Spec.rootlessExample(user: geteuid(), group: getegid()) : Spec.example
+        // As runc's: with the hierarchies of v1 a container sees the host's paths of its groups, which tools there rely on.
+        if try CgroupLayout.detect().version != .v2 { spec.linux.namespaces.removeAll { $0.type == .cgroup } }
         try Files.write(path, spec.json.text(indent: 4) + "\n", flags: O_WRONLY | O_CREAT | O_EXCL)
         return 0
     }

@@ -8,6 +8,8 @@ public enum CgroupError: Error, Equatable, Sendable, CustomStringConvertible {
     case invalid(setting: String, reason: String)
     /// The cgroup exists already and has processes of someone else in it.
     case occupied(path: String, processes: Int)
+    /// The cgroup exists already and is frozen: a process put into it would never run.
+    case frozen(path: String)
     /// An operation of the kernel did not finish in the time allowed.
     case timedOut(operation: String, path: String)
     /// Not built yet.
@@ -19,7 +21,8 @@ public enum CgroupError: Error, Equatable, Sendable, CustomStringConvertible {
             "set \(setting): the cgroup controller \(controller) is not available on this host"
         case .unsupported(let setting, let reason): "set \(setting): not supported: \(reason)"
         case .invalid(let setting, let reason): "set \(setting): \(reason)"
-        case .occupied(let path, let processes): "create cgroup \(path): it exists and has \(processes) processes in it"
+        case .occupied(let path, let processes): "create cgroup \(path): container's cgroup is not empty: \(processes) process(es) found"
+        case .frozen(let path): "create cgroup \(path): container's cgroup unexpectedly frozen"
         case .timedOut(let operation, let path): "\(operation) cgroup \(path): timed out"
         case .notImplemented(let what): "not implemented: \(what)"
         }

@@ -115,7 +115,7 @@ public struct CgroupLayout: Sendable, Hashable {
     }
 
     /// Decodes mountinfo's octal escapes of space, tab, newline and backslash.
-    private static func unescaped(_ field: Substring) -> String {
+    static func unescaped(_ field: Substring) -> String {
         guard field.utf8.contains(UInt8(ascii: "\\")) else { return String(field) }
         let bytes = Array(field.utf8)
         var result: [UInt8] = []

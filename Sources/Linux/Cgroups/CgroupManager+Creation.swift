@@ -10,8 +10,16 @@ extension CgroupDirectory {
         }
         let processes = try processIDs().filter { $0 != expecting }
         if !processes.isEmpty { throw CgroupError.occupied(path: path, processes: processes.count) }
+        if isFrozen { throw CgroupError.frozen(path: path) }
         try inheritCpuset()
         return false
+    }
+
+    /// By whichever freezer this directory has.
+    private var isFrozen: Bool {
+        if isUnified { return (try? read("cgroup.freeze")) == "1\n" }
+        guard controllers.contains("freezer"), let state = try? read("freezer.state") else { return false }
+        return state != "THAWED\n"
     }
 
     private func makeNew() throws -> Bool {

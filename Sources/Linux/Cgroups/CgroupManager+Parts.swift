@@ -10,7 +10,8 @@ extension CgroupManager {
             guard let path = names.compactMap({ paths[$0] }).first else { return directory }
             let components = path.split(separator: "/").filter { $0 != "." }
             if components.contains("..") || path.utf8.contains(0) {
-                throw CgroupError.invalid(setting: "--cgroup", reason: "\(path.debugDescription) is not below the container's cgroup")
+                throw CgroupError.invalid(
+                    setting: "--cgroup", reason: "bad sub cgroup path \(path.debugDescription): not below the container's cgroup")
             }
             let part = CgroupDirectory(
                 mountPoint: directory.mountPoint, relative: ([directory.relative[...]] + components).joined(separator: "/"),

@@ -99,7 +99,8 @@ public struct MountOptions: Equatable, Sendable {
         }
         let times = UInt64(MOUNT_ATTR__ATIME)
         table["rrelatime"] = .recursive(set: UInt64(MOUNT_ATTR_RELATIME), clear: times)
-        table["rnorelatime"] = .recursive(set: UInt64(MOUNT_ATTR_STRICTATIME), clear: times)
+        // The kernel's own choice when no way of keeping access times is asked for.
+        table["rnorelatime"] = .recursive(set: UInt64(MOUNT_ATTR_RELATIME), clear: times)
         table["rnoatime"] = .recursive(set: UInt64(MOUNT_ATTR_NOATIME), clear: times)
         table["ratime"] = .recursive(set: UInt64(MOUNT_ATTR_RELATIME), clear: times)
         table["rstrictatime"] = .recursive(set: UInt64(MOUNT_ATTR_STRICTATIME), clear: times)

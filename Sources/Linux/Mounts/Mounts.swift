@@ -81,6 +81,7 @@ public enum Mounts {
     /// The way without pivot_root, for a root on the initial ramdisk: the new root is moved over `/`, then chroot(2).
     public static func moveRoot(to root: borrowing OwnedFD) throws(SystemError) {
         try retrying("change directory to", "new root") { fchdir(root.raw) }
+        try hideWholeKernelFilesystems()
         try retrying("move root mount") { clp_mount(".", "/", nil, UInt(CLinux.MS_MOVE), nil) }
         try retrying("chroot") { chroot(".") }
         try retrying("change directory to", "/") { chdir("/") }

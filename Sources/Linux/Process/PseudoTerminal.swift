@@ -38,6 +38,14 @@ public struct PseudoTerminal: ~Copyable {
 
 /// Sizes of terminals, in characters.
 public enum Terminal {
+    /// Lets line ends through as they are written (ONLCR off, termios(3)): whoever shows the output ends lines in its own way.
+    public static func leaveLineEnds(_ fd: Int32) throws(SystemError) {
+        var settings = termios()
+        try retrying("get terminal settings") { tcgetattr(fd, &settings) }
+        settings.c_oflag &= ~tcflag_t(ONLCR)
+        try retrying("set terminal settings") { tcsetattr(fd, TCSANOW, &settings) }
+    }
+
     public static func setSize(_ fd: Int32, rows: UInt16, columns: UInt16) throws(SystemError) {
         try retrying("set terminal size") { clp_terminal_set_size(fd, rows, columns) }
     }

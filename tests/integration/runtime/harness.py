@@ -265,13 +265,16 @@ class Scope:
         return self._base
 
     def config(self):
-        """What `clipper-runtime spec` writes, without a terminal."""
+        """What `clipper-runtime spec` writes, without a terminal; with a cgroup namespace, which it writes on cgroup v2 alone."""
         if self._config is None:
             place = self.scratch / "spec"
             place.mkdir()
             self.runtime("clipper").ok("spec", cwd=place)
             self._config = json.loads((place / "config.json").read_text())
             self._config["process"]["terminal"] = False
+            namespaces = self._config["linux"]["namespaces"]
+            if not any(namespace["type"] == "cgroup" for namespace in namespaces):
+                namespaces.append({"type": "cgroup"})
         return copy.deepcopy(self._config)
 
     def bundle(self, name, args=("true",), edit=None):
