@@ -10,6 +10,9 @@ extension Spec {
         /// A path (absolute, or relative to the bundle) for a bind mount, a device or an arbitrary word otherwise.
         public var source: String
         public var options: [String]
+        /// Whose files are whose in a bind mount: ids of the source are `containerID`, those of the destination `hostID`.
+        public var uidMappings: [IDMapping] = []
+        public var gidMappings: [IDMapping] = []
 
         public init(destination: String, type: String = "", source: String = "", options: [String] = []) {
             self.destination = destination
@@ -70,7 +73,8 @@ extension Spec.Mount {
         type = try fields.string("type") ?? ""
         source = try fields.string("source") ?? ""
         options = try fields.strings("options")
-        try fields.refuse("uidMappings", "gidMappings")
+        uidMappings = try fields.array("uidMappings", Spec.IDMapping.init)
+        gidMappings = try fields.array("gidMappings", Spec.IDMapping.init)
     }
 
     var json: JSONValue {
@@ -79,6 +83,8 @@ extension Spec.Mount {
         object.put("type", type.isEmpty ? nil : type)
         object.put("source", source.isEmpty ? nil : source)
         object.put("options", options)
+        object.put("uidMappings", uidMappings.map(\.json))
+        object.put("gidMappings", gidMappings.map(\.json))
         return object.value
     }
 }

@@ -113,7 +113,26 @@ func goodSpec() -> Spec {
         expectRefusal("mounts[0].destination") { $0.mounts = [.init(destination: "/a/../../etc", type: "tmpfs")] }
         expectRefusal("mounts[0].source") { $0.mounts = [.init(destination: "/a", type: "bind")] }
         expectRefusal("mounts[0].type") { $0.mounts = [.init(destination: "/a", source: "x")] }
-        expectRefusal("mounts[0].options \"idmap\"") { $0.mounts = [.init(destination: "/a", source: "/x", options: ["rbind", "idmap"])] }
+    }
+
+    /// Both mappings or none, and then those of a user namespace; bind mounts alone.
+    @Test func idMappedMounts() throws {
+        var mount = Spec.Mount(destination: "/a", source: "/x", options: ["rbind", "idmap"])
+        expectRefusal("mounts[0].options") { $0.mounts = [mount] }
+        mount.uidMappings = [.init(containerID: 0, hostID: 5, size: 1)]
+        expectRefusal("mounts[0].gidMappings") { $0.mounts = [mount] }
+        mount.gidMappings = [.init(containerID: 0, hostID: 5, size: 0)]
+        expectRefusal("mounts[0].gidMappings[0].size") { $0.mounts = [mount] }
+        mount.gidMappings = mount.uidMappings
+        var spec = goodSpec()
+        spec.mounts = [mount]
+        try SpecValidation.validate(spec)
+        let planned = PlannedMount(mount, bundle: "/b")
+        #expect(planned.idMap == .own(users: "0 5 1\n", groups: "0 5 1\n"))
+        #expect(planned.options.idMap == .mount)
+        mount.type = "tmpfs"
+        mount.options = ["ridmap"]
+        expectRefusal("mounts[0].uidMappings") { $0.mounts = [mount] }
     }
 
     @Test func devicesAndPaths() {

@@ -65,7 +65,6 @@ func parse(_ text: String) throws(SpecError) -> Spec { try Spec(parsing: Array(t
 
     /// Fields of the specification that are not implemented are refused by name.
     @Test(arguments: [
-        (#""mounts": [{"destination": "/a", "uidMappings": []}]"#, "mounts[0].uidMappings"),
         (#""process": {"commandLine": "x"}"#, "process.commandLine"),
         (#""linux": {"intelRdt": {"enableCMT": true}}"#, "linux.intelRdt.enableCMT"),
         (#""linux": {"personality": {"domain": "LINUX", "flags": ["X"]}}"#, "linux.personality.flags"),

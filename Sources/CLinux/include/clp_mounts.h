@@ -21,6 +21,10 @@ static inline int clp_mount_setattr(int dir, const char *path, unsigned flags, u
     struct mount_attr attributes = {.attr_set = set, .attr_clr = clear, .propagation = propagation};
     return (int)syscall(SYS_mount_setattr, dir, path, flags, &attributes, sizeof attributes);
 }
+static inline int clp_mount_map_ids(int tree, unsigned flags, int user_namespace) {
+    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)user_namespace};
+    return (int)syscall(SYS_mount_setattr, tree, "", flags, &attributes, sizeof attributes);
+}
 static inline int clp_fsmount(int fs, unsigned attributes) { return (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attributes); }
 static inline int clp_fstatfs(int fd, long *type, long *flags) {
     struct statfs status;
@@ -28,6 +32,11 @@ static inline int clp_fstatfs(int fd, long *type, long *flags) {
     *type = (long)status.f_type;
     *flags = (long)status.f_flags;
     return 0;
+}
+// STATX_ATTR_… of an open file; 0 when the kernel does not tell.
+static inline uint64_t clp_file_attributes(int fd) {
+    struct statx status;
+    return statx(fd, "", AT_EMPTY_PATH, 0, &status) ? 0 : status.stx_attributes & status.stx_attributes_mask;
 }
 // Brings the loopback interface of the current network namespace up.
 static inline int clp_loopback_up(int socket) {

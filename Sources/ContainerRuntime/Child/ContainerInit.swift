@@ -11,6 +11,8 @@ struct ContainerInit: ~Copyable {
     let entrance: CgroupEntrance?
     let gate: Gate
     let available: CapabilitySet
+    /// The mounts that the runtime has made already, by their place in the plan.
+    var trees: [Int: Int32] = [:]
 
     /// Where the process waits before its program.
     enum Gate {
@@ -83,10 +85,14 @@ struct ContainerInit: ~Copyable {
     private func setUp() throws {
         try enter()
         let root = try RootFilesystem.attach(plan)
-        try root.mountAll(plan)
-        if plan.fillsDev && Self.hasDev(root.root) { try root.makeDevices(plan) }
+        try root.mountAll(plan, trees)
+        if try plan.fillsDev && Self.hasDev(root.root) { try root.makeDevices(plan) }
         let pid = try runCreationHooks(root)
-        if plan.options.noPivot { try Mounts.moveRoot(to: root.root) } else { try Mounts.pivot(to: root.root) }
+        if plan.options.noPivot {
+            try Mounts.moveRoot(to: root.root)
+        } else {
+            try Mounts.pivot(to: root.root, isShared: plan.spec.linux.rootfsPropagation != nil)
+        }
         let setup = ProcessSetup(plan: plan.process, stdio: plan.options.stdio, available: try capabilities())
         try setup.placeStandardStreams()
         try furnish(root, setup)
@@ -98,8 +104,14 @@ struct ContainerInit: ~Copyable {
     /// In a user namespace of its own a process has them all, however few its creator has.
     private func capabilities() throws -> CapabilitySet { plan.namespaces.hasUser ? try CapabilitySet.permitted() : available }
 
-    private static func hasDev(_ root: borrowing OwnedFD) -> Bool {
-        (try? root.openInRootWithoutLinks("/dev", O_PATH | O_DIRECTORY)) != nil
+    /// An image without /dev, to which the spec mounts none, stays without devices. One whose /dev is a symbolic link is
+    /// refused: its devices would be made elsewhere.
+    private static func hasDev(_ root: borrowing OwnedFD) throws(SystemError) -> Bool {
+        do throws(SystemError) { _ = try root.openInRootWithoutLinks("/dev", O_PATH | O_DIRECTORY) } catch {
+            if error.code == ENOENT { return false }
+            throw SystemError("make devices in", "/dev", code: error.code)
+        }
+        return true
     }
 
     /// What is done while the process still has the host's rights.
@@ -188,13 +200,14 @@ struct ContainerInit: ~Copyable {
         }
         _ = try root.root.makeDirectoriesInRoot(plan.process.spec.cwd)
         try root.sealDev(plan)
-        if let propagation = linux.rootfsPropagation.flatMap({ MountOptions(parsing: [$0]).propagation.first }) {
-            try Mounts.setPropagation("/", propagation)
-        }
         if plan.rootReadOnly { try Mounts.setAttributes(root.root, name: "/", set: UInt64(MOUNT_ATTR_RDONLY)) }
         try root.setSysctls(plan)
         try root.makeReadOnly(linux.readonlyPaths)
         try root.mask(linux.maskedPaths)
+        // After the binds above: what is unbindable could not be bound over itself.
+        if let propagation = linux.rootfsPropagation.flatMap({ MountOptions(parsing: [$0]).propagation.first }) {
+            try Mounts.setPropagation("/", propagation)
+        }
     }
 
     /// Waits, runs the last hooks, and becomes the program.

@@ -27,15 +27,13 @@ enum CopyUp {
     }
 
     private static func copyFile(from source: borrowing OwnedFD, to target: borrowing OwnedFD, _ entry: String, _ path: String) throws {
-        let input = try source.openAt(entry, O_RDONLY | O_NOFOLLOW)
+        let input = try source.openAt(entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
         let output = try target.openAt(entry, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
         while try retrying("copy", path, { sendfile(output.raw, input.raw, nil, 1 << 30) }) > 0 {}
     }
 
     private static func copyLink(_ link: borrowing OwnedFD, to target: borrowing OwnedFD, _ entry: String, _ path: String) throws {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = try retrying("read link", path) { readlinkat(link.raw, "", &buffer, buffer.count - 1) }
-        let text = String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let text = try link.linkTarget(name: path) ?? ""
         try retrying("create link", path) { symlinkat(text, target.raw, entry) }
     }
 }

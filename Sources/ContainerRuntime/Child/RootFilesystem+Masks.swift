@@ -6,13 +6,10 @@ internal import OCIRuntimeSpec
 extension RootFilesystem {
     /// Writes the kernel parameters through the container's own procfs, before /proc/sys becomes read-only.
     func setSysctls(_ plan: ContainerPlan) throws {
+        if plan.spec.linux.sysctl.isEmpty { return }
+        let procfs = try Procfs(proving: try root.openInRootWithoutLinks("/proc", O_PATH | O_DIRECTORY))
         for (key, value) in plan.spec.linux.sysctl.sorted(by: { $0.key < $1.key }) {
-            let path = "/proc/sys/\(Sysctl.path(key))"
-            do throws(SystemError) {
-                let file = try root.openInRootWithoutLinks(path, O_WRONLY)
-                guard Mounts.isProcfs(file) else { throw SystemError("it is not on procfs", code: EINVAL) }
-                try file.writeAll(Array(value.utf8))
-            } catch {
+            do throws(SystemError) { try procfs.write(value, to: "sys/\(Sysctl.path(key))") } catch {
                 throw SystemError("set sysctl", "\(key)=\(value)", code: error.code)
             }
         }

@@ -11,8 +11,8 @@ struct RootFilesystem: ~Copyable {
     /// Attaches the root filesystem in the new mount namespace.
     static func attach(_ plan: ContainerPlan) throws -> RootFilesystem {
         let propagation = plan.spec.linux.rootfsPropagation.flatMap { MountOptions(parsing: [$0]).propagation.first }
-        // Nothing that is mounted here may reach the host: before the first mount.
-        try Mounts.setPropagation("/", propagation ?? UInt(CLinux.MS_SLAVE | CLinux.MS_REC))
+        // Nothing that is mounted here may reach the host unless the spec wants it: before the first mount.
+        try Mounts.setPropagation("/", Self.firstPropagation(propagation))
         let place = try OwnedFD.open(plan.rootPath, O_PATH | O_DIRECTORY)
         if propagation != nil { try makeParentPrivate(of: plan.rootPath) }
         if let given = plan.options.rootfsDescriptor {
@@ -24,6 +24,14 @@ struct RootFilesystem: ~Copyable {
         let tree = try Mounts.clone(place, name: plan.rootPath, recursive: true)
         try Mounts.attach(tree, to: place, name: plan.rootPath)
         return RootFilesystem(root: tree)
+    }
+
+    /// How the copies of the host's mounts behave while the container's are made. What is unbindable could not become the
+    /// root filesystem: it becomes so at the end.
+    private static func firstPropagation(_ wanted: UInt?) -> UInt {
+        guard let wanted else { return UInt(CLinux.MS_SLAVE | CLinux.MS_REC) }
+        if wanted & UInt(CLinux.MS_UNBINDABLE) == 0 { return wanted }
+        return wanted & ~UInt(CLinux.MS_UNBINDABLE) | UInt(CLinux.MS_PRIVATE)
     }
 
     /// pivot_root refuses a shared parent mount, which only a rootfsPropagation of the spec leaves behind.
@@ -38,19 +46,19 @@ struct RootFilesystem: ~Copyable {
         try Mounts.setPropagation(best, UInt(CLinux.MS_PRIVATE))
     }
 
-    /// Mounts everything in the spec's order.
-    func mountAll(_ plan: ContainerPlan) throws {
-        for mount in plan.mounts { try self.mount(mount, plan) }
-    }
-
-    private func mount(_ mount: PlannedMount, _ plan: ContainerPlan) throws {
-        switch mount.kind {
-        case .bind(let source): try bind(source, mount)
-        case .filesystem(let type, let source): try mountFilesystem(type, source, mount)
-        case .cgroup: try mountCgroups(mount, plan)
-        case .remount:
-            let target = try root.openInRoot(mount.destination, O_PATH)
-            try Mounts.remount(target, name: mount.destination, flags: mount.options.flags, data: mount.options.data)
+    /// Mounts everything in the spec's order; `trees` are those that the runtime has made.
+    func mountAll(_ plan: ContainerPlan, _ trees: [Int: Int32]) throws {
+        for (index, mount) in plan.mounts.enumerated() {
+            switch mount.kind {
+            case .bind(let source):
+                let tree = try trees[index].map { OwnedFD(owning: $0) } ?? Mounts.clone(source, recursive: mount.options.isRecursive)
+                try bind(tree, "\(source) on \(mount.destination)", mount)
+            case .filesystem(let type, let source): try mountFilesystem(type, source, mount)
+            case .cgroup: try mountCgroups(mount, plan)
+            case .remount:
+                let target = try root.openInRoot(mount.destination, O_PATH)
+                try Mounts.remount(target, name: mount.destination, flags: mount.options.flags, data: mount.options.data)
+            }
         }
     }
 
@@ -66,65 +74,69 @@ struct RootFilesystem: ~Copyable {
         }
     }
 
-    private func bind(_ source: String, _ mount: PlannedMount) throws {
-        let name = "\(source) on \(mount.destination)"
-        let tree = try Mounts.clone(source, recursive: mount.options.isRecursive)
+    private func bind(_ tree: borrowing OwnedFD, _ name: String, _ mount: PlannedMount) throws {
         let isDirectory = try tree.status().st_mode & S_IFMT == S_IFDIR
         let target = isDirectory ? try root.makeDirectoriesInRoot(mount.destination) : try root.makeFileInRoot(mount.destination)
         try checkTarget(target, mount.destination)
         let (set, clear) = mount.options.attributes
         if set != 0 || clear != 0 { try Mounts.setAttributes(tree, name: name, set: set, clear: clear) }
-        try Mounts.attach(tree, to: target, name: name)
-        try finish(mount, tree)
+        try attach(tree, to: target, name, mount.options)
     }
 
-    /// Recursive attributes and propagation, on the attached mount: attaching under a shared mount changes propagation.
-    private func finish(_ mount: PlannedMount, _ tree: borrowing OwnedFD) throws {
-        let options = mount.options
+    /// Recursive attributes before the mount can be reached; propagation after, for attaching below a shared mount sets it.
+    private func attach(_ tree: borrowing OwnedFD, to target: borrowing OwnedFD, _ name: String, _ options: MountOptions) throws {
         if options.recursiveSet != 0 || options.recursiveClear != 0 {
-            try Mounts.setAttributes(
-                tree, name: mount.destination, set: options.recursiveSet, clear: options.recursiveClear, recursive: true)
+            try Mounts.setAttributes(tree, name: name, set: options.recursiveSet, clear: options.recursiveClear, recursive: true)
         }
+        try Mounts.attach(tree, to: target, name: name)
         for flag in options.propagation {
             try Mounts.setAttributes(
-                tree, name: mount.destination, set: 0, propagation: UInt64(flag & ~UInt(CLinux.MS_REC)),
-                recursive: flag & UInt(CLinux.MS_REC) != 0)
+                tree, name: name, set: 0, propagation: UInt64(flag & ~UInt(CLinux.MS_REC)), recursive: flag & UInt(CLinux.MS_REC) != 0)
         }
+    }
+
+    /// Where the runtime itself works later: the kernel's filesystems there go where the spec says, not where a symbolic
+    /// link of the image does (CVE-2019-19921, CVE-2026-41579).
+    private static func isFixed(_ type: String, _ destination: String) -> Bool {
+        type == "proc" || type == "sysfs" || destination == "/dev" || destination == "/dev/pts"
     }
 
     private func mountFilesystem(_ type: String, _ source: String, _ mount: PlannedMount) throws {
         var options = mount.options
-        let isProc = type == "proc" || type == "sysfs"
+        let name = mount.destination
         // The mode of what is there becomes the tmpfs's; a new place has none to pass on, and the kernel's default holds.
         let needsMode = type == "tmpfs" && !options.data.split(separator: ",").contains { $0.hasPrefix("mode=") }
-        let takesMode = needsMode && (try? root.openInRoot(mount.destination, O_PATH)) != nil
-        _ = try root.makeDirectoriesInRoot(mount.destination)
-        // procfs and sysfs go where the spec says, not where an image's symbolic link does (CVE-2019-19921).
-        let target =
-            isProc
-            ? try root.openInRootWithoutLinks(mount.destination, O_PATH | O_DIRECTORY)
-            : try root.openInRoot(mount.destination, O_PATH | O_DIRECTORY)
-        if !isProc { try checkTarget(target, mount.destination) }
+        let takesMode = needsMode && (try? root.openInRoot(name, O_PATH)) != nil
+        let target = try openMountPoint(type, name)
         if takesMode {
             let mode = String(try target.status().st_mode & 0o7777, radix: 8)
             options.data += (options.data.isEmpty ? "mode=" : ",mode=") + mode
         }
         // /dev becomes read-only when its devices are there.
-        if mount.destination == "/dev" || options.copyUp { options.flags &= ~UInt(CLinux.MS_RDONLY) }
-        if options.copyUp { options.data = options.data.split(separator: ",").joined(separator: ",") }
-        try Mounts.mount(
-            type: type, source: source, on: target, name: mount.destination, flags: options.flags, data: options.data)
-        if !options.propagation.isEmpty || options.recursiveSet != 0 || options.recursiveClear != 0 || options.copyUp || isProc {
-            let mounted = try root.openInRoot(mount.destination, O_PATH | O_DIRECTORY)
-            if type == "proc" && !Mounts.isProcfs(mounted) {
-                throw RuntimeError(kind: .system(EINVAL), message: "mount proc on \(mount.destination): something else is mounted there")
-            }
-            if options.copyUp { try CopyUp.copy(from: target, to: mounted, name: mount.destination) }
+        if name == "/dev" || options.copyUp { options.flags &= ~UInt(CLinux.MS_RDONLY) }
+        if !options.propagation.isEmpty || options.recursiveSet != 0 || options.recursiveClear != 0 || options.copyUp {
+            let tree = try Mounts.make(type: type, source: source, name: name, flags: options.flags, data: options.data)
+            if options.copyUp { try CopyUp.copy(from: target, to: tree, name: name) }
             if options.copyUp && mount.options.isReadOnly {
-                try Mounts.setAttributes(mounted, name: mount.destination, set: UInt64(MOUNT_ATTR_RDONLY))
+                try Mounts.setAttributes(tree, name: name, set: UInt64(MOUNT_ATTR_RDONLY))
             }
-            try finish(mount, mounted)
+            return try attach(tree, to: target, name, options)
         }
+        try Mounts.mount(type: type, source: source, on: target, name: name, flags: options.flags, data: options.data)
+    }
+
+    private func openMountPoint(_ type: String, _ destination: String) throws -> OwnedFD {
+        if Self.isFixed(type, destination) {
+            // A link to nothing must not have its target made either: look first.
+            do throws(SystemError) { return try root.openInRootWithoutLinks(destination, O_PATH | O_DIRECTORY) } catch {
+                if error.code != ENOENT { throw SystemError("mount \(type) on", destination, code: error.code) }
+            }
+            _ = try root.makeDirectoriesInRoot(destination)
+            return try root.openInRootWithoutLinks(destination, O_PATH | O_DIRECTORY)
+        }
+        let target = try root.makeDirectoriesInRoot(destination)
+        try checkTarget(target, destination)
+        return target
     }
 
     /// What `ro` on /dev asked for, once the devices are made.

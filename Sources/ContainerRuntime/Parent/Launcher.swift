@@ -107,9 +107,11 @@ struct Launcher {
             case .parent: .parent
             case .stateDirectory: .listener(listener)
             }
+        let prepared = try PreparedMounts(plan)
+        defer { prepared.closeAll() }
         let child = ContainerInit(
             plan: plan, sync: sync, entrance: try cgroup?.entrance(includingUnified: unifiedNumber == nil), gate: childGate,
-            available: try CapabilitySet.permitted())
+            available: try CapabilitySet.permitted(), trees: prepared.trees)
         var visit = NamespaceVisit()
         let namespaces = plan.namespaces
         // An ordinary user has no right to what belongs to the user namespace before the child is in that.

@@ -29,7 +29,7 @@ struct UserMapping {
     }
 
     private func writeMap(_ file: String, _ mappings: [Spec.IDMapping]) throws {
-        let text = mappings.map { "\($0.containerID) \($0.hostID) \($0.size)\n" }.joined()
+        let text = mappings.mapText
         try Files.write("/proc/\(pid)/\(file)", text, flags: O_WRONLY)
     }
 

@@ -18,11 +18,28 @@ struct PlannedMount: Equatable {
     /// Without a trailing slash.
     var destination: String
     var options: MountOptions
+    /// The owners' mapping of an id-mapped mount; nil for none.
+    var idMap: IDMap?
+
+    /// By what the owners of a mount are mapped.
+    enum IDMap: Hashable {
+        /// As in the container's user namespace.
+        case container
+        /// The lines of uid_map and gid_map of a user namespace made for it.
+        case own(users: String, groups: String)
+    }
 
     init(_ mount: Spec.Mount, bundle: String) {
         var options = MountOptions(parsing: mount.options)
         // Engines write the type `bind` and leave the option out.
         if mount.type == "bind" && !options.isBind { options = MountOptions(parsing: mount.options + ["bind"]) }
+        if !mount.uidMappings.isEmpty {
+            idMap = .own(users: mount.uidMappings.mapText, groups: mount.gidMappings.mapText)
+            // Mappings alone ask for it as well, for the mount itself (engines older than the options).
+            if options.idMap == .none { options.idMap = .mount }
+        } else if options.idMap != .none {
+            idMap = .container
+        }
         self.options = options
         destination = "/" + mount.destination.split(separator: "/").filter { $0 != "." }.joined(separator: "/")
         if options.isRemount {

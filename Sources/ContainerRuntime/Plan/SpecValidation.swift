@@ -136,10 +136,26 @@ enum SpecValidation {
             }
             if mount.isBind && mount.source.isEmpty { throw SpecError.missing("\(field).source") }
             if !mount.isBind && mount.type.isEmpty && !mount.options.contains("remount") { throw SpecError.missing("\(field).type") }
-            for option in mount.options where option == "idmap" || option == "ridmap" {
-                throw SpecError.notImplemented("\(field).options \"\(option)\"")
-            }
+            try idMapping(mount, field, spec.linux)
         }
+    }
+
+    /// An id-mapped mount needs both mappings, or neither and those of the container's user namespace.
+    private static func idMapping(_ mount: Spec.Mount, _ field: String, _ linux: Spec.LinuxConfig) throws(SpecError) {
+        let isEmpty = (mount.uidMappings.isEmpty, mount.gidMappings.isEmpty)
+        let option = mount.options.first { $0 == "idmap" || $0 == "ridmap" }
+        if isEmpty == (true, true) && option == nil { return }
+        let name = isEmpty.0 ? isEmpty.1 ? "options" : "gidMappings" : "uidMappings"
+        if !mount.isBind { throw SpecError.invalid("\(field).\(name)", "only bind mounts can be id-mapped") }
+        if mount.options.contains("remount") { throw SpecError.invalid("\(field).\(name)", "a remount cannot be id-mapped") }
+        if isEmpty.0 != isEmpty.1 {
+            throw SpecError.invalid("\(field).\(isEmpty.0 ? "uidMappings" : "gidMappings")", "is needed with \(name)")
+        }
+        if isEmpty.0, let option, linux.namespace(.user) == nil {
+            throw SpecError.invalid("\(field).options", "\"\(option)\" needs mappings or a user namespace")
+        }
+        try mapping(mount.uidMappings, "\(field).uidMappings")
+        try mapping(mount.gidMappings, "\(field).gidMappings")
     }
 
     static func devices(_ linux: Spec.LinuxConfig) throws(SpecError) {

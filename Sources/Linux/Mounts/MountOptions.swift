@@ -15,6 +15,11 @@ public struct MountOptions: Equatable, Sendable {
     public var data = ""
     /// Copies what the mount point holds into the new tmpfs.
     public var copyUp = false
+    /// Maps the owners of the mount by a user namespace, and those of every mount below it.
+    public var idMap = IDMapReach.none
+
+    /// How much of a mount is id-mapped (`idmap`, `ridmap`).
+    public enum IDMapReach: Sendable, Equatable { case none, mount, tree }
 
     public init() {}
 
@@ -38,6 +43,7 @@ public struct MountOptions: Equatable, Sendable {
                 recursiveSet = recursiveSet & ~clear | set
                 recursiveClear = recursiveClear & ~set | clear
             case .copyUp?: copyUp = true
+            case .mapIDs(let reach)?: idMap = reach
             case .nothing?: break
             case nil: data += data.isEmpty ? option : ",\(option)"
             }
@@ -53,12 +59,13 @@ public struct MountOptions: Equatable, Sendable {
         case propagate(UInt)
         case recursive(set: UInt64, clear: UInt64)
         case copyUp
+        case mapIDs(IDMapReach)
         case nothing
     }
 
     private static let table: [String: Effect] = {
         var table: [String: Effect] = [
-            "defaults": .nothing, "tmpcopyup": .copyUp,
+            "defaults": .nothing, "tmpcopyup": .copyUp, "idmap": .mapIDs(.mount), "ridmap": .mapIDs(.tree),
             "bind": .set(UInt(MS_BIND)), "rbind": .set(UInt(MS_BIND | MS_REC)), "remount": .set(UInt(MS_REMOUNT)),
         ]
         // The option that sets a flag and the one that clears it.

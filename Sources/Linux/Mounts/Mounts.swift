@@ -47,6 +47,42 @@ public enum Mounts {
         try retrying("set mount attributes of", name) { clp_mount_setattr(tree.raw, "", flags, set, clear, propagation) }
     }
 
+    /// Maps the owners of a detached mount by a user namespace (MOUNT_ATTR_IDMAP, Linux 5.12): what belongs to an id inside
+    /// the namespace belongs to the id outside then.
+    public static func mapIDs(_ tree: borrowing OwnedFD, by namespace: Int32, name: String, recursive: Bool) throws(SystemError) {
+        let flags = UInt32(AT_EMPTY_PATH) | (recursive ? UInt32(AT_RECURSIVE) : 0)
+        try retrying("map owners of", name) { clp_mount_map_ids(tree.raw, flags, namespace) }
+    }
+
+    /// A new filesystem that hangs nowhere yet, with what mount(2) would take. Unlike there, the mount is known by its
+    /// descriptor from the beginning: what is done to it is done to it, wherever names lead meanwhile.
+    public static func make(
+        type: String, source: String, name: String, flags: UInt = 0, data: String = ""
+    ) throws(SystemError) -> OwnedFD {
+        let operation = "mount \(type) on"
+        let context = OwnedFD(owning: try retrying(operation, name) { clp_overlay_fsopen(type) })
+        try retrying(operation, name) { clp_overlay_set_string(context.raw, "source", source) }
+        let words: [(Int32, String)] = [
+            (CLinux.MS_RDONLY, "ro"), (CLinux.MS_SYNCHRONOUS, "sync"), (CLinux.MS_DIRSYNC, "dirsync"), (CLinux.MS_MANDLOCK, "mand"),
+            (CLinux.MS_LAZYTIME, "lazytime"),
+        ].map { (Int32($0.0), $0.1) }
+        for (flag, word) in words where flags & UInt(flag) != 0 {
+            try retrying("\(operation) \(name) with", word) { clp_overlay_set_flag(context.raw, word) }
+        }
+        for option in data.split(separator: ",") {
+            let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            try retrying("\(operation) \(name) with", String(option)) {
+                parts.count > 1
+                    ? clp_overlay_set_string(context.raw, parts[0], parts[1]) : clp_overlay_set_flag(context.raw, parts[0])
+            }
+        }
+        try retrying(operation, name) { clp_overlay_create(context.raw) }
+        var options = MountOptions()
+        options.flags = flags
+        let attributes = UInt32(truncatingIfNeeded: options.attributes.set)
+        return OwnedFD(owning: try retrying(operation, name) { clp_fsmount(context.raw, attributes) })
+    }
+
     /// A new, empty, read-only tmpfs that hangs nowhere yet.
     public static func emptyTmpfs() throws(SystemError) -> OwnedFD {
         let context = OwnedFD(owning: try retrying("create tmpfs") { clp_overlay_fsopen("tmpfs") })
@@ -70,10 +106,13 @@ public enum Mounts {
     public static func isProcfs(_ file: borrowing OwnedFD) -> Bool { (try? filesystemType(file)) == Int(PROC_SUPER_MAGIC) }
 
     /// Makes the open directory the root of the mount namespace and takes the old root away (pivot_root(2)).
-    public static func pivot(to root: borrowing OwnedFD) throws(SystemError) {
+    /// `isShared` says that mounts of the old root may still be shared with another mount namespace.
+    public static func pivot(to root: borrowing OwnedFD, isShared: Bool = false) throws(SystemError) {
         try retrying("change directory to", "new root") { fchdir(root.raw) }
         // Both on one place: no directory for the old root is needed; it lies on top of the new one until unmounted.
         try retrying("pivot_root") { clp_pivot_root(".", ".") }
+        // The unmounting would be the other namespace's too: of everything the host has mounted.
+        if isShared { try setPropagation(".", UInt(CLinux.MS_SLAVE | CLinux.MS_REC)) }
         try retrying("unmount", "old root") { clp_umount(".", Int32(MNT_DETACH)) }
         try retrying("change directory to", "/") { chdir("/") }
     }

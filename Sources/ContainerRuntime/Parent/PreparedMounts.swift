@@ -1,0 +1,60 @@
+internal import CLinux
+internal import Glibc
+internal import Linux
+internal import OCIRuntimeSpec
+
+/// Detached mounts that only the runtime can make, with the host's rights and before the container has its namespaces:
+/// the id-mapped ones (mount_setattr(2) wants CAP_SYS_ADMIN over the filesystem). The container's first process inherits
+/// the descriptors and attaches them.
+struct PreparedMounts {
+    /// By the place in the plan's list of mounts.
+    private(set) var trees: [Int: Int32] = [:]
+
+    /// Makes what the plan needs; nothing, mostly. The caller closes them after the clone.
+    init(_ plan: ContainerPlan) throws {
+        var namespaces: [PlannedMount.IDMap: Int32] = [:]
+        defer { for number in namespaces.values { _ = close(number) } }
+        do {
+            for (index, mount) in plan.mounts.enumerated() {
+                guard let map = mount.idMap, case .bind(let source) = mount.kind else { continue }
+                let namespace = try namespaces[map] ?? Self.namespace(map, plan).take()
+                namespaces[map] = namespace
+                let tree = try Mounts.clone(source, recursive: mount.options.isRecursive)
+                try Mounts.mapIDs(
+                    tree, by: namespace, name: "\(source) on \(mount.destination)", recursive: mount.options.idMap == .tree)
+                trees[index] = tree.take()
+            }
+        } catch {
+            closeAll()
+            throw error
+        }
+    }
+
+    func closeAll() { for number in trees.values { _ = close(number) } }
+
+    /// A user namespace with those mappings.
+    private static func namespace(_ map: PlannedMount.IDMap, _ plan: ContainerPlan) throws -> OwnedFD {
+        switch map {
+        case .own(let users, let groups): return try make(users: users, groups: groups)
+        case .container:
+            if let path = plan.namespaces.userPath { return try OwnedFD.open(path) }
+            return try make(users: plan.spec.linux.uidMappings.mapText, groups: plan.spec.linux.gidMappings.mapText)
+        }
+    }
+
+    /// A namespace lives in a process or a descriptor: a child holds it until the descriptor is there.
+    private static func make(users: String, groups: String) throws -> OwnedFD {
+        let life = try OwnedFD.pipe()
+        let (reading, writing) = (life.reading.raw, life.writing.raw)
+        let holder = try ClonedProcess.clone(namespaces: NamespaceKind.user.flag) {
+            // Ends with the runtime, if that is killed.
+            _ = close(writing)
+            var byte: UInt8 = 0
+            return read(reading, &byte, 1) == 0 ? 0 : 1
+        }
+        defer { holder.killAndReap() }
+        try Files.write("/proc/\(holder.pid)/uid_map", users, flags: O_WRONLY)
+        try Files.write("/proc/\(holder.pid)/gid_map", groups, flags: O_WRONLY)
+        return try OwnedFD.open(NamespaceKind.user.path(of: holder.pid))
+    }
+}
