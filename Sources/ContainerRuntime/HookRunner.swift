@@ -8,18 +8,22 @@ enum HookRunner {
     /// Throws at the first hook that fails, with the end of what it wrote. `directory`, the bundle, is where the hooks of
     /// the runtime's namespace start (as under runc); nil leaves them where this process is.
     static func run(_ hooks: [Spec.Hook], _ point: Spec.HookPoint, state: [UInt8], in directory: String? = nil) throws(RuntimeError) {
-        for (index, hook) in hooks.enumerated() {
-            do { try run(hook, state, directory) } catch {
-                throw RuntimeError(kind: .hook, message: "error running \(point.rawValue) hook #\(index): \(hook.path): \(error)")
-            }
-        }
+        for (index, hook) in hooks.enumerated() { try run(hook, index, point, state, directory) }
     }
 
     /// Runs all, whatever fails; answers what did.
     static func runAll(_ hooks: [Spec.Hook], _ point: Spec.HookPoint, state: [UInt8], in directory: String) -> [RuntimeError] {
-        hooks.compactMap { hook in
-            do throws(RuntimeError) { try run([hook], point, state: state, in: directory) } catch { return error }
+        hooks.enumerated().compactMap { index, hook in
+            do throws(RuntimeError) { try run(hook, index, point, state, directory) } catch { return error }
             return nil
+        }
+    }
+
+    private static func run(
+        _ hook: Spec.Hook, _ index: Int, _ point: Spec.HookPoint, _ state: [UInt8], _ directory: String?
+    ) throws(RuntimeError) {
+        do { try run(hook, state, directory) } catch {
+            throw RuntimeError(kind: .hook, message: "error running \(point.rawValue) hook #\(index): \(hook.path): \(error)")
         }
     }
 
