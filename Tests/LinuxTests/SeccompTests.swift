@@ -135,7 +135,9 @@ private enum Number {
         }
         let notify = rule("write", action: .notify)
         #expect(message(SeccompProfile(defaultAction: .notify)).contains("default action"))
-        #expect(message(SeccompProfile(defaultAction: .allow, rules: [notify])) == "seccomp: SCMP_ACT_NOTIFY cannot be used for write")
+        #expect(
+            message(SeccompProfile(defaultAction: .allow, rules: [notify]))
+                == "seccomp: SCMP_ACT_NOTIFY cannot be used for the write syscall")
         let index = SeccompProfile.Argument(index: 6, value: 0, comparison: .equal)
         #expect(message(SeccompProfile(defaultAction: .errno, rules: [rule("read", arguments: [index])])).contains("index 6 of read"))
         #expect(message(SeccompProfile(defaultAction: .errno, defaultErrnoRet: 5000)) == "seccomp: errnoRet 5000 is above 4095")

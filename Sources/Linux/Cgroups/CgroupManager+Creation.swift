@@ -66,14 +66,17 @@ extension CgroupDirectory {
     private var carriesCpusetV1: Bool { !isUnified && controllers.contains("cpuset") }
 
     /// On v1 a new cpuset is empty and takes no task until it has CPUs and nodes: the parent's, when the kernel has
-    /// not copied them.
+    /// not copied them. A parent that somebody else made may be empty itself.
     private func inheritCpuset() throws {
         guard carriesCpusetV1 else { return }
-        for name in ["cpuset.cpus", "cpuset.mems"] {
-            guard let present = try? read(name), present.isEmpty || present == "\n" else { continue }
-            try write(name, try parent.read(name))
+        for name in ["cpuset.cpus", "cpuset.mems"] where isEmpty(name) {
+            let above = parent
+            if !above.relative.isEmpty && above.isEmpty(name) { try above.inheritCpuset() }
+            try write(name, try above.read(name))
         }
     }
+
+    private func isEmpty(_ name: String) -> Bool { (try? read(name)).map { $0.isEmpty || $0 == "\n" } ?? false }
 }
 
 extension CgroupManager {

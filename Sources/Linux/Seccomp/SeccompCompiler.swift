@@ -53,7 +53,7 @@ struct SeccompCompiler: ~Copyable {
         for rule in profile.rules {
             // The process that loads the filter must still be able to hand over the descriptor.
             if rule.action == .notify && rule.names.contains("write") {
-                throw .invalid("SCMP_ACT_NOTIFY cannot be used for write")
+                throw .invalid("SCMP_ACT_NOTIFY cannot be used for the write syscall")
             }
             if let argument = rule.arguments.first(where: { $0.index > 5 }) {
                 throw .invalid("argument index \(argument.index) of \(rule.names.first ?? "a rule") is above 5")
