@@ -11,7 +11,7 @@ public import JSON
 /// The configuration of one container (config.md). Everything absent has its specification's default.
 public struct Spec: Sendable, Equatable {
     /// The newest specification that is understood; what `json` writes unless told otherwise.
-    public static let newestVersion = "1.2.1"
+    public static let newestVersion = "1.3.0"
     /// The oldest specification that is understood.
     public static let oldestVersion = "1.0.0"
 

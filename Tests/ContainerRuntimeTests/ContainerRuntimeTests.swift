@@ -109,7 +109,7 @@ func goodSpec() -> Spec {
     }
 
     @Test func mounts() {
-        expectRefusal("mounts[0].destination") { $0.mounts = [.init(destination: "proc", type: "proc")] }
+        expectRefusal("mounts[0].destination") { $0.mounts = [.init(destination: "", type: "proc")] }
         expectRefusal("mounts[0].destination") { $0.mounts = [.init(destination: "/a/../../etc", type: "tmpfs")] }
         expectRefusal("mounts[0].source") { $0.mounts = [.init(destination: "/a", type: "bind")] }
         expectRefusal("mounts[0].type") { $0.mounts = [.init(destination: "/a", source: "x")] }
@@ -182,7 +182,7 @@ func goodSpec() -> Spec {
         let mounts = [
             Spec.Mount(destination: "/proc/", type: "proc", source: "proc"),
             Spec.Mount(destination: "/data", type: "none", source: "vol", options: ["rbind", "ro", "rslave"]),
-            Spec.Mount(destination: "/x//./y", type: "bind", source: "/abs"),
+            Spec.Mount(destination: "x//./y", type: "bind", source: "/abs"),
             Spec.Mount(destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["ro"]),
             Spec.Mount(destination: "/", options: ["remount", "ro"]),
         ].map { PlannedMount($0, bundle: "/bundle") }

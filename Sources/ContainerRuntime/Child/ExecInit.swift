@@ -51,7 +51,9 @@ struct ExecInit: ~Copyable {
         clp_reset_signals()
         try enterCgroup()
         if !joins.pid { try ContainerInit.setOOMScore(score) }
-        if let cpus = plan.spec.execCPUAffinity?.final.flatMap({ NumberList(strictly: $0) }) { try ProcessPlacement.setAffinity(cpus, of: 0) }
+        if let cpus = plan.spec.execCPUAffinity?.final.flatMap({ NumberList(strictly: $0) }) {
+            try ProcessPlacement.setAffinity(cpus, of: 0)
+        }
         var kinds: [NamespaceKind] = [.mnt, .net, .ipc, .uts, .cgroup]
         if joins.user { kinds.append(.user) }
         if joins.time { kinds.append(.time) }

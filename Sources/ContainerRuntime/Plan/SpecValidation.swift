@@ -128,9 +128,8 @@ enum SpecValidation {
     static func mounts(_ spec: Spec) throws(SpecError) {
         for (index, mount) in spec.mounts.enumerated() {
             let field = "mounts[\(index)]"
-            guard mount.destination.hasPrefix("/") else {
-                throw SpecError.invalid("\(field).destination", "must be absolute, is \"\(mount.destination)\"")
-            }
+            // A relative one is deprecated and counts from the root (config.md, "Mounts"); Docker's `-v v:/v` makes such.
+            if mount.destination.isEmpty { throw SpecError.missing("\(field).destination") }
             if mount.destination.split(separator: "/").contains("..") {
                 throw SpecError.invalid("\(field).destination", "must not contain \"..\", is \"\(mount.destination)\"")
             }

@@ -6,7 +6,8 @@ import pytest
 
 from .harness import Runtime
 
-SHARED = ["unshare", "-m", "--propagation", "shared"]
+# Private first, or the machine's own tree, when it is shared, would get these mounts too.
+SHARED = ["unshare", "-m", "--propagation", "private", "sh", "-c", 'mount --make-rshared / && exec "$0" "$@"']
 
 
 def writable(config, *mounts, user=None):
@@ -209,3 +210,11 @@ def test_features_tell(clipper):
     features = clipper.ok("features").json
     assert {"idmap", "ridmap", "rro", "rnosymfollow", "tmpcopyup"} <= set(features["mountOptions"])
     assert features["linux"]["mountExtensions"]["idmap"]["enabled"] is True
+
+
+def test_relative_destinations_count_from_the_root(make_container, engine, tmp_path):
+    """config.md, "Mounts": deprecated, but `docker run -v v:/v` with a volume of one letter makes them."""
+    (tmp_path / "flag").touch()
+    made = make_container(engine, ["ls", "/a/b"], lambda config: writable(config, bind(tmp_path, "a/b")))
+    result = made.run()
+    assert result.code == 0 and "flag" in result.out.split(), result
