@@ -34,5 +34,10 @@ struct BuildCache: Sendable {
         return image
     }
 
+    /// What was made is made again by the next build.
+    func clear() throws {
+        for (key, _) in try table.readable().records { try table.delete(key) }
+    }
+
     func put(_ key: String, image: Digest, parent: Digest?) throws { try table.put(key, Record(image: image, parent: parent)) }
 }

@@ -39,6 +39,9 @@ public final class ImageBuilder: Sendable {
         }
     }
 
+    /// Forgets what each instruction made; the images themselves stay.
+    public func forgetCache() throws { try cache.clear() }
+
     /// Builds one image and gives it its tags.
     ///
     /// `context` is a tar stream, plain or compressed, read to its end. `progress` is called on the calling thread. Throws `BuildError`;

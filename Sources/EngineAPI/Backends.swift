@@ -94,6 +94,8 @@ public protocol ImageBackend: Sendable {
 }
 
 public protocol BuildBackend: Sendable {
+    /// Removes what builds keep to be faster the next time; with `all` everything.
+    func prune(all: Bool, filters: Filters) async throws -> PruneReport
     /// Emits Docker's progress documents; a failed build ends with an `error` document and returns normally.
     func build(_ query: BuildQuery, context: Descriptor, emit: @escaping EmitJSON) async throws
 }

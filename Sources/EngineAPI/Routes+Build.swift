@@ -11,7 +11,19 @@ extension EngineAPI {
             let (builds, context) = (call.backends.builds, try call.request.body.descriptor())
             return try await DelayedStream.progress { emit in try await builds.build(query, context: context, emit: emit) }
         },
-        Route(.POST, "/build/prune", since: "1.31", action: .notBuilt),
+        Route(.POST, "/build/prune", since: "1.31") { call in
+            for name in ["keep-storage", "reserved-space", "max-used-space", "min-free-space"] {
+                if let value = call.text(name), value != "0" {
+                    throw APIError(.notImplemented, "not implemented: build cache prune \(name)")
+                }
+            }
+            let filters = try call.filters()
+            for name in filters.values.keys.sorted() where !["label", "label!"].contains(name) {
+                throw APIError(.notImplemented, "not implemented: build cache prune filter \(name)")
+            }
+            let report = try await call.backends.builds.prune(all: call.flag("all"), filters: filters)
+            return Call.json(["CachesDeleted": .names(report.CachesDeleted), "SpaceReclaimed": .integer(report.SpaceReclaimed ?? 0)])
+        },
         Route(.POST, "/commit") { call in
             guard let container = call.text("container") else { throw APIError.invalid("container: name or ID is missing") }
             var request = CommitRequest(container: container)

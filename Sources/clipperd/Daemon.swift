@@ -59,12 +59,13 @@ struct Daemon {
         await executor.removeRemains()
         let builder = try ImageBuilder(
             images: images, records: records, executor: executor, scratchDirectory: "\(options.dataRoot)/builder", logger: logger)
+        let imageService = ImageService(images: images, containers: containers, events: events, logger: logger)
         let backends = Backends(
             system: try SystemService(
                 configuration: configuration, containers: containers, images: images, volumes: volumes, events: events),
             containers: containers,
-            images: ImageService(images: images, containers: containers, events: events, logger: logger),
-            builds: BuildService(builder: builder, events: events, logger: logger),
+            images: imageService,
+            builds: BuildService(builder: builder, images: imageService, events: events, logger: logger),
             volumes: VolumeService(volumes: volumes, containers: containers, events: events),
             networks: NetworkService(networks: networks, containers: containers, events: events))
         let api = EngineAPI(backends: backends, serverVersion: EngineVersion.version, logger: logger)

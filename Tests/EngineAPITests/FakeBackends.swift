@@ -111,6 +111,11 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
     }
     func connect(_ id: String, _ request: NetworkConnectRequest) async throws { try known(request.Container ?? "") }
     func disconnect(_ id: String, _ request: NetworkDisconnectRequest) async throws { try known(request.Container ?? "") }
+    func prune(all: Bool, filters: Filters) async throws -> PruneReport {
+        var report = PruneReport()
+        report.CachesDeleted = all ? ["sha256:1"] : nil
+        return report
+    }
     func changes(_ id: String) async throws -> [FilesystemChange] { [FilesystemChange(Path: "/a", Kind: .added)] }
     func logs(_ id: String, _ request: LogRequest, emit: @escaping Emit) async throws {
         for index in 0..<(request.tail ?? 3) { try await emit(framed(Array("line \(index)\n".utf8))) }

@@ -84,3 +84,24 @@ def test_disk_usage_of_a_kind(daemon):
     status, usage = daemon.request("GET", "/system/df?type=volume")
     assert status == 200 and "Volumes" in usage and "Images" not in usage
     assert daemon.request("GET", "/system/df?type=house")[0] == 400
+
+
+def test_system_prune_asks_and_removes_what_is_unused(cli, name):
+    """Whatever other tests hold is in use or has a name; this container, network and step are not."""
+    cli("create", "--name", name, "-l", "prune=me", IMAGE, "true")
+    result = cli.run("system", "prune", input=b"n\n")
+    assert result.code == 0 and "all stopped containers" in result.out and name in cli("ps", "-a", "--format", "{{.Names}}")
+    out = cli("system", "prune", "-f", "--filter", "label=prune=me")
+    assert "Deleted Containers" in out and "Total reclaimed space" in out
+    assert name not in cli("ps", "-a", "--format", "{{.Names}}")
+
+
+def test_build_cache_prune(clipper, daemon, name):
+    source = f"FROM {IMAGE}\nRUN date +%N >/when\n".encode()
+    clipper("build", "-t", f"clpt/{name}".lower(), "-", input=source)
+    assert "Using cache" in clipper("build", "-t", f"clpt/{name}".lower(), "-", input=source)
+    assert daemon.request("POST", "/build/prune?all=1")[0] == 200
+    assert "Using cache" not in clipper("build", "-t", f"clpt/{name}".lower(), "-", input=source)
+    clipper("rmi", f"clpt/{name}".lower())
+    assert daemon.request("POST", "/build/prune?keep-storage=5")[0] == 501
+    clipper("builder", "prune", "-f")

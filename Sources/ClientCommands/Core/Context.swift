@@ -92,6 +92,12 @@ final class Context {
 
     /// `--filter key=value` as the API's query; nil without filters.
     func filters(_ flag: String = "filter") throws -> [(String, String)] {
+        let object = try filterSet(flag)
+        return object.isEmpty ? [] : [("filters", JSONValue.object(object).text())]
+    }
+
+    /// `--filter key=value` as the API's document: for each key the set of its values.
+    func filterSet(_ flag: String = "filter") throws -> JSONObject {
         var object = JSONObject()
         for text in flags.list(flag) {
             guard let equals = text.firstIndex(of: "=") else {
@@ -103,7 +109,7 @@ final class Context {
             set[value] = true
             object[key] = .object(set)
         }
-        return object.isEmpty ? [] : [("filters", JSONValue.object(object).text())]
+        return object
     }
 
     /// Asks y/N on a terminal or stdin.

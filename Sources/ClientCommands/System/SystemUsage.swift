@@ -57,7 +57,7 @@ extension Command {
                 Flag("volumes", .bool, "Prune anonymous volumes"),
             ] + Prune.flags("Provide filter values (e.g. \"label=<key>=<value>\")")
         ) { context in
-            throw Failure.notImplemented("\(context.program) system prune (container, image, volume and network prune are)")
+            try SystemPrune(context).run()
         }
     }
 
@@ -77,5 +77,44 @@ extension Command {
                 context, "/build/prune", query: query, warning: "This will remove all dangling build cache.",
                 title: "Deleted build cache objects", member: "CachesDeleted")
         }
+    }
+}
+
+/// `system prune`: containers, networks, volumes when asked, images and the build cache, in Docker's order.
+private struct SystemPrune {
+    let context: Context
+
+    init(_ context: Context) { self.context = context }
+
+    func run() throws -> Int32 {
+        let flags = context.flags
+        let (all, volumes) = (flags.bool("all"), flags.bool("volumes"))
+        let filters = try context.filters()
+        if !flags.bool("force") {
+            var parts = ["all stopped containers", "all networks not used by at least one container"]
+            if volumes { parts.append("all anonymous volumes not used by at least one container") }
+            parts.append(all ? "all images without at least one container associated to them" : "all dangling images")
+            parts.append(all ? "all build cache" : "unused build cache")
+            let list = parts.map { "  - \($0)\n" }.joined()
+            guard context.confirm("WARNING! This will remove:\n\(list)\nAre you sure you want to continue?") else { return 0 }
+        }
+        var reclaimed = 0.0
+        func prune(_ path: String, _ query: [(String, String)], _ title: String, _ member: String) throws {
+            let report = try context.post(path, query)
+            let names = (report[member]?.arrayValue ?? []).compactMap { $0.stringValue ?? Prune.deletion($0) }
+            if !names.isEmpty { context.print("\(title):\n\(names.joined(separator: "\n"))\n") }
+            reclaimed += report["SpaceReclaimed"]?.doubleValue ?? 0
+        }
+        try prune("/containers/prune", filters, "Deleted Containers", "ContainersDeleted")
+        try prune("/networks/prune", filters, "Deleted Networks", "NetworksDeleted")
+        if volumes { try prune("/volumes/prune", filters, "Deleted Volumes", "VolumesDeleted") }
+        var imageFilters = try context.filterSet()
+        if all { imageFilters["dangling"] = ["false": true] }
+        try prune(
+            "/images/prune", imageFilters.isEmpty ? [] : [("filters", JSONValue.object(imageFilters).text())], "Deleted Images",
+            "ImagesDeleted")
+        if filters.isEmpty { try prune("/build/prune", all ? [("all", "1")] : [], "Deleted build cache objects", "CachesDeleted") }
+        context.print("Total reclaimed space: \(HumanSize.decimal(reclaimed))")
+        return 0
     }
 }

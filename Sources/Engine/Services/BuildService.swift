@@ -10,13 +10,28 @@ internal import OCIImageSpec
 /// What the API asks for builds: runs the builder on a thread of its own and hands its progress to the client.
 public final class BuildService: Sendable {
     private let builder: ImageBuilder
+    private let images: ImageService
     private let events: EventBus
     private let logger: Logger
 
-    public init(builder: ImageBuilder, events: EventBus, logger: Logger) {
+    public init(builder: ImageBuilder, images: ImageService, events: EventBus, logger: Logger) {
         self.builder = builder
+        self.images = images
         self.events = events
         self.logger = logger
+    }
+
+    /// The cache is made of images without a name, a step each: those that no image is built on go.
+    /// - Parameters:
+    ///   - all: whether the next build is to make every step again.
+    ///   - filters: `label` and `label!` of the images.
+    public func prune(all: Bool, filters: Filters) async throws -> PruneReport {
+        if all { try await offloading { [builder] in try builder.forgetCache() } }
+        let removed = try await images.prune(filters: filters)
+        var report = PruneReport()
+        report.CachesDeleted = removed.ImagesDeleted?.compactMap(\.Deleted)
+        report.SpaceReclaimed = removed.SpaceReclaimed
+        return report
     }
 
     public func build(_ query: BuildQuery, context: Int32, emit: @escaping @Sendable (JSONValue) async throws -> Void) async throws {
