@@ -122,6 +122,8 @@ struct ContainerInit: ~Copyable {
         case .some(let entrance): try entrance.enter()
         case .none: break
         }
+        // In its cpuset: the runtime's own binding to some CPUs (taskset, an engine's) is not the container's.
+        try ProcessPlacement.allowAllCPUs()
         if !plan.namespaces.isNewUser || plan.namespaces.isRootless { try Self.setOOMScore(plan.process.spec.oomScoreAdj) }
     }
 

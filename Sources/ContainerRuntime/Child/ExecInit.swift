@@ -51,9 +51,7 @@ struct ExecInit: ~Copyable {
         clp_reset_signals()
         try enterCgroup()
         if !joins.pid { try ContainerInit.setOOMScore(score) }
-        if let cpus = plan.spec.execCPUAffinity?.final.flatMap({ NumberList(strictly: $0) }) {
-            try ProcessPlacement.setAffinity(cpus, of: 0)
-        }
+        try placeOnCPUs()
         var kinds: [NamespaceKind] = [.mnt, .net, .ipc, .uts, .cgroup]
         if joins.user { kinds.append(.user) }
         if joins.time { kinds.append(.time) }
@@ -61,6 +59,17 @@ struct ExecInit: ~Copyable {
         let flags = kinds.reduce(0) { $0 | $1.flag }
         try retrying("join the container's namespaces") { clp_setns(container, flags) }
         if joins.user { try ContainerInit.becomeRootOfUserNamespace() }
+    }
+
+    /// In its cpuset. Without a wish, the runtime's own binding to some CPUs is not the container's; a process with an
+    /// `initial` one alone stays there (config.md, "execCPUAffinity").
+    private func placeOnCPUs() throws {
+        let wish = plan.spec.execCPUAffinity
+        if let cpus = wish?.final.flatMap({ NumberList(strictly: $0) }) {
+            try ProcessPlacement.setAffinity(cpus, of: 0)
+        } else if wish?.initial == nil {
+            try ProcessPlacement.allowAllCPUs()
+        }
     }
 
     private func setUp() throws -> RuntimeError {

@@ -68,6 +68,12 @@ public enum ProcessPlacement {
         }
     }
 
+    /// Lets the calling process run on every CPU that its cpuset allows, also on those that it will allow or that are plugged
+    /// in later: the kernel leaves out what it does not have, and keeps what the cpuset has not.
+    public static func allowAllCPUs() throws(SystemError) {
+        try setAffinity(NumberList(words: [UInt64](repeating: .max, count: NumberList.maximum / 64)), of: 0)
+    }
+
     public static func affinity(of pid: Int32) throws(SystemError) -> NumberList {
         var words = [UInt64](repeating: 0, count: NumberList.maximum / 64)
         let size = words.count * 8
