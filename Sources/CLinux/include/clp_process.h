@@ -7,6 +7,7 @@
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/personality.h>
@@ -67,6 +68,15 @@ static inline void clp_reset_signals(void) {
     memset(&action, 0, sizeof action);
     for (int number = 1; number <= 64; number++) syscall(SYS_rt_sigaction, number, &action, 0, sizeof none);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof none);
+}
+
+// The signals by which a user ends a program end the calling process, also the first one of a pid namespace, which the
+// kernel spares those that it has no handler for (pid_namespaces(7)). execve(2) makes them ordinary again.
+static inline void clp_end_handler(int number) { _exit(128 + number); }
+static inline void clp_end_by_signals(void) {
+    const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGTERM};
+    struct sigaction action = {.sa_handler = clp_end_handler};
+    for (size_t index = 0; index < sizeof numbers / sizeof *numbers; index++) sigaction(numbers[index], &action, NULL);
 }
 
 // One message with at most one descriptor over a Unix socket; -1 for none. The received descriptor is close-on-exec.

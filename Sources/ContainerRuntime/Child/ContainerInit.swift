@@ -217,10 +217,13 @@ struct ContainerInit: ~Copyable {
         switch gate {
         case .open: try launch(program, setup, sync, pid: pid)
         case .parent:
+            clp_end_by_signals()
             try sync.send(.ready)
             try sync.await(.start)
             try launch(program, setup, sync, pid: pid)
         case .listener(let number):
+            // Before the runtime says that there is a container, which can be killed from then on.
+            clp_end_by_signals()
             try sync.send(.ready)
             try closeAll(but: number)
             let starter = SyncChannel(OwnedFD(owning: try retrying("wait for start") { clp_process_accept(number) }))

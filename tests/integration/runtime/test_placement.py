@@ -1,4 +1,4 @@
-"""On which CPUs a container's processes run."""
+"""On which CPUs a container's processes run, and by what one that waits for its start is ended."""
 
 import os
 
@@ -39,3 +39,12 @@ def test_affinity_is_the_cpusets(make_container, clipper):
     assert allowed(make_container(bound(clipper, CPUS[0]), AFFINITY, confined).run()) == str(CPUS[1])
     made = make_container(bound(clipper, CPUS[0]), ["sleep", "300"], confined).up()
     assert allowed(made.exec(*AFFINITY)) == str(CPUS[1])
+
+
+@pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "TERM"])
+def test_created_container_ends_by_signal(make_container, clipper, name):
+    """Its first process is spared signals without a handler by the kernel: it has some while it waits."""
+    made = make_container(clipper, ["sleep", "300"])
+    assert made.create().code == 0
+    assert made.kill(name).code == 0
+    made.wait_for("stopped")
