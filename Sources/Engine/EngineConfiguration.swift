@@ -13,7 +13,9 @@ public struct EngineConfiguration: Sendable {
     public var defaultCgroupParent = "/clipper"
     public var defaultLogDriver = "json-file"
     /// Log options for containers that give none; logs rotate by default.
-    public var defaultLogOptions: [String: String] = ["max-size": "20m", "max-file": "5"]
+    public var defaultLogOptions = EngineConfiguration.rotation
+    /// How json-file rotates where nobody says otherwise.
+    public static let rotation = ["max-size": "20m", "max-file": "5"]
     /// Bytes of /dev/shm.
     public var defaultShmSize: Int64 = 67_108_864
     public var defaultUlimits: [String: (soft: Int64, hard: Int64)] = [:]
@@ -42,12 +44,10 @@ public struct EngineConfiguration: Sendable {
         var bundle: String { run }
         var config: String { "\(run)/config.json" }
         var exitRecord: String { "\(data)/exit.json" }
-        var log: String
     }
 
     func paths(of id: String) -> ContainerPaths {
-        ContainerPaths(
-            data: "\(dataRoot)/containers/\(id)", run: "\(execRoot)/containers/\(id)", log: "\(dataRoot)/containers/\(id)/\(id)-json.log")
+        ContainerPaths(data: "\(dataRoot)/containers/\(id)", run: "\(execRoot)/containers/\(id)")
     }
 
     /// State directory of the OCI runtimes.

@@ -152,7 +152,7 @@ public struct SystemInfo: Codable, Sendable {
         public var Volume: [String] = ["local"]
         public var Network: [String] = ["bridge", "host", "null"]
         public var Authorization: [String]?
-        public var Log: [String] = ["json-file", "none"]
+        public var Log: [String] = ["fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"]
 
         public init() {}
     }

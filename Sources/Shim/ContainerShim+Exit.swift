@@ -21,6 +21,8 @@ extension ContainerShim {
                 containerEnded(status)
             } else if let session = execs.values.first(where: { $0.isProcess(pid) }) {
                 execEnded(session, status: status)
+            } else {
+                streams?.helperEnded(pid, status: status)
             }
         }
     }

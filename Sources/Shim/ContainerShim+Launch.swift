@@ -50,10 +50,9 @@ extension ContainerShim {
     }
 
     private func makeStreams(_ request: LaunchRequest) throws -> ProcessStreams {
-        var log: LogWriter?
-        if case .jsonFile(let configuration) = request.log { log = try LogWriter(configuration) }
-        return ProcessStreams(
-            isTerminal: request.terminal, inputEnd: ContainerShim.inputEnd(request.stdin), log: log, loop: loop)
+        ProcessStreams(
+            isTerminal: request.terminal, inputEnd: ContainerShim.inputEnd(request.stdin), log: try request.log.open(loop: loop), loop: loop
+        )
     }
 
     private static func inputEnd(_ stdin: LaunchRequest.StandardInput) -> ProcessStreams.InputEnd {

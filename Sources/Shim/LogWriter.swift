@@ -6,19 +6,16 @@ internal import ShimProtocol
 /// Writes a container's output as Docker's json-file driver does:
 /// `{"log":"line\n","stream":"stdout","attrs":{…},"time":"2026-11-23T21:00:00.5Z"}`, one object a line.
 ///
-/// A line longer than 16 KiB comes in pieces, of which only the last ends in `\n`. Unfinished lines wait until they
-/// are finished or the container ends. What one read brought has one time and, room permitting, is one write.
-final class LogWriter {
-    /// Longest piece of a line, as in Docker.
-    static let longestPiece = 16384
-
+/// Of a line that comes in pieces (`LogLines`) only the last ends in `\n`. What one read brought has one time and, room
+/// permitting, is one write.
+final class LogWriter: ContainerLog {
     private let configuration: LaunchRequest.Log.JSONFile
     private var file: OwnedFD
     private var size: Int64
     /// `"attrs":{…},` or nothing.
     private let attributes: [UInt8]
-    /// Unfinished lines of standard output and standard error.
-    private var unfinished: [[UInt8]] = [[], []]
+    private var lines = LogLines()
+    private let compression: LogCompression?
     private let buffer: UnsafeMutablePointer<UInt8>
     private let capacity: Int
     private var used = 0
@@ -27,10 +24,13 @@ final class LogWriter {
     init(_ configuration: LaunchRequest.Log.JSONFile) throws(SystemError) {
         self.configuration = configuration
         attributes = LogWriter.attributesText(configuration.attributes)
+        compression =
+            configuration.compresses && configuration.maxFiles > 1
+            ? LogCompression(path: configuration.path, maxFiles: configuration.maxFiles) : nil
         file = try LogWriter.open(configuration.path)
         size = Int64(try file.status().st_size)
         // Room for a piece of which every byte becomes six, and for what one read usually makes.
-        capacity = 6 * LogWriter.longestPiece + attributes.count + 256 + 65536
+        capacity = 6 * LogLines.longestPiece + attributes.count + 256 + 65536
         buffer = .allocate(capacity: capacity)
     }
 
@@ -46,13 +46,7 @@ final class LogWriter {
         for (index, attribute) in attributes.sorted(by: { $0.key < $1.key }).enumerated() {
             if index > 0 { text.append(UInt8(ascii: ",")) }
             for (part, end) in [(attribute.key, ":"), (attribute.value, "")] {
-                text.append(UInt8(ascii: "\""))
-                var bytes = Array(part.utf8)
-                let escaped = [UInt8](unsafeUninitializedCapacity: bytes.count * 6) { output, count in
-                    guard let base = output.baseAddress else { return }
-                    count = bytes.withUnsafeMutableBufferPointer { LogEscape.write($0.baseAddress, $0.count, to: base) }
-                }
-                text += escaped + Array("\"\(end)".utf8)
+                text += GELFEncoder.quoted(Array(part.utf8)) + Array(end.utf8)
             }
         }
         return text + Array("},".utf8)
@@ -60,55 +54,25 @@ final class LogWriter {
 
     /// Takes what one read brought. `stream` is 1 or 2.
     func append(_ data: UnsafeRawBufferPointer, stream: Int) {
-        guard let base = data.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
         let ending = endings(stream: stream)
-        var position = 0
-        while position < data.count {
-            let rest = data.count - position
-            let newline = memchr(base + position, 10, rest).map { UnsafeRawPointer($0) - UnsafeRawPointer(base + position) }
-            takeLine(base + position, newline ?? rest, isFinished: newline != nil, stream: stream, ending)
-            position += newline.map { $0 + 1 } ?? rest
-        }
+        lines.append(data, stream: stream) { write($0, $1, $2 ? ending.finished : ending.unfinished) }
         flush()
     }
 
     /// The container ended: unfinished lines are written as they are.
     func finish() {
-        for stream in 1...2 where !unfinished[stream - 1].isEmpty {
-            let ending = endings(stream: stream)
-            let line = unfinished[stream - 1]
-            unfinished[stream - 1] = []
-            line.withUnsafeBufferPointer { if let base = $0.baseAddress { write(base, $0.count, ending.unfinished) } }
+        for stream in 1...2 {
+            lines.finish(stream: stream) { bytes, count, _ in write(bytes, count, endings(stream: stream).unfinished) }
         }
         flush()
+        compression?.stop()
     }
 
-    private func takeLine(
-        _ bytes: UnsafePointer<UInt8>, _ count: Int, isFinished: Bool, stream: Int, _ ending: (finished: [UInt8], unfinished: [UInt8])
-    ) {
-        var start = 0
-        if !unfinished[stream - 1].isEmpty {
-            start = min(count, LogWriter.longestPiece - unfinished[stream - 1].count)
-            unfinished[stream - 1].append(contentsOf: UnsafeBufferPointer(start: bytes, count: start))
-            let isWhole = isFinished && start == count && unfinished[stream - 1].count < LogWriter.longestPiece
-            guard isWhole || unfinished[stream - 1].count == LogWriter.longestPiece else { return }
-            let line = unfinished[stream - 1]
-            unfinished[stream - 1] = []
-            line.withUnsafeBufferPointer {
-                if let base = $0.baseAddress { write(base, $0.count, isWhole ? ending.finished : ending.unfinished) }
-            }
-            if isWhole { return }
-        }
-        while count - start >= LogWriter.longestPiece {
-            write(bytes + start, LogWriter.longestPiece, ending.unfinished)
-            start += LogWriter.longestPiece
-        }
-        if isFinished {
-            write(bytes + start, count - start, ending.finished)
-        } else if start < count {
-            unfinished[stream - 1] = Array(UnsafeBufferPointer(start: bytes + start, count: count - start))
-        }
-    }
+    /// A file takes what it is given at once.
+    var isOverfull: Bool { false }
+    var onRelief: () -> Void = {}
+
+    func childEnded(_ pid: Int32, status: Int32) { compression?.childEnded(pid, status: status) }
 
     /// What follows the text of a line that is finished and of one that is not.
     private func endings(stream: Int) -> (finished: [UInt8], unfinished: [UInt8]) {
@@ -154,6 +118,7 @@ final class LogWriter {
     private func rotate() {
         let path = configuration.path
         if configuration.maxFiles > 1 {
+            if configuration.compresses { shiftPacked() }
             for number in stride(from: configuration.maxFiles - 1, through: 1, by: -1) {
                 rename(number == 1 ? path : "\(path).\(number - 1)", "\(path).\(number)")
             }
@@ -164,6 +129,16 @@ final class LogWriter {
             file = try LogWriter.open(path)
             size = 0
         } catch { complain(error) }
+        compression?.rotated()
+    }
+
+    /// Makes room for the packed files, which move with the others.
+    private func shiftPacked() {
+        let path = configuration.path
+        let last = configuration.maxFiles - 1
+        unlink("\(path).\(last)")
+        unlink("\(path).\(last).gz")
+        for number in stride(from: last, to: 1, by: -1) { rename("\(path).\(number - 1).gz", "\(path).\(number).gz") }
     }
 
     private func complain(_ error: SystemError) {

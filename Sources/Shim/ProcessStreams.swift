@@ -28,7 +28,7 @@ final class ProcessStreams {
     let isTerminal: Bool
     private let loop: EventLoop
     private let inputEnd: InputEnd
-    private let log: LogWriter?
+    private let log: (any ContainerLog)?
     private var sources: [Source] = []
     private var input: StandardInputSink?
     private var attachers: [Attacher] = []
@@ -44,11 +44,12 @@ final class ProcessStreams {
     /// The last peer has got everything and is gone, after `end`.
     var onPeersGone: () -> Void = {}
 
-    init(isTerminal: Bool, inputEnd: InputEnd, log: LogWriter?, loop: EventLoop) {
+    init(isTerminal: Bool, inputEnd: InputEnd, log: (any ContainerLog)?, loop: EventLoop) {
         self.isTerminal = isTerminal
         self.inputEnd = inputEnd
         self.log = log
         self.loop = loop
+        log?.onRelief = { [unowned self] in resumeIfPossible() }
     }
 
     var hasPeers: Bool { !attachers.isEmpty }
@@ -131,8 +132,11 @@ final class ProcessStreams {
     private func distribute(_ data: UnsafeMutableRawBufferPointer, stream: UInt8) {
         log?.append(UnsafeRawBufferPointer(data), stream: Int(stream))
         for attacher in attachers { attacher.deliver(data, stream: stream) }
-        if !isPaused && !hasProcessEnded && attachers.contains(where: \.isOverfull) { pause() }
+        if !isPaused && !hasProcessEnded && isOverfull { pause() }
     }
+
+    /// Somebody who is to get all of the output is behind.
+    private var isOverfull: Bool { log?.isOverfull ?? false || attachers.contains(where: \.isOverfull) }
 
     private func finish(_ source: Source) {
         unwatch(source)
@@ -146,7 +150,7 @@ final class ProcessStreams {
     }
 
     private func resumeIfPossible() {
-        guard isPaused, !attachers.contains(where: \.isOverfull) else { return }
+        guard isPaused, !isOverfull else { return }
         isPaused = false
         for source in sources {
             do { try watch(source) } catch { ShimLog.write("\(error)") }
@@ -236,6 +240,9 @@ final class ProcessStreams {
 
     /// No more output will come: unfinished lines are logged as they are.
     func completeLog() { log?.finish() }
+
+    /// A child of the shim that is neither the container nor an exec has ended.
+    func helperEnded(_ pid: Int32, status: Int32) { log?.childEnded(pid, status: status) }
 
     /// No more output will come: completes the log and closes every peer once it has got everything.
     func end() {

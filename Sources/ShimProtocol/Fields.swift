@@ -55,6 +55,16 @@ struct Fields {
         return result
     }
 
+    /// A member whose own members are texts; empty when missing.
+    func texts(_ member: String) throws(ShimFailure) -> [String: String] {
+        var result: [String: String] = [:]
+        for member in isAbsent(member) ? [] : try object(member).value.objectValue?.members ?? [] {
+            guard let text = member.value.stringValue else { throw wrong(member.name, "a string") }
+            result[member.name] = text
+        }
+        return result
+    }
+
     /// A member that is an object.
     func object(_ member: String) throws(ShimFailure) -> Fields {
         guard let inner = value[member] else { throw wrong(member, "an object") }
@@ -74,6 +84,12 @@ struct FieldsWriter {
     mutating func put(_ name: String, _ text: String?) { if let text { object.append(name, .string(text)) } }
     mutating func put(_ name: String, _ flag: Bool) { if flag { object.append(name, .bool(true)) } }
     mutating func put<T: FixedWidthInteger>(_ name: String, _ number: T) { object.append(name, .integer(Int64(clamping: number))) }
+    mutating func put(_ name: String, _ texts: [String: String]) {
+        if texts.isEmpty { return }
+        var members = JSONObject()
+        for (name, text) in texts.sorted(by: { $0.key < $1.key }) { members.append(name, .string(text)) }
+        object.append(name, .object(members))
+    }
     mutating func put(_ name: String, _ value: JSONValue) { object.append(name, value) }
     mutating func put(_ name: String, _ texts: [String]) {
         if !texts.isEmpty { object.append(name, .array(texts.map { .string($0) })) }

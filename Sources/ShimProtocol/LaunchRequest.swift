@@ -48,6 +48,7 @@ public struct LaunchRequest: Sendable, Equatable {
     public enum Log: Sendable, Equatable {
         case none
         case jsonFile(JSONFile)
+        case remote(Remote)
 
         /// Docker's json-file driver.
         public struct JSONFile: Sendable, Equatable {
@@ -57,6 +58,8 @@ public struct LaunchRequest: Sendable, Equatable {
             public var maxSize: Int64 = 0
             /// How many files there are at most, counting the current one (`path.1` is the youngest of the others); at least 1.
             public var maxFiles: Int = 1
+            /// Files but the current one are packed with gzip (`path.1.gz`), by a process of its own.
+            public var compresses = false
             /// Members of `attrs` on each line, sorted by name: labels, environment and tag, as the log options ask.
             public var attributes: [String: String] = [:]
 
@@ -121,7 +124,11 @@ extension LaunchRequest {
             writer.put("runtimePath", path)
             writer.put("runtimeRoot", root)
         }
-        if case .jsonFile(let file) = log { writer.put("jsonFile", file.json) }
+        switch log {
+        case .none: break
+        case .jsonFile(let file): writer.put("jsonFile", file.json)
+        case .remote(let remote): writer.put("remoteLog", remote.json)
+        }
         writer.put("terminal", terminal)
         writer.put("stdin", stdin.rawValue)
         writer.put("exitRecord", exitRecordPath)
@@ -139,7 +146,8 @@ extension LaunchRequest {
         rootfs = fields.isAbsent("overlay") ? .ready : .overlay(try Overlay(try fields.object("overlay")))
         let root = try fields.string("runtimeRoot")
         runtime = try fields.optionalString("runtimePath").map { .external(path: $0, root: root) } ?? .inProcess(root: root)
-        log = fields.isAbsent("jsonFile") ? .none : .jsonFile(try Log.JSONFile(try fields.object("jsonFile")))
+        if !fields.isAbsent("jsonFile") { log = .jsonFile(try Log.JSONFile(try fields.object("jsonFile"))) }
+        if !fields.isAbsent("remoteLog") { log = .remote(try Log.Remote(try fields.object("remoteLog"))) }
         terminal = try fields.flag("terminal")
         guard let stdin = StandardInput(rawValue: try fields.string("stdin", default: "closed")) else {
             throw fields.wrong("stdin", "closed, open or once")
@@ -162,9 +170,8 @@ extension LaunchRequest.Log.JSONFile {
         writer.put("path", path)
         writer.put("maxSize", maxSize)
         writer.put("maxFiles", maxFiles)
-        var members = JSONObject()
-        for (name, text) in attributes.sorted(by: { $0.key < $1.key }) { members.append(name, .string(text)) }
-        if !members.isEmpty { writer.put("attributes", .object(members)) }
+        writer.put("compress", compresses)
+        writer.put("attributes", attributes)
         return writer.value
     }
 
@@ -173,10 +180,8 @@ extension LaunchRequest.Log.JSONFile {
         maxSize = try fields.number("maxSize", default: 0)
         maxFiles = try fields.number("maxFiles", default: 1)
         guard maxFiles >= 1, maxSize >= 0 else { throw fields.wrong("maxFiles", "at least 1, and maxSize not negative") }
-        for member in fields.value["attributes"]?.objectValue?.members ?? [] {
-            guard let text = member.value.stringValue else { throw fields.wrong("attributes", "strings") }
-            attributes[member.name] = text
-        }
+        compresses = try fields.flag("compress")
+        attributes = try fields.texts("attributes")
     }
 }
 

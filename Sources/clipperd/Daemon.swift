@@ -37,7 +37,8 @@ struct Daemon {
         configuration.defaultCgroupParent = options.cgroupParent
         configuration.defaultShmSize = options.shmSize
         configuration.defaultLogDriver = options.logDriver
-        configuration.defaultLogOptions = options.logOptions ?? configuration.defaultLogOptions
+        configuration.defaultLogOptions = options.logOptions ?? (options.logDriver == "json-file" ? EngineConfiguration.rotation : [:])
+        do { try configuration.checkLog() } catch { throw OptionError("\(error)") }
         configuration.labels = options.labels
         configuration.dns = options.dns
         configuration.dnsSearch = options.dnsSearch

@@ -100,6 +100,31 @@ import Testing
         #expect(try all(&files) == ["two", "three", "four"])
     }
 
+    @Test func packedFilesAreReadAndFollowed() throws {
+        let scratch = try Scratch()
+        // printf 'a\\nb\\n' | gzip -n
+        let packed: [UInt8] = [
+            0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x4b, 0xe4, 0x4a, 0xe2, 2, 0, 0x97, 0x2a, 0x57, 0x18, 4, 0, 0, 0,
+        ]
+        try scratch.write("log.2", "a\nb\n")
+        try scratch.write("log.1", "c\n")
+        try scratch.write("log", "d\n")
+        var files = try LogFiles(path: "\(scratch.path)/log", tail: nil)
+        #expect(try files.next() == [Array("a".utf8)[...], Array("b".utf8)[...]])
+        // The file at hand is packed, and one more rotation moves it on.
+        var facts = stat()
+        #expect(stat("\(scratch.path)/log.2", &facts) == 0)
+        try Files.replace("\(scratch.path)/log.3.gz", with: packed)
+        #expect(utimensat(AT_FDCWD, "\(scratch.path)/log.3.gz", [facts.st_atim, facts.st_mtim], 0) == 0)
+        rename("\(scratch.path)/log.1", "\(scratch.path)/log.2")
+        unlink("\(scratch.path)/log.1")
+        rename("\(scratch.path)/log", "\(scratch.path)/log.1")
+        try scratch.write("log", "e\n")
+        #expect(try all(&files) == ["c", "d", "e"])
+        #expect(try read(scratch, tail: nil) == ["a", "b", "c", "d", "e"])
+        #expect(try read(scratch, tail: 4) == ["b", "c", "d", "e"])
+    }
+
     @Test func aLogOfOneFileThatWasEmptiedGoesOn() throws {
         let scratch = try Scratch()
         try scratch.append("log", "a long first line\n")
@@ -206,11 +231,49 @@ import Testing
     @Test(arguments: [
         (["max-size": "much"], "invalid size: 'much'"), (["max-size": "99999999999g"], "invalid size: '99999999999g'"),
         (["max-size": "-5m"], "invalid size: '-5m'"), (["max-file": "0"], "max-file cannot be less than 1"),
-        (["mode": "x"], "invalid logging mode: x"), (["colour": "x"], "unknown log opt 'colour' for json-file log driver"),
-        (["tag": "x"], "not implemented: log option tag"), (["compress": "true"], "not implemented: log option compress"),
+        (["mode": "x"], "logger: logging mode not supported: x"), (["colour": "x"], "unknown log opt 'colour' for json-file log driver"),
+        (["tag": "{{json .}}"], "not implemented: log option tag with {{json .}}"),
+        (["tag": "{{.ID"], "template: log-tag: unclosed action"),
+        (["compress": "true"], "compress cannot be true when max-file is less than 2 or max-size is not set"),
+        (["max-buffer-size": "1m"], "logger: max-buffer-size option is only supported with 'mode=non-blocking'"),
+        (["env-regex": "("], "env-regex: cannot read the pattern ("),
     ])
     func refused(_ options: [String: String], _ text: String) {
         #expect(message { _ = try LogOptions(options, driver: "json-file") } == text)
+    }
+
+    @Test(
+        arguments: [
+            ("x", [:], "logger: no log driver named 'x' is registered"), ("splunk", [:], "not implemented: log driver splunk"),
+            ("local", ["tag": "x"], "unknown log opt 'tag' for log driver local"),
+            ("gelf", ["x": "y", "gelf-address": "udp://h:1"], "unknown log opt \"x\" for gelf log driver"),
+            ("gelf", [:], "gelf-address is a required parameter"),
+            ("gelf", ["gelf-address": "unix:///x"], "gelf: endpoint needs to be TCP or UDP"),
+            ("syslog", ["syslog-facility": "24"], "invalid syslog facility"), ("syslog", ["syslog-format": "x"], "Invalid syslog format"),
+            ("syslog", ["syslog-tls-cert": "x"], "not implemented: log option syslog-tls-cert"),
+            ("fluentd", ["fluentd-address": "udp://h:1"], "unsupported scheme in fluentd-address: udp"),
+        ] as [(String, [String: String], String)])
+    func otherDriversRefuse(_ driver: String, _ options: [String: String], _ text: String) {
+        #expect(message { _ = try LogOptions(options, driver: driver) } == text)
+    }
+
+    @Test(
+        arguments: [
+            ("syslog", ["syslog-address": "tcp://h:9"], "tcp h 9"), ("syslog", ["syslog-address": "udp://[::1]"], "udp ::1 514"),
+            ("syslog", ["syslog-address": "unixgram:///dev/log"], "unixgram /dev/log -"), ("fluentd", [:], "tcp 127.0.0.1 24224"),
+            ("fluentd", ["fluentd-address": "h"], "tcp h 24224"), ("fluentd", ["fluentd-address": "unix:///s"], "unix /s -"),
+        ] as [(String, [String: String], String)])
+    func addresses(_ driver: String, _ options: [String: String], _ expected: String) throws {
+        let address = try #require(try LogOptions(options, driver: driver).address())
+        #expect("\(address.scheme) \(address.host) \(address.port.map(String.init) ?? "-")" == expected)
+    }
+
+    @Test func attributesAreChosen() throws {
+        let options = ["labels": "a,none", "labels-regex": "^b", "env": "X", "env-regex": "^Y.$"]
+        let chosen = try LogAttributes.chosen(
+            options, labels: ["a": "1", "bc": "2", "c": "3"], environment: ["X=x=y", "YY=1", "YYY=2", "Z"])
+        #expect(chosen == ["a": "1", "bc": "2", "X": "x=y", "YY": "1"])
+        #expect(LogLaunch.journalName("_my.team-1") == "MY_TEAM_1")
     }
 
     @Test func otherDriversTakeNone() {

@@ -3,6 +3,8 @@
 #define CLP_SHIM_H
 #include <stdint.h>
 #include <string.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -33,6 +35,16 @@ static inline int clp_unix_address(struct sockaddr_un *address, const char *path
 }
 static inline int clp_unix_bind(int fd, const char *path) { struct sockaddr_un address; return clp_unix_address(&address, path) ? -1 : bind(fd, (struct sockaddr *)&address, sizeof address); }
 static inline int clp_unix_connect(int fd, const char *path) { struct sockaddr_un address; return clp_unix_address(&address, path) ? -1 : connect(fd, (struct sockaddr *)&address, sizeof address); }
+// Connects to an IPv4 or IPv6 address; -1 with EINVAL for what is neither.
+static inline int clp_inet_family(const char *host) { return strchr(host, ':') ? AF_INET6 : AF_INET; }
+static inline int clp_inet_connect(int fd, const char *host, uint16_t port) {
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    if (inet_pton(AF_INET, host, &four.sin_addr) == 1) return connect(fd, (struct sockaddr *)&four, sizeof four);
+    if (inet_pton(AF_INET6, host, &six.sin6_addr) == 1) return connect(fd, (struct sockaddr *)&six, sizeof six);
+    errno = EINVAL;
+    return -1;
+}
 static inline int clp_shim_accept(int fd) { return accept4(fd, 0, 0, SOCK_CLOEXEC); }
 // The user at the other end of a Unix socket.
 static inline int clp_peer_user(int fd, uid_t *user) {

@@ -143,7 +143,7 @@ public final class ContainerBuildExecutor: BuildExecutor {
                 hostConfig: host, networks: [:], path: step.arguments[0], arguments: Array(step.arguments.dropFirst()),
                 mounts: try mounts(step), outcome: .init())
             let choice = try connect(step, config.Hostname ?? "", &prepared)
-            let paths = EngineConfiguration.ContainerPaths(data: directory, run: directory, log: "")
+            let paths = EngineConfiguration.ContainerPaths(data: directory, run: directory)
             let hosts = try ContainerFiles.hosts(
                 hostname: config.Hostname ?? "", endpoints: prepared.endpoint.map { [$0] } ?? [], extraHosts: step.extraHosts,
                 hostGateway: prepared.endpoint?.ipv4Gateway)

@@ -34,7 +34,7 @@ struct ContainerCreation: Sendable {
         let id = ContainerNames.newID()
         let filled = host.withDefaults(shmSize: configuration.defaultShmSize, logDriver: configuration.defaultLogDriver)
         try checkRuntime(filled.Runtime ?? "")
-        try checkLog(filled.LogConfig)
+        _ = try configuration.logOptions(filled.LogConfig)
         let config = try merge(request.config, with: image.config.config ?? RunConfig(), id: id, host: filled)
         let words = (config.Entrypoint?.words ?? []) + (config.Cmd?.words ?? [])
         guard let path = words.first else { throw EngineError.invalid("no command specified") }
@@ -89,12 +89,6 @@ struct ContainerCreation: Sendable {
         guard name == configuration.defaultRuntime || name == "clipper" || configuration.runtimes[name] != nil else {
             throw .invalid("unknown or invalid runtime name: \(name)")
         }
-    }
-
-    private func checkLog(_ log: LogConfig?) throws(EngineError) {
-        let driver = log?.Type ?? "json-file"
-        guard ["json-file", "none"].contains(driver) else { throw .notImplemented("log driver \(driver)") }
-        _ = try LogOptions(log?.Config ?? [:], driver: driver)
     }
 
     private func warnings(_ host: HostConfig?) -> [String] {

@@ -82,7 +82,7 @@ final class ContainerLauncher: Sendable {
                 Overlay(
                     layers: image, upper: prepared.paths.upper, work: prepared.paths.work, isVolatile: record.hostConfig.AutoRemove == true)
             )
-            request.log = try log(record, prepared.paths)
+            request.log = try await log(record, prepared.paths.data)
             request.terminal = record.config.Tty == true
             request.stdin = record.config.OpenStdin != true ? .closed : record.config.StdinOnce == true ? .once : .open
             request.exitRecordPath = prepared.paths.exitRecord
@@ -98,22 +98,16 @@ final class ContainerLauncher: Sendable {
         }
     }
 
+    private func log(_ record: ContainerRecord, _ directory: String) async throws -> LaunchRequest.Log {
+        let launch = try LogLaunch(record, configuration, directory: directory)
+        if ["none", "json-file", "local"].contains(launch.options.driver) { return try launch.make() }
+        return try await offloading { try launch.make() }
+    }
+
     private func runtime(_ record: ContainerRecord) -> LaunchRequest.Runtime {
         let name = record.hostConfig.Runtime ?? configuration.defaultRuntime
         if let path = configuration.runtimes[name] { return .external(path: path, root: configuration.runtimeRoot + "/" + name) }
         return .inProcess(root: configuration.runtimeRoot + "/clipper")
-    }
-
-    private func log(_ record: ContainerRecord, _ paths: EngineConfiguration.ContainerPaths) throws(EngineError) -> LaunchRequest.Log {
-        let driver = record.hostConfig.LogConfig?.Type ?? configuration.defaultLogDriver
-        if driver == "none" { return .none }
-        var given = record.hostConfig.LogConfig?.Config ?? [:]
-        if given["max-size"] == nil && given["max-file"] == nil { given.merge(configuration.defaultLogOptions) { old, _ in old } }
-        let options = try LogOptions(given, driver: driver)
-        var file = LaunchRequest.Log.JSONFile(path: paths.log)
-        file.maxSize = options.maxSize
-        file.maxFiles = options.maxFiles
-        return .jsonFile(file)
     }
 
     /// First processes of the containers whose namespaces this one shares.
@@ -192,7 +186,7 @@ final class ContainerLauncher: Sendable {
                 // As Docker: the files of the container whose network is shared.
                 let theirs = configuration.paths(of: other.id)
                 prepared.paths = EngineConfiguration.ContainerPaths(
-                    data: prepared.paths.data, run: prepared.paths.run, log: prepared.paths.log)
+                    data: prepared.paths.data, run: prepared.paths.run)
                 for (from, to) in [
                     (theirs.hosts, prepared.paths.hosts), (theirs.resolvConf, prepared.paths.resolvConf),
                     (theirs.hostname, prepared.paths.hostname),

@@ -11,7 +11,8 @@ extension ContainerService {
         var answer = ContainerInspect(
             Id: record.id, Created: record.created, Path: record.path, Args: record.arguments, State: container.apiState,
             Image: record.imageID,
-            ResolvConfPath: paths.resolvConf, HostnamePath: paths.hostname, HostsPath: paths.hosts, LogPath: paths.log,
+            ResolvConfPath: paths.resolvConf, HostnamePath: paths.hostname, HostsPath: paths.hosts,
+            LogPath: record.hostConfig.LogConfig?.Type == "json-file" ? configuration.logPath(of: record) ?? "" : "",
             Name: "/\(record.name)",
             RestartCount: record.restartCount, Driver: "overlay2", Platform: "linux", ExecIDs: nil, HostConfig: record.hostConfig,
             GraphDriver: DriverData(

@@ -149,7 +149,7 @@ public final class ContainerService: Sendable {
         let options = AttachOptions(stdin: wantsStdin, stdout: request.stdout, stderr: request.stderr)
         if case .paused = container.phase { throw EngineError.conflict("container \(id) is paused, unpause the container before attach") }
         if request.logs {
-            return try await LogReplay(container: container, configuration: configuration).attach(request, options, isTerminal: isTerminal)
+            return try await LogReplay(container: container, path: try logPath(container)).attach(request, options, isTerminal: isTerminal)
         }
         lifecycle.publish(container, "attach")
         if case .running(let connection) = container.phase {
@@ -163,16 +163,22 @@ public final class ContainerService: Sendable {
     }
 
     public func checkLogs(_ id: String) async throws {
-        let driver = try store.find(id).record.hostConfig.LogConfig?.Type ?? "json-file"
-        if driver != "json-file" { throw EngineError(.notImplemented, "configured logging driver does not support reading") }
+        _ = try logPath(try store.find(id))
+    }
+
+    func logPath(_ container: Container) throws(EngineError) -> String {
+        guard let path = configuration.logPath(of: container.record) else {
+            throw EngineError(.notImplemented, "configured logging driver does not support reading")
+        }
+        return path
     }
 
     public func logs(_ id: String, _ request: LogRequest, emit: @escaping @Sendable ([UInt8]) async throws -> Void) async throws {
         let container = try store.find(id)
         guard request.stdout || request.stderr else { throw EngineError.invalid("Bad parameters: you must choose at least one stream") }
-        try await checkLogs(id)
-        let paths = configuration.paths(of: container.id)
-        let reader = LogReader(path: paths.log, directory: paths.data, request: request, isFramed: container.record.config.Tty != true)
+        let reader = LogReader(
+            path: try logPath(container), directory: configuration.paths(of: container.id).data, request: request,
+            isFramed: container.record.config.Tty != true)
         try await reader.run(container: container, emit: emit)
     }
 

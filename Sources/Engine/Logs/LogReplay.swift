@@ -7,17 +7,16 @@ internal import Supervision
 /// An attach that wants what was logged before: the log first, then (when asked) the live streams.
 struct LogReplay {
     let container: Container
-    let configuration: EngineConfiguration
+    let path: String
 
     func attach(_ request: AttachRequest, _ options: AttachOptions, isTerminal: Bool) async throws -> AttachedStream {
         if request.stream && container.isAlive && request.stdin {
             throw EngineError.notImplemented("attach with logs, stream and stdin at once")
         }
-        let paths = configuration.paths(of: container.id)
         let wanted = LogRequest(
             stdout: request.stdout, stderr: request.stderr, follow: request.stream, since: nil, until: nil, timestamps: false, tail: nil,
             details: false)
-        let reader = LogReader(path: paths.log, directory: paths.data, request: wanted, isFramed: !isTerminal)
+        let reader = LogReader(path: path, directory: Files.parent(of: path), request: wanted, isFramed: !isTerminal)
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_STREAM.rawValue))
         let writing = pair.second.duplicateRaw()
         Task { [container] in
