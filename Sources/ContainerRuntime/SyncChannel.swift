@@ -35,7 +35,7 @@ internal import Linux
 /// What the two say to each other.
 enum SyncMessage: UInt8 {
     case mapped, cloned, hooks, resume, terminal, ready, start, executing, failed, warning
-    case timed, network, place, listener
+    case timed, network, place, listener, source
 }
 
 /// One end of the conversation.

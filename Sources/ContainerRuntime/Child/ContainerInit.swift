@@ -85,7 +85,7 @@ struct ContainerInit: ~Copyable {
     private func setUp() throws {
         try enter()
         let root = try RootFilesystem.attach(plan)
-        try root.mountAll(plan, trees)
+        try root.mountAll(plan, trees, sync)
         if try plan.fillsDev && Self.hasDev(root.root) { try root.makeDevices(plan) }
         let pid = try runCreationHooks(root)
         if plan.options.noPivot {

@@ -47,12 +47,16 @@ struct RootFilesystem: ~Copyable {
     }
 
     /// Mounts everything in the spec's order; `trees` are those that the runtime has made.
-    func mountAll(_ plan: ContainerPlan, _ trees: [Int: Int32]) throws {
+    func mountAll(_ plan: ContainerPlan, _ trees: [Int: Int32], _ sync: borrowing SyncChannel) throws {
         for (index, mount) in plan.mounts.enumerated() {
             switch mount.kind {
             case .bind(let source):
-                let tree = try trees[index].map { OwnedFD(owning: $0) } ?? Mounts.clone(source, recursive: mount.options.isRecursive)
-                try bind(tree, "\(source) on \(mount.destination)", mount)
+                let name = "\(source) on \(mount.destination)"
+                if let number = trees[index] {
+                    try bind(OwnedFD(owning: number), name, mount)
+                } else {
+                    try bind(try MountSource.open(source, index, plan, sync), name, mount)
+                }
             case .filesystem(let type, let source): try mountFilesystem(type, source, mount)
             case .cgroup: try mountCgroups(mount, plan)
             case .remount:

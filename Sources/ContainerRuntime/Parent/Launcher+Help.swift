@@ -16,6 +16,32 @@ extension Launcher {
         try channel.send(.resume)
     }
 
+    /// Answers `source`: opens the source of a bind mount with the host's rights, in the container's mount namespace, as a
+    /// process of its own does (the runtime would lose its working directory).
+    func openSource(_ event: inout SyncEvent, _ channel: borrowing SyncChannel) throws {
+        guard let home = event.descriptor.take(), let index = Int(event.text), plan.mounts.indices.contains(index),
+            case .bind(let source) = plan.mounts[index].kind
+        else { throw SystemError("receive mount source from container process", code: EPROTO) }
+        let mount = plan.mounts[index]
+        let mapping = try mount.idMap.map { try PreparedMounts.namespace($0, plan).take() }
+        defer { if let mapping { _ = close(mapping) } }
+        let (container, answer) = (home.raw, channel.raw)
+        let helper = try ClonedProcess.clone(namespaces: 0) {
+            let child = SyncChannel(OwnedFD(owning: answer))
+            do {
+                try retrying("join mnt namespace of container process") { clp_setns(container, NamespaceKind.mnt.flag) }
+                let tree = try Mounts.clone(source, recursive: mount.options.isRecursive)
+                if let mapping {
+                    let name = "\(source) on \(mount.destination)"
+                    try Mounts.mapIDs(tree, by: mapping, name: name, recursive: mount.options.idMap == .tree)
+                }
+                try child.send(.resume, descriptor: tree.raw)
+            } catch { child.fail(RuntimeError(wrapping: error)) }
+            return 0
+        }
+        if try ProcessStatus.reap(helper.pid) != 0 { throw SystemError("open mount source", source, code: EPIPE) }
+    }
+
     /// Hands the filter's descriptor to its listener.
     func serve(_ event: consuming SyncEvent, _ channel: borrowing SyncChannel, _ process: borrowing ClonedProcess) throws {
         guard let listener = plan.listener else { throw SystemError("receive listener from container process", code: EPROTO) }

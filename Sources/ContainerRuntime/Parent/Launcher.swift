@@ -163,6 +163,7 @@ struct Launcher {
                 process = try ClonedProcess.adopting(pidfd)
                 try adopt(process, store)
             case .timed, .network, .place: try help(event.kind, process.pid, channel)
+            case .source: try openSource(&event, channel)
             case .listener:
                 try serve(event, channel, process)
             case .mapped, .resume, .start, .warning: throw SystemError("receive \(event.kind) from container process", code: EPROTO)

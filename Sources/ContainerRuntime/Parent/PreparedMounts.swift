@@ -5,7 +5,8 @@ internal import OCIRuntimeSpec
 
 /// Detached mounts that only the runtime can make, with the host's rights and before the container has its namespaces:
 /// the id-mapped ones (mount_setattr(2) wants CAP_SYS_ADMIN over the filesystem). The container's first process inherits
-/// the descriptors and attaches them.
+/// the descriptors and attaches them. A source below the root filesystem waits until what is mounted there is mounted
+/// (MountSource, `Launcher.openSource`).
 struct PreparedMounts {
     /// By the place in the plan's list of mounts.
     private(set) var trees: [Int: Int32] = [:]
@@ -16,7 +17,7 @@ struct PreparedMounts {
         defer { for number in namespaces.values { _ = close(number) } }
         do {
             for (index, mount) in plan.mounts.enumerated() {
-                guard let map = mount.idMap, case .bind(let source) = mount.kind else { continue }
+                guard let map = mount.idMap, case .bind(let source) = mount.kind, !source.hasPrefix("\(plan.rootPath)/") else { continue }
                 let namespace = try namespaces[map] ?? Self.namespace(map, plan).take()
                 namespaces[map] = namespace
                 let tree = try Mounts.clone(source, recursive: mount.options.isRecursive)
@@ -33,7 +34,7 @@ struct PreparedMounts {
     func closeAll() { for number in trees.values { _ = close(number) } }
 
     /// A user namespace with those mappings.
-    private static func namespace(_ map: PlannedMount.IDMap, _ plan: ContainerPlan) throws -> OwnedFD {
+    static func namespace(_ map: PlannedMount.IDMap, _ plan: ContainerPlan) throws -> OwnedFD {
         switch map {
         case .own(let users, let groups): return try make(users: users, groups: groups)
         case .container:

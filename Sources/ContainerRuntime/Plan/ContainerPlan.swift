@@ -36,7 +36,7 @@ struct ContainerPlan {
         // have their sources there, which it would hide.
         rootPath = try Self.realPath(configured.hasPrefix("/") ? configured : "\(bundle)/\(configured)")
         rootReadOnly = spec.root?.readonly ?? false
-        mounts = spec.mounts.map { PlannedMount($0, bundle: bundle) }
+        mounts = spec.mounts.map { [rootPath] in PlannedMount($0, bundle: bundle, root: rootPath) }
         fillsDev = !mounts.contains { $0.destination == "/dev" && $0.options.isBind }
         namespaces = NamespacePlan(spec.linux)
         guard let specProcess = spec.process else { throw SpecError.missing("process") }

@@ -29,7 +29,9 @@ struct PlannedMount: Equatable {
         case own(users: String, groups: String)
     }
 
-    init(_ mount: Spec.Mount, bundle: String) {
+    /// `root` is the absolute path of the root filesystem: engines that write destinations with it in front mean what is
+    /// below it (as runc).
+    init(_ mount: Spec.Mount, bundle: String, root: String = "/") {
         var options = MountOptions(parsing: mount.options)
         // Engines write the type `bind` and leave the option out.
         if mount.type == "bind" && !options.isBind { options = MountOptions(parsing: mount.options + ["bind"]) }
@@ -41,7 +43,8 @@ struct PlannedMount: Equatable {
             idMap = .container
         }
         self.options = options
-        destination = "/" + mount.destination.split(separator: "/").filter { $0 != "." }.joined(separator: "/")
+        let given = "/" + mount.destination.split(separator: "/").filter { $0 != "." }.joined(separator: "/")
+        destination = root != "/" && given.hasPrefix(root + "/") ? String(given.dropFirst(root.count)) : given
         if options.isRemount {
             kind = .remount
         } else if options.isBind {
