@@ -55,7 +55,15 @@ func goodSpec() -> Spec {
 
     @Test func namespaces() {
         expectRefusal("linux.namespaces[6].type") { $0.linux.namespaces.append(.init(.pid)) }
-        expectRefusal("linux.namespaces without \"mount\"") { $0.linux.namespaces.removeAll { $0.type == .mount } }
+        let fields = ["linux.maskedPaths", "linux.readonlyPaths", "linux.rootfsPropagation", "linux.namespaces"]
+        for (index, field) in fields.enumerated() {
+            expectRefusal(field) {
+                $0.linux.namespaces = [.init(.pid)] + (index == 3 ? [.init(.user)] : [])
+                $0.linux.maskedPaths = index == 0 ? ["/proc/acpi"] : []
+                $0.linux.readonlyPaths = index == 1 ? ["/proc/sys"] : []
+                $0.linux.rootfsPropagation = index == 2 ? "slave" : nil
+            }
+        }
     }
 
     @Test func userMappings() {

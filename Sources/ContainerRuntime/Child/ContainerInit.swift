@@ -88,7 +88,9 @@ struct ContainerInit: ~Copyable {
         try root.mountAll(plan, trees, sync)
         if try plan.fillsDev && Self.hasDev(root.root) { try root.makeDevices(plan) }
         let pid = try runCreationHooks(root)
-        if plan.options.noPivot {
+        if !plan.namespaces.hasMount {
+            try Mounts.changeRoot(to: root.root)
+        } else if plan.options.noPivot {
             try Mounts.moveRoot(to: root.root)
         } else {
             try Mounts.pivot(to: root.root, isShared: plan.spec.linux.rootfsPropagation != nil)

@@ -21,6 +21,8 @@ struct ExecInit: ~Copyable {
         /// Also the pid namespace, and the process is cloned once more in it: an ordinary user's runtime has no right to
         /// enter it before it is in the user namespace.
         var pid = false
+        /// The container's root directory, when it has no mount namespace of its own: what is joined then ends in the host's.
+        var root: Int32?
     }
 
     /// Never returns with success: the program has taken the process then.
@@ -52,12 +54,14 @@ struct ExecInit: ~Copyable {
         try enterCgroup()
         if !joins.pid { try ContainerInit.setOOMScore(score) }
         try placeOnCPUs()
-        var kinds: [NamespaceKind] = [.mnt, .net, .ipc, .uts, .cgroup]
+        var kinds: [NamespaceKind] = [.net, .ipc, .uts, .cgroup]
+        if joins.root == nil { kinds.append(.mnt) }
         if joins.user { kinds.append(.user) }
         if joins.time { kinds.append(.time) }
         if joins.pid { kinds.append(.pid) }
         let flags = kinds.reduce(0) { $0 | $1.flag }
         try retrying("join the container's namespaces") { clp_setns(container, flags) }
+        if let root = joins.root { try Mounts.changeRoot(to: OwnedFD(owning: root)) }
         if joins.user { try ContainerInit.becomeRootOfUserNamespace() }
     }
 

@@ -12,7 +12,7 @@ struct RootFilesystem: ~Copyable {
     static func attach(_ plan: ContainerPlan) throws -> RootFilesystem {
         let propagation = plan.spec.linux.rootfsPropagation.flatMap { MountOptions(parsing: [$0]).propagation.first }
         // Nothing that is mounted here may reach the host unless the spec wants it: before the first mount.
-        try Mounts.setPropagation("/", Self.firstPropagation(propagation))
+        if plan.namespaces.hasMount { try Mounts.setPropagation("/", Self.firstPropagation(propagation)) }
         let place = try OwnedFD.open(plan.rootPath, O_PATH | O_DIRECTORY)
         if propagation != nil { try makeParentPrivate(of: plan.rootPath) }
         if let given = plan.options.rootfsDescriptor {
@@ -23,6 +23,10 @@ struct RootFilesystem: ~Copyable {
         // A mount of its own, which pivot_root asks for.
         let tree = try Mounts.clone(place, name: plan.rootPath, recursive: true)
         try Mounts.attach(tree, to: place, name: plan.rootPath)
+        if !plan.namespaces.hasMount {
+            // The host's "/" stays as it is: what is mounted below shows on the host in this one place.
+            try Mounts.setAttributes(tree, name: plan.rootPath, set: 0, propagation: UInt64(CLinux.MS_PRIVATE), recursive: true)
+        }
         return RootFilesystem(root: tree)
     }
 

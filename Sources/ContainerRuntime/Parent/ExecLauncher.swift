@@ -58,6 +58,10 @@ struct ExecLauncher {
         joins.user = try hasUserNamespace()
         joins.time = target.spec.linux.namespace(.time) != nil
         joins.pid = joins.user && geteuid() != 0
+        if target.spec.linux.namespace(.mount) == nil {
+            joins.root = try OwnedFD.open("/proc/\(target.pid)/root", O_PATH | O_DIRECTORY).take()
+        }
+        defer { if let root = joins.root { _ = close(root) } }
         let child = ExecInit(
             plan: plan, container: container.raw, joins: joins, stdio: options.stdio, sync: sync,
             entrance: try cgroup?.entrance(includingUnified: unifiedNumber == nil), available: try CapabilitySet.permitted())

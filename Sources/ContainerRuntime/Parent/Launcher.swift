@@ -72,6 +72,7 @@ struct Launcher {
         let listener = gate == .stateDirectory ? try (store?.makeStartSocket(plan.options.id) ?? OwnedFD(owning: -1)) : OwnedFD(owning: -1)
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_SEQPACKET.rawValue))
         let channel = SyncChannel(pair.first)
+        let hostMounts = try HostMounts(plan)
         var process = try clone(into: cgroup, sync: SyncChannel(pair.second), parentEnd: channel.raw, listener: listener.raw)
         var master: OwnedFD?
         do {
@@ -80,6 +81,7 @@ struct Launcher {
             try converse(channel, &process, &master, store)
         } catch {
             process.killAndReap()
+            hostMounts?.detach()
             throw error
         }
         let pid = process.pid

@@ -115,6 +115,8 @@ struct NamespacePlan {
     private(set) var isNewNetwork = false
     private(set) var isNewCgroup = false
     private(set) var isNewTime = false
+    /// Whether the container has mounts of its own.
+    private(set) var hasMount = false
     /// Whether the runtime's user is not root, and the kernel lets it do only what a user namespace allows.
     private(set) var isRootless = false
     /// What /proc/<pid>/timens_offsets takes.
@@ -125,6 +127,7 @@ struct NamespacePlan {
             .map { "\($0.key) \($0.value.seconds) \($0.value.nanoseconds)\n" }.joined()
         for namespace in linux.namespaces {
             let kind = namespace.type.kind
+            hasMount = hasMount || namespace.type == .mount
             if let path = namespace.path {
                 switch namespace.type {
                 case .user: userPath = path

@@ -74,9 +74,17 @@ enum SpecValidation {
         for (index, namespace) in linux.namespaces.enumerated() where !seen.insert(namespace.type).inserted {
             throw SpecError.invalid("linux.namespaces[\(index)].type", "\(namespace.type.rawValue) is given twice")
         }
-        if linux.namespace(.mount) == nil {
-            // Without a mount namespace the container's mounts would be the host's.
-            throw SpecError.notImplemented("linux.namespaces without \"mount\"")
+        if linux.namespace(.mount) == nil { try withoutMountNamespace(linux) }
+    }
+
+    /// Without one, the container's mounts are made on the host, below its root filesystem (as under runc). What would change
+    /// the host elsewhere, or has to be kept from a process that could undo it, is refused.
+    private static func withoutMountNamespace(_ linux: Spec.LinuxConfig) throws(SpecError) {
+        if !linux.maskedPaths.isEmpty { throw SpecError.invalid("linux.maskedPaths", "needs a mount namespace") }
+        if !linux.readonlyPaths.isEmpty { throw SpecError.invalid("linux.readonlyPaths", "needs a mount namespace") }
+        if linux.rootfsPropagation != nil { throw SpecError.invalid("linux.rootfsPropagation", "needs a mount namespace") }
+        if linux.namespace(.user) != nil {
+            throw SpecError.invalid("linux.namespaces", "a user namespace needs a mount namespace: its root may not mount on the host")
         }
     }
 

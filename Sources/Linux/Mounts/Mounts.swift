@@ -122,6 +122,12 @@ public enum Mounts {
         try retrying("change directory to", "new root") { fchdir(root.raw) }
         try hideWholeKernelFilesystems()
         try retrying("move root mount") { clp_mount(".", "/", nil, UInt(CLinux.MS_MOVE), nil) }
+        try changeRoot(to: root)
+    }
+
+    /// chroot(2): the mount namespace stays as it is. No wall against a process with CAP_SYS_CHROOT.
+    public static func changeRoot(to root: borrowing OwnedFD) throws(SystemError) {
+        try retrying("change directory to", "new root") { fchdir(root.raw) }
         try retrying("chroot") { chroot(".") }
         try retrying("change directory to", "/") { chdir("/") }
     }
