@@ -42,6 +42,21 @@ import Testing
         }
     }
 
+    /// `update` makes a class for a container that has none, and changes that of one that has.
+    @Test func updateMakesWhatIsMissing() throws {
+        try withMount { mount in
+            let allocation = CacheAllocation(settings(), id: "c", mountPoint: mount)
+            // A directory of paper has no files of its own: the class that was made goes again with the failure.
+            #expect(throws: SystemError.self) { try allocation.update(["L3:0=f"], process: 77) }
+            #expect(!Files.exists("\(mount)/c"))
+            try Files.makeDirectories("\(mount)/c")
+            try Files.write("\(mount)/c/schemata", "")
+            try allocation.update(["L3:0=f", "MB:0=50"], process: 77)
+            #expect(try Files.readText("\(mount)/c/schemata") == "L3:0=f\nMB:0=50\n")
+            #expect(!Files.exists("\(mount)/c/tasks"))
+        }
+    }
+
     /// Somebody else's class of that name is neither used nor removed.
     @Test func classOfTheContainersNameThatIsThereIsAnError() throws {
         try withMount { mount in

@@ -34,22 +34,46 @@ enum UpdateCommand {
     private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
         let container = try FoundContainer(try arguments.containerID(), globals.store)
         if container.status == .stopped || container.state.pid == 0 { throw RuntimeError(kind: .state, message: "container not running") }
-        for option in ["l3-cache-schema", "mem-bw-schema"] where arguments.has(option) {
-            throw RuntimeError(kind: .usage, message: "option --\(option): this kernel has no resctrl (Intel RDT)")
-        }
         var state = container.state
+        let allocation = try allocation(arguments, state)
         let before = state.spec.linux.resources ?? Spec.Resources()
         var changes = try changes(arguments)
         changes.complete(from: before)
         let cgroup = try container.cgroup()
-        do { try apply(changes, to: cgroup, state) } catch {
+        do {
+            try apply(changes, to: cgroup, state)
+            try allocation?.class.update(allocation?.lines ?? [], process: state.pid)
+        } catch {
             // What was set before the failing one goes back as far as it can: all or nothing, as runc.
             try? apply(before.restricted(to: changes), to: cgroup, state)
             throw error
         }
         state.spec.linux.resources = before.merged(with: changes)
+        if let allocation { state.spec.linux.intelRdt = allocation.settings }
         try globals.store.save(state)
         return 0
+    }
+
+    /// What `--l3-cache-schema` and `--mem-bw-schema` ask for; nil for nothing.
+    private struct Allocation {
+        let `class`: CacheAllocation
+        /// All that the container has then, and the lines that change.
+        let settings: Spec.IntelRdt
+        let lines: [String]
+    }
+
+    private static func allocation(_ arguments: CommandArguments, _ state: ContainerState) throws -> Allocation? {
+        guard let option = ["l3-cache-schema", "mem-bw-schema"].first(where: arguments.has) else { return nil }
+        let (cache, bandwidth) = (arguments.value("l3-cache-schema"), arguments.value("mem-bw-schema"))
+        var settings = state.spec.linux.intelRdt ?? Spec.IntelRdt()
+        settings.l3CacheSchema = cache ?? settings.l3CacheSchema
+        settings.memBwSchema = bandwidth ?? settings.memBwSchema
+        do {
+            guard let made = try CacheAllocation(settings, id: state.id) else { return nil }
+            return Allocation(class: made, settings: settings, lines: [cache, bandwidth].compactMap { $0 })
+        } catch let error as SpecError {
+            throw RuntimeError(kind: .usage, message: "option --\(option): \(error.message) (Intel RDT)")
+        }
     }
 
     private static func apply(_ changes: Spec.Resources, to cgroup: CgroupManager, _ state: ContainerState) throws {

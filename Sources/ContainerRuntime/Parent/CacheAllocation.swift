@@ -54,6 +54,22 @@ struct CacheAllocation: Sendable {
         if settings.enableMonitoring { try group.addToMonitor(id, pid) }
     }
 
+    /// Gives the class other settings. A container that has had none gets a class of its own first (as runc).
+    func update(_ lines: [String], process: Int32) throws {
+        var madeGroup = false
+        if !group.exists {
+            try group.make()
+            madeGroup = true
+        }
+        do {
+            try group.write(schemata: lines)
+            if madeGroup { try group.add(process) }
+        } catch {
+            if madeGroup { group.remove() }
+            throw error
+        }
+    }
+
     /// After the container's end.
     func remove() {
         if settings.enableMonitoring { group.removeMonitor(id) }
