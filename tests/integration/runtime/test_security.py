@@ -267,7 +267,7 @@ def test_masks_of_files_directories_links_and_nothing(container):
 # CVE-2025-52565: /dev/console and /dev/pts.
 
 def run_with_terminal(made, scratch):
-    """`create` with a console socket; its result."""
+    """`create` with a console socket; its result. The masters are the container's `terminals`, to be closed."""
     made.config["process"]["terminal"] = True
     with socket.socket(socket.AF_UNIX) as listener:
         path = scratch / "console.sock"
@@ -279,8 +279,8 @@ def run_with_terminal(made, scratch):
             connection, _ = listener.accept()
             with connection:
                 _, control, _, _ = connection.recvmsg(100, socket.CMSG_SPACE(4))
-                for number in array.array("i", control[0][2]):
-                    os.close(number)
+                # Open as long as the test looks: a terminal that hangs up ends what waits in the container.
+                made.terminals = array.array("i", control[0][2])
         return result
 
 
@@ -297,6 +297,8 @@ def test_52565_the_console_is_the_terminal(container, tmp_path):
     result = run_with_terminal(made, tmp_path)
     if result.code == 0:
         points = [line.split()[4] for line in open(f"/proc/{made.pid}/mountinfo")]
+        for number in made.terminals:
+            os.close(number)
         assert "/victim" not in points
     assert (made.bundle.rootfs / "victim").read_text() == "untouched"
 
