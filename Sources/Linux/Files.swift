@@ -74,7 +74,7 @@ public enum Files {
     }
 
     /// The same as C strings, closing zero included: a name need not be UTF-8, and only its own bytes name the file.
-    private static func rawNames(_ directory: consuming OwnedFD) throws(SystemError) -> [[CChar]] {
+    public static func rawNames(_ directory: consuming OwnedFD) throws(SystemError) -> [[CChar]] {
         let number = directory.take()
         guard let stream = fdopendir(number) else {
             let code = errno

@@ -150,6 +150,29 @@ def test_copy_up(make_container, engine):
     assert not (place / "new").exists()
 
 
+def test_copy_up_names_and_attributes(container):
+    """Names and links that are not UTF-8, and the attributes that tmpfs keeps; a file capability survives the owner's change."""
+    made = container(["sleep", "300"], lambda config: writable(
+        config, {"destination": "/full", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}))
+    place = os.fsencode(made.bundle.rootfs / "full")
+    os.makedirs(place + b"/d\xffr")
+    with open(place + b"/d\xffr/\xfe", "w") as file:
+        file.write("content")
+    os.symlink(b"to-\xff", place + b"/link\xfd")
+    capability = bytes.fromhex("0100000200040000000000000000000000000000")  # cap_net_bind_service=ep
+    os.chown(place + b"/d\xffr/\xfe", 12, 12)
+    os.setxattr(place + b"/d\xffr/\xfe", "security.capability", capability)
+    os.setxattr(place + b"/d\xffr", "trusted.clipper", b"of the directory")
+    made.up()
+    seen = os.fsencode(f"/proc/{made.pid}/root/full")
+    assert sorted(os.listdir(seen)) == [b"d\xffr", b"link\xfd"]
+    with open(seen + b"/d\xffr/\xfe") as file:
+        assert file.read() == "content"
+    assert os.readlink(seen + b"/link\xfd") == b"to-\xff"
+    assert os.getxattr(seen + b"/d\xffr/\xfe", "security.capability") == capability
+    assert os.getxattr(seen + b"/d\xffr", "trusted.clipper") == b"of the directory"
+
+
 def test_copy_up_read_only(container):
     made = container(["sh", "-c", "ls /full; touch /full/x"], lambda config: writable(
         config, {"destination": "/full", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup", "ro"]}))
