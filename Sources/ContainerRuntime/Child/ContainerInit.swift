@@ -207,7 +207,7 @@ struct ContainerInit: ~Copyable {
         if plan.rootReadOnly { try Mounts.setAttributes(root.root, name: "/", set: UInt64(MOUNT_ATTR_RDONLY)) }
         try root.setSysctls(plan)
         try root.makeReadOnly(linux.readonlyPaths)
-        try root.mask(linux.maskedPaths)
+        try root.mask(linux.maskedPaths, label: linux.mountLabel)
         // After the binds above: what is unbindable could not be bound over itself.
         if let propagation = linux.rootfsPropagation.flatMap({ MountOptions(parsing: [$0]).propagation.first }) {
             try Mounts.setPropagation("/", propagation)

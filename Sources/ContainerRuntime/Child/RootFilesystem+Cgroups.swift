@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Linux
+internal import OCIRuntimeSpec
 
 extension RootFilesystem {
     /// Mounts the control groups as the host has them: one cgroup2, or a tmpfs with each v1 hierarchy below it.
@@ -11,7 +12,9 @@ extension RootFilesystem {
             return try mountHierarchy(unified, on: target, mount, plan)
         }
         let flags = mount.options.flags & ~UInt(CLinux.MS_RDONLY)
-        try Mounts.mount(type: "tmpfs", source: "tmpfs", on: target, name: mount.destination, flags: flags, data: "mode=755")
+        try Mounts.mount(
+            type: "tmpfs", source: "tmpfs", on: target, name: mount.destination, flags: flags,
+            data: SecurityLabels.withContext("mode=755", plan.spec.linux.mountLabel))
         let base = try root.openInRoot(mount.destination, O_PATH | O_DIRECTORY)
         // As runc and systemd have it: v1 hierarchies alone, a hybrid host's cgroup2 stays outside.
         for hierarchy in plan.cgroupLayout.hierarchies where !hierarchy.isUnified {

@@ -26,7 +26,7 @@ extension RootFilesystem {
     }
 
     /// Hides files behind /dev/null and directories behind one empty read-only tmpfs that all of them share.
-    func mask(_ paths: [String]) throws {
+    func mask(_ paths: [String], label: String?) throws {
         var empty: OwnedFD?
         var null: OwnedFD?
         var seen = Set<String>()
@@ -34,10 +34,10 @@ extension RootFilesystem {
             guard let target = try open(path) else { continue }
             let isDirectory = try target.status().st_mode & S_IFMT == S_IFDIR
             if isDirectory {
-                if empty == nil { empty = try Mounts.emptyTmpfs() }
+                if empty == nil { empty = try Mounts.emptyTmpfs(context: label) }
                 do { try cover(target, with: empty, path) } catch let error as SystemError where error.code == EINVAL {
                     // Before Linux 6.15 a mount that is attached nowhere cannot be cloned: one tmpfs for each path.
-                    try Mounts.attach(try Mounts.emptyTmpfs(), to: target, name: path)
+                    try Mounts.attach(try Mounts.emptyTmpfs(context: label), to: target, name: path)
                 }
             } else {
                 if null == nil { null = try openNull() }

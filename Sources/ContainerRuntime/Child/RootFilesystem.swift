@@ -61,7 +61,7 @@ struct RootFilesystem: ~Copyable {
                 } else {
                     try bind(try MountSource.open(source, index, plan, sync), name, mount)
                 }
-            case .filesystem(let type, let source): try mountFilesystem(type, source, mount)
+            case .filesystem(let type, let source): try mountFilesystem(type, source, mount, label: plan.spec.linux.mountLabel)
             case .cgroup: try mountCgroups(mount, plan)
             case .remount:
                 let target = try root.openInRoot(mount.destination, O_PATH)
@@ -109,7 +109,7 @@ struct RootFilesystem: ~Copyable {
         type == "proc" || type == "sysfs" || destination == "/dev" || destination == "/dev/pts"
     }
 
-    private func mountFilesystem(_ type: String, _ source: String, _ mount: PlannedMount) throws {
+    private func mountFilesystem(_ type: String, _ source: String, _ mount: PlannedMount, label: String?) throws {
         var options = mount.options
         let name = mount.destination
         // The mode of what is there becomes the tmpfs's; a new place has none to pass on, and the kernel's default holds.
@@ -120,6 +120,8 @@ struct RootFilesystem: ~Copyable {
             let mode = String(try target.status().st_mode & 0o7777, radix: 8)
             options.data += (options.data.isEmpty ? "mode=" : ",mode=") + mode
         }
+        // The kernel labels these itself; mqueue's root is labelled when it is there.
+        if !["proc", "sysfs", "mqueue"].contains(type) { options.data = SecurityLabels.withContext(options.data, label) }
         // /dev becomes read-only when its devices are there.
         if name == "/dev" || options.copyUp { options.flags &= ~UInt(CLinux.MS_RDONLY) }
         if !options.propagation.isEmpty || options.recursiveSet != 0 || options.recursiveClear != 0 || options.copyUp {
@@ -128,9 +130,11 @@ struct RootFilesystem: ~Copyable {
             if options.copyUp && mount.options.isReadOnly {
                 try Mounts.setAttributes(tree, name: name, set: UInt64(MOUNT_ATTR_RDONLY))
             }
+            if type == "mqueue", let label { try SecurityLabels.setLabel(label, of: tree, name: name) }
             return try attach(tree, to: target, name, options)
         }
         try Mounts.mount(type: type, source: source, on: target, name: name, flags: options.flags, data: options.data)
+        if type == "mqueue", let label { try SecurityLabels.setLabel(label, of: try root.openInRoot(name, O_PATH), name: name) }
     }
 
     private func openMountPoint(_ type: String, _ destination: String) throws -> OwnedFD {

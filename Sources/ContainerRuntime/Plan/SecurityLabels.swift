@@ -9,6 +9,19 @@ enum SecurityLabels {
         return text.hasPrefix("Y")
     }
 
+    /// The mount option that gives all files of a new filesystem one label (mount(8), "context"); quoted, for labels have
+    /// commas.
+    static func withContext(_ data: String, _ label: String?) -> String {
+        guard let label else { return data }
+        return (data.isEmpty ? "" : data + ",") + "context=\"\(label)\""
+    }
+
+    /// Gives one file a label (getfilecon(3)'s attribute), where the filesystem does not take the option.
+    static func setLabel(_ label: String, of file: borrowing OwnedFD, name: String) throws(SystemError) {
+        let bytes = Array(label.utf8) + [0]
+        try retrying("set selinux label of", name) { setxattr(file.procPath, "security.selinux", bytes, bytes.count, 0) }
+    }
+
     /// Tells AppArmor the profile of the program to come.
     static func setAppArmor(_ profile: String) throws {
         let procfs = try procfs("apparmor profile \(profile)")

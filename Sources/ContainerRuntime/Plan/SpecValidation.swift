@@ -214,8 +214,9 @@ enum SpecValidation {
         if spec.process?.selinuxLabel != nil && !hasSELinux {
             throw SpecError.invalid("process.selinuxLabel", "this kernel has no SELinux")
         }
-        if spec.linux.mountLabel != nil {
-            throw hasSELinux ? .notImplemented("linux.mountLabel") : .invalid("linux.mountLabel", "this kernel has no SELinux")
+        if spec.linux.mountLabel != nil && !hasSELinux { throw SpecError.invalid("linux.mountLabel", "this kernel has no SELinux") }
+        if spec.linux.mountLabel?.contains("\"") == true {
+            throw SpecError.invalid("linux.mountLabel", "must not contain a quotation mark")
         }
         if spec.process?.apparmorProfile != nil && !SecurityLabels.hasAppArmor {
             throw SpecError.invalid("process.apparmorProfile", "this kernel has no AppArmor")

@@ -50,6 +50,25 @@ public struct MountOptions: Equatable, Sendable {
         }
     }
 
+    /// The filesystem options in `data`, each by itself and without its quotes, between which commas are part of it
+    /// (`context="system_u:object_r:container_file_t:s0:c1,c2"`).
+    static func split(_ data: String) -> [String] {
+        var options: [String] = []
+        var option = ""
+        var isQuoted = false
+        for character in data {
+            switch character {
+            case "\"": isQuoted.toggle()
+            case "," where !isQuoted:
+                if !option.isEmpty { options.append(option) }
+                option = ""
+            default: option.append(character)
+            }
+        }
+        if !option.isEmpty { options.append(option) }
+        return options
+    }
+
     /// Every option that is a flag, sorted: for `features`.
     public static var known: [String] { table.keys.sorted() }
 

@@ -69,9 +69,9 @@ public enum Mounts {
         for (flag, word) in words where flags & UInt(flag) != 0 {
             try retrying("\(operation) \(name) with", word) { clp_overlay_set_flag(context.raw, word) }
         }
-        for option in data.split(separator: ",") {
+        for option in MountOptions.split(data) {
             let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-            try retrying("\(operation) \(name) with", String(option)) {
+            try retrying("\(operation) \(name) with", option) {
                 parts.count > 1
                     ? clp_overlay_set_string(context.raw, parts[0], parts[1]) : clp_overlay_set_flag(context.raw, parts[0])
             }
@@ -84,10 +84,13 @@ public enum Mounts {
     }
 
     /// A new, empty, read-only tmpfs that hangs nowhere yet.
-    public static func emptyTmpfs() throws(SystemError) -> OwnedFD {
+    ///
+    /// `context` is its SELinux label.
+    public static func emptyTmpfs(context label: String? = nil) throws(SystemError) -> OwnedFD {
         let context = OwnedFD(owning: try retrying("create tmpfs") { clp_overlay_fsopen("tmpfs") })
         try retrying("create tmpfs") { clp_overlay_set_string(context.raw, "source", "tmpfs") }
         try retrying("create tmpfs") { clp_overlay_set_string(context.raw, "nr_inodes", "1") }
+        if let label { try retrying("create tmpfs with", "context=\(label)") { clp_overlay_set_string(context.raw, "context", label) } }
         try retrying("create tmpfs") { clp_overlay_create(context.raw) }
         let attributes = UInt32(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
         return OwnedFD(owning: try retrying("create tmpfs") { clp_fsmount(context.raw, attributes) })
