@@ -51,7 +51,7 @@ private func plan(_ spec: Spec) throws {
     _ = try CgroupResources(spec.linux.resources ?? Spec.Resources())
     _ = NamespacePlan(spec.linux)
     _ = ContainerPlan.cgroupPath(spec.linux.cgroupsPath, id: "x")
-    if let process = spec.process { _ = try ProcessPlan(process, seccomp: nil, preserveFDs: 0, cacheDirectory: nil) }
+    if let process = spec.process { _ = try ProcessPlan(process, spec.linux, preserveFDs: 0, cacheDirectory: nil) }
     if let seccomp = spec.linux.seccomp { _ = try SeccompProfile(seccomp) }
     try SpecValidation.validate(spec)
 }

@@ -52,7 +52,7 @@ def test_cgroup2(scope, tmp_path):
     write(scope, tmp_path, "two", "/clp/two", {"devices": [{"allow": False, "access": "rwm"}]})
     # dd's buffer is what is too large for the limit.
     write(scope, tmp_path, "three", "/clp/three", {"memory": {"limit": 20 << 20, "swap": 20 << 20}},
-          ["sh", "-c", "/busybox sleep 4; exec /busybox dd if=/dev/zero of=/dev/null bs=100M"])
+          ["sh", "-c", "/busybox sleep 15; exec /busybox dd if=/dev/zero of=/dev/null bs=100M"])
     config = scope.config()
     ids = [{"containerID": 0, "hostID": 10000, "size": 1000}]
     mounts = [m for m in config["mounts"] if m["type"] != "cgroup"]
