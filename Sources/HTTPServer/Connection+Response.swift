@@ -204,7 +204,13 @@ extension Connection {
         front.write(head)
         front.flush()
         let begun = eventLoop.makePromise(of: [UInt8].self)
-        if let prologue { begun.completeWithTask { await prologue() } } else { begun.succeed([]) }
+        if let prologue {
+            // Some clients read the head through a buffer and the stream past it: what comes along with the head is lost to them
+            // (the Python SDK). What the prologue starts begins when the head has been read.
+            HeadDelivery(channel: channel).wait().whenComplete { _ in begun.completeWithTask { await prologue() } }
+        } else {
+            begun.succeed([])
+        }
         begun.futureResult.flatMap { bytes in
             if !bytes.isEmpty {
                 self.front.write(ByteBuffer(bytes: bytes))

@@ -1,5 +1,7 @@
 """Processes started in running containers."""
 
+import subprocess
+import sys
 import os
 import time
 
@@ -98,3 +100,17 @@ def test_privileged_and_capabilities(clipper, sleeper):
     assert bits() == 0xA80425FB
     assert bits("--privileged") & ~0xA80425FB
     assert bits("-u", "nobody") == 0
+
+
+def test_output_of_short_commands_is_whole_however_slow_the_client(daemon, sleeper):
+    """The SDK reads the answer's head through a buffer and the stream past it: nothing may come along with the head."""
+    script = """if True:
+        import docker, sys
+        client = docker.DockerClient(base_url=sys.argv[1])
+        container = client.containers.get(sys.argv[2])
+        for _ in range(40):
+            output = container.exec_run(["sh", "-c", "echo a; echo b >&2"], demux=True).output
+            assert output == (b"a\\n", b"b\\n"), output
+    """
+    clients = [subprocess.Popen([sys.executable, "-c", script, daemon.host, sleeper]) for _ in range(6)]
+    assert [client.wait(60) for client in clients] == [0] * 6
