@@ -231,7 +231,7 @@ def test_seccomp(probe, engine, privileges):
 def open_names():
     """Enough for the prober and for the runtimes between the filter and the program."""
     return """
-        read write open openat close fstat newfstatat stat lstat lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask ioctl
+        read write open openat close fstat newfstatat stat lstat lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn ioctl
         access faccessat faccessat2 dup dup2 dup3 getpid getppid getsid getuid getgid geteuid getegid setuid setgid setresuid setresgid setgroups execve
         exit exit_group wait4 uname fcntl getcwd chdir readlink readlinkat prctl arch_prctl futex sched_getattr sched_getaffinity
         ioprio_get get_mempolicy personality keyctl getdents64 prlimit64 set_tid_address set_robust_list rseq getrandom capget capset
