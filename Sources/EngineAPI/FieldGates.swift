@@ -26,6 +26,29 @@ enum FieldGates {
         return .object(object)
     }
 
+    /// One of `GET /images/json`: labels are there, null when there are none.
+    static func imageSummary(_ value: JSONValue, for version: APIVersion) -> JSONValue {
+        image(withNulls(value, ["Labels"]), for: version)
+    }
+
+    /// Volumes: labels and options are there, null when there are none.
+    static func volume(_ value: JSONValue) -> JSONValue { withNulls(value, ["Labels", "Options"]) }
+
+    /// Members that Docker shows always: scripts look for the name.
+    private static func withNulls(_ value: JSONValue, _ names: [String]) -> JSONValue {
+        guard case .object(var object) = value else { return value }
+        for name in names where object[name] == nil { object[name] = .some(.null) }
+        return .object(object)
+    }
+
+    /// `GET /system/df`: images and volumes as their own lists show them.
+    static func diskUsage(_ value: JSONValue, for version: APIVersion) -> JSONValue {
+        guard case .object(var object) = value else { return value }
+        if let images = object["Images"]?.arrayValue { object["Images"] = .array(images.map { imageSummary($0, for: version) }) }
+        if let volumes = object["Volumes"]?.arrayValue { object["Volumes"] = .array(volumes.map(volume)) }
+        return .object(object)
+    }
+
     /// Networks: `EnableIPv4` came with 1.47.
     static func network(_ value: JSONValue, for version: APIVersion) -> JSONValue {
         without([("EnableIPv4", APIVersion("1.47"))], value, version)

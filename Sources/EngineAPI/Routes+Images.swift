@@ -14,7 +14,7 @@ extension EngineAPI {
             if let name = call.text("filter"), call.version < APIVersion("1.28") { filters.values["reference", default: []].append(name) }
             let images = try await call.backends.images.list(
                 all: call.flag("all"), filters: filters, sharedSize: call.flag("shared-size"), digests: call.flag("digests"))
-            return Call.json(.array(try images.map { FieldGates.image(try JSON.value($0), for: call.version) }))
+            return Call.json(.array(try images.map { FieldGates.imageSummary(try JSON.value($0), for: call.version) }))
         },
         Route(.POST, "/images/create", without: "fromImage", create),
         Route(.POST, "/images/load") { call in

@@ -38,12 +38,17 @@ extension EngineAPI {
     static let volumeRoutes: [Route] = [
         Route(.GET, "/volumes") { call in
             let list = try await call.backends.volumes.list(filters: call.filters())
-            return Call.json(["Volumes": .array(try list.Volumes.map { try JSON.value($0) }), "Warnings": .names(list.Warnings)])
+            return Call.json([
+                "Volumes": .array(try list.Volumes.map { FieldGates.volume(try JSON.value($0)) }), "Warnings": .names(list.Warnings),
+            ])
         },
         Route(.POST, "/volumes/create") { call in
-            try call.json(await call.backends.volumes.create(call.optionalBody() ?? VolumeCreateRequest()), status: .created)
+            let volume = try await call.backends.volumes.create(call.optionalBody() ?? VolumeCreateRequest())
+            return Call.json(FieldGates.volume(try JSON.value(volume)), status: .created)
         },
-        Route(.GET, "/volumes/{name}") { call in try call.json(await call.backends.volumes.inspect(call.name)) },
+        Route(.GET, "/volumes/{name}") { call in
+            Call.json(FieldGates.volume(try JSON.value(await call.backends.volumes.inspect(call.name))))
+        },
         // Only cluster volumes can be changed.
         Route(.PUT, "/volumes/{name}", action: .noSwarm),
         Route(.DELETE, "/volumes/{name}") { call in

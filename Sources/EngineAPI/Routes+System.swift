@@ -33,7 +33,8 @@ extension EngineAPI {
             let known: Set<String> = ["container", "image", "volume", "build-cache"]
             let asked = call.version >= APIVersion("1.42") ? call.query.all("type") : []
             if let wrong = asked.first(where: { !known.contains($0) }) { throw APIError.invalid("unknown object type: \(wrong)") }
-            return try call.json(await call.backends.system.diskUsage(kinds: asked.isEmpty ? known : Set(asked)))
+            let usage = try await call.backends.system.diskUsage(kinds: asked.isEmpty ? known : Set(asked))
+            return Call.json(FieldGates.diskUsage(try JSON.value(usage), for: call.version))
         },
     ]
 

@@ -28,6 +28,8 @@ final class OOMNotice {
             holder.drain()
             check(again: 1)
         }
+        // The program runs already: what it was killed for before the watch began, nobody tells any more.
+        check(again: 1)
     }
 
     deinit { if let token { loop.unwatch(token) } }

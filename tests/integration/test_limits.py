@@ -194,3 +194,19 @@ def test_update_of_a_stopped_container_counts_at_its_next_start(cli, name):
 def test_update_of_what_cannot_be_changed(daemon, sleeper):
     status, answer = daemon.request("POST", f"/containers/{sleeper}/update", {"Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 1}]})
     assert status == 400 and "Ulimits cannot be changed" in answer["message"]
+
+
+def test_a_kill_at_the_very_start_is_told(sdk, daemon, name):
+    """The program runs out of memory before its supervisor watches for that: told all the same."""
+    since = int(time.time()) - 1
+    hungry = ["sh", "-c", "dd if=/dev/zero of=/dev/null bs=100M count=1; sleep 2"]
+    made = [sdk.containers.run(IMAGE, hungry, name=f"{name}-{number}", detach=True, mem_limit="16m", memswap_limit="16m") for number in range(8)]
+    try:
+        for container in made:
+            container.wait()
+        events = sdk.events(since=since, until=int(time.time()) + 1, decode=True, filters={"event": "oom"})
+        told = {event["id"] for event in events}
+        assert {container.id for container in made} <= told
+    finally:
+        for container in made:
+            container.remove(force=True)

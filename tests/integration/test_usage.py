@@ -105,3 +105,16 @@ def test_build_cache_prune(clipper, daemon, name):
     clipper("rmi", f"clpt/{name}".lower())
     assert daemon.request("POST", "/build/prune?keep-storage=5")[0] == 501
     clipper("builder", "prune", "-f")
+
+
+def test_what_docker_always_shows_is_there(daemon, clipper, name):
+    """Scripts look for the name of a member, null or not."""
+    clipper("volume", "create", name)
+    try:
+        assert all("Labels" in image for image in daemon.request("GET", "/images/json")[1])
+        for volume in [daemon.request("GET", f"/volumes/{name}")[1], *daemon.request("GET", "/volumes")[1]["Volumes"]]:
+            assert "Labels" in volume and "Options" in volume
+        usage = daemon.request("GET", "/system/df")[1]
+        assert all("Labels" in item for item in usage["Images"] + usage["Volumes"])
+    finally:
+        clipper("volume", "rm", name)
