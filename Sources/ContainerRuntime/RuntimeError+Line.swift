@@ -16,7 +16,8 @@ extension RuntimeError {
                 line.unicodeScalars.append(scalar)
             }
         }
-        return line
+        // What is shown in more bytes than it has may have become too long.
+        return line.utf8.count > Self.longestLine ? Self.cut(line) : line
     }
 
     /// The beginning and the end, which tells the reason.

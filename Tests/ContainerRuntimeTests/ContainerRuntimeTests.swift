@@ -311,6 +311,8 @@ func goodSpec() -> Spec {
     @Test func endlessErrorsAreCut() {
         let line = RuntimeError(kind: .usage, message: "cwd \(String(repeating: "ä", count: 1 << 20)): reason").line
         #expect(line.utf8.count <= RuntimeError.longestLine && line.hasPrefix("cwd ä") && line.hasSuffix("ä: reason"))
+        // Control characters are shown in more bytes than they have.
+        #expect(RuntimeError(kind: .usage, message: String(repeating: "\u{1}", count: 4000)).line.utf8.count <= RuntimeError.longestLine)
     }
 
     @Test func errorsCrossTheSocketWhole() throws {

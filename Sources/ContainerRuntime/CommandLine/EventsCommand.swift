@@ -50,7 +50,11 @@ enum EventsCommand {
                 if let now, !watch.countsBeforeNotice || now != kills { try write(["type": "oom", "id": .string(id)]) }
                 kills = now ?? kills
             }
-            if watched[0].revents != 0 { return }
+            if watched[0].revents != 0 {
+                // The kill that ended it may be counted after the kernel's notice was taken in.
+                if watch.countsBeforeNotice, let now = watch.count(), now != kills { try write(["type": "oom", "id": .string(id)]) }
+                return
+            }
             if monotonicMilliseconds() >= next {
                 try write(StatisticsDocument.event(id, cgroup))
                 next = monotonicMilliseconds() + interval
