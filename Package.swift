@@ -75,6 +75,7 @@ let package = Package(
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
         // The static zone: no Foundation, no Dispatch, no Swift concurrency.
@@ -86,7 +87,7 @@ let package = Package(
         staticRoom("Systemd", ["Linux", "CLinux"]),
         staticRoom("ContainerRuntime", ["OCIRuntimeSpec", "Systemd", "Linux", "CLinux", "JSON"]),
         staticRoom("ShimProtocol", ["JSON", "Linux", "CLinux"]),
-        staticRoom("Shim", ["ShimProtocol", "ContainerRuntime", "OCIRuntimeSpec", "Archive", "Linux", "CLinux", "JSON"]),
+        staticRoom("Shim", ["ShimProtocol", "ContainerRuntime", "OCIRuntimeSpec", "Archive", "Linux", "CLinux", "CZlib", "JSON"]),
         .executableTarget(
             name: "clipper-runtime", dependencies: ["Shim", "ContainerRuntime", "OCIRuntimeSpec", "Linux", "CLinux", "JSON"],
             swiftSettings: lean, linkerSettings: compactExecutable),

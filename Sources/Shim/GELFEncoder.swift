@@ -38,7 +38,8 @@ struct GELFEncoder: LogEncoder {
         bytes += fields
         bytes.append(UInt8(ascii: "}"))
         if !isDatagram { return [bytes + [0]] }
-        return Self.chunks(form.map { Deflate.packed(bytes, $0) } ?? bytes)
+        // Without memory to pack it goes as it is: Graylog takes both.
+        return Self.chunks(form.flatMap { try? Deflate.packed(bytes, $0) } ?? bytes)
     }
 
     /// Magic, a number that tells messages apart, place and number of chunks. More than 128 are not allowed: the message

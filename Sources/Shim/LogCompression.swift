@@ -75,7 +75,7 @@ public enum LogCompressionHelper {
     /// Returns the exit status.
     public static func run() -> Int32 {
         _ = nice(19)
-        var deflate = Deflate(.gzip)
+        guard let deflate = try? Deflate(.gzip) else { return 1 }
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
         while true {
             let count = read(0, &buffer, buffer.count)

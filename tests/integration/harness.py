@@ -20,7 +20,7 @@ BIN = REPOSITORY / "bin"
 IMAGE = "clipper/base"
 
 
-def wait_until(condition, timeout=10.0, what="condition"):
+def wait_until(condition, timeout=20.0, what="condition"):
     """Polls `condition` until it is true and returns its value."""
     deadline = time.monotonic() + timeout
     while True:
@@ -198,8 +198,12 @@ class Result:
     def err(self):
         return self.stderr.decode(errors="replace")
 
+    @property
+    def json(self):
+        return json.loads(self.stdout)
+
     def __repr__(self):
-        return f"{self.arguments}: exit {self.code}\nstdout: {self.out[-1500:]}\nstderr: {self.err[-1500:]}"
+        return f"{' '.join(self.arguments)}: exit {self.code}\nstdout: {self.out[-1500:]}\nstderr: {self.err[-1500:]}"
 
 
 class Client:

@@ -17,7 +17,7 @@ enum RestoreCommand {
             .flag("detach", "d", help: "return as soon as the container runs"),
             .value("pid-file", help: "file to write the process id to"),
             .flag("no-subreaper", help: "leave orphans of the container to the host's init"),
-            .flag("no-pivot", help: "MS_MOVE and chroot instead of pivot_root"),
+            .flag("no-pivot", help: "not implemented: criu makes the root file system"),
             .value("lsm-profile", help: "security profile to restore with, type:name"),
             .value("lsm-mount-context", help: "security context of the mounts to restore with"),
         ]

@@ -30,7 +30,8 @@ final class Container: Sendable {
     }
 
     let id: String
-    /// Serialises start, restart, remove and rename of this container; never held while waiting for its process.
+    /// Serialises start, restart, remove, rename, update and network changes of this container: suspends, never blocks a thread, and is
+    /// never held while waiting for the container's process to end. The supervisor's answers are waited for under it.
     let transition = AsyncLock()
     private let state: Locked<State>
 

@@ -99,7 +99,7 @@ extension HostConfig {
         try refuse(!(DeviceRequests ?? []).isEmpty, "DeviceRequests")
         try refuse(!(Ulimits ?? []).isEmpty, "Ulimits")
         try refuse(OomKillDisable == true, "OomKillDisable")
-        try refuse((MemorySwappiness ?? -1) != -1 && MemorySwappiness != 0, "MemorySwappiness")
+        try refuse((MemorySwappiness ?? -1) != -1, "MemorySwappiness")
         try refuse((KernelMemory ?? 0) != 0, "KernelMemory")
         try refuse(
             !(BlkioWeightDevice ?? []).isEmpty || !(BlkioDeviceReadBps ?? []).isEmpty || !(BlkioDeviceWriteBps ?? []).isEmpty

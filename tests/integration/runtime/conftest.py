@@ -41,13 +41,23 @@ def clipper(scope):
     return scope.runtime("clipper")
 
 
+def installed(scope, name):
+    found = scope.runtime(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
 @pytest.fixture(params=["clipper", "runc", "crun"])
 def engine(request, scope):
     """clipper-runtime, and its peers to test the test."""
-    found = scope.runtime(request.param)
-    if found is None:
-        pytest.skip(f"{request.param} is not installed")
-    return found
+    return installed(scope, request.param)
+
+
+@pytest.fixture(params=["clipper", "runc"])
+def runtime(request, scope):
+    """clipper-runtime and the one whose command line it has."""
+    return installed(scope, request.param)
 
 
 @pytest.fixture

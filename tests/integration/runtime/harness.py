@@ -27,6 +27,8 @@ import subprocess
 import tempfile
 import time
 
+from harness import Result, wait_until
+
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 PROGRAM = pathlib.Path(os.environ.get("CLIPPER_RUNTIME") or REPOSITORY / "bin/clipper-runtime").resolve()
 # What reports from inside a container (Tests/Prober); built beside the runtime.
@@ -40,40 +42,6 @@ TIMEOUT = 60
 def find_program(name):
     """A program also where an administrator's path would find it; None when it is not installed."""
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin")
-
-
-def wait_until(condition, timeout=20.0, what="condition"):
-    """Polls `condition` until it is true and returns its value."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not become true within {timeout} s")
-        time.sleep(0.02)
-
-
-class Result:
-    """What a command did: `code`, and its two streams as bytes and as text."""
-
-    def __init__(self, arguments, code, stdout, stderr):
-        self.arguments, self.code, self.stdout, self.stderr = arguments, code, stdout, stderr
-
-    @property
-    def out(self):
-        return self.stdout.decode(errors="replace")
-
-    @property
-    def err(self):
-        return self.stderr.decode(errors="replace")
-
-    @property
-    def json(self):
-        return json.loads(self.stdout)
-
-    def __repr__(self):
-        return f"{' '.join(self.arguments)}: exit {self.code}\nstdout: {self.out[-2000:]}\nstderr: {self.err[-2000:]}"
 
 
 def call(arguments, *, stdin=b"", timeout=TIMEOUT, env=None, cwd=None, pass_fds=(), preexec_fn=None):

@@ -26,14 +26,6 @@ needs_criu = pytest.mark.skipif(not criu_works(), reason="`criu check` fails on 
 COUNT = ["sh", "-c", "i=0; while true; do i=$((i + 1)); echo $i >/tmp/count; sleep 0.1; done"]
 
 
-@pytest.fixture(params=["clipper", "runc"])
-def runtime(request, scope):
-    found = scope.runtime(request.param)
-    if found is None:
-        pytest.skip(f"{request.param} is not installed")
-    return found
-
-
 @pytest.fixture
 def counter(make_container, runtime):
     """A container that counts in a file, on a writable root."""

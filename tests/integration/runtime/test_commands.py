@@ -18,14 +18,6 @@ NEWER = {"create": ["--pidfd-socket"], "run": ["--pidfd-socket"], "exec": ["--pi
          "checkpoint": ["--tcp-skip-in-flight", "--link-remap"]}
 
 
-@pytest.fixture(params=["clipper", "runc"])
-def runtime(request, scope):
-    found = scope.runtime(request.param)
-    if found is None:
-        pytest.skip(f"{request.param} is not installed")
-    return found
-
-
 def options_of(text):
     """The options that a help text names, short ones too."""
     part = text[re.search(r"^(GLOBAL )?OPTIONS:$", text, re.M).start():] if "OPTIONS:" in text else ""

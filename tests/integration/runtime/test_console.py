@@ -14,14 +14,6 @@ import time
 import pytest
 
 
-@pytest.fixture(params=["clipper", "runc"])
-def runtime(request, scope):
-    found = scope.runtime(request.param)
-    if found is None:
-        pytest.skip(f"{request.param} is not installed")
-    return found
-
-
 @pytest.fixture
 def console(tmp_path):
     """A console socket: its path, and a function that answers the master's descriptor."""
