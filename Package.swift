@@ -31,6 +31,9 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let yaml = Target.Dependency.product(name: "Yams", package: "Yams")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 /// Settings of the static zone: no module is imported that it does not name (regular expressions and concurrency would be
@@ -67,6 +70,9 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
     ],
     targets: [
@@ -96,7 +102,7 @@ let package = Package(
         room("EngineTypes", ["JSON", "Linux"]),
         room("RecordStore", ["CSQLite", "Linux", "CLinux", "JSON"]),
         room("OCIImageSpec", ["JSON"]),
-        room("RegistryClient", ["OCIImageSpec"]),
+        room("RegistryClient", ["OCIImageSpec", "JSON", "Linux", httpClient, nioSSL, nioCore, nioPosix, nioHTTP1, logging]),
         room(
             "Images",
             ["OCIImageSpec", "RegistryClient", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", "CCrypto", logging]),
@@ -112,7 +118,7 @@ let package = Package(
                 "OCIRuntimeSpec", "RecordStore",
                 "Archive", "Linux", "CLinux", "JSON", "CCrypto", logging,
             ]),
-        room("HTTPServer", [nioCore, nioPosix, nioHTTP1, nioConcurrency, logging]),
+        room("HTTPServer", [nioCore, nioPosix, nioHTTP1, nioConcurrency, nioSSL, logging]),
         room("EngineAPI", ["EngineTypes", "HTTPServer", "JSON", "Linux", nioCore, nioHTTP1, logging]),
         .executableTarget(
             name: "clipperd",
@@ -123,7 +129,9 @@ let package = Package(
             swiftSettings: strict),
 
         // The registry.
-        room("RegistryServer", ["OCIImageSpec", "HTTPServer", "JSON", "Linux", "CCrypto", nioCore, nioHTTP1, logging]),
+        room(
+            "RegistryServer",
+            ["OCIImageSpec", "HTTPServer", "JSON", "Linux", "CCrypto", nioCore, nioPosix, nioHTTP1, httpClient, yaml, logging]),
         .executableTarget(
             name: "clipper-registry", dependencies: ["RegistryServer", "HTTPServer", "Linux", logging], swiftSettings: strict),
 
