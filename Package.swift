@@ -33,7 +33,6 @@ let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", pa
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
-let yaml = Target.Dependency.product(name: "Yams", package: "Yams")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 /// Settings of the static zone: no module is imported that it does not name (regular expressions and concurrency would be
@@ -72,7 +71,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
-        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
     ],
     targets: [
@@ -82,6 +80,7 @@ let package = Package(
         .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
         // The static zone: no Foundation, no Dispatch, no Swift concurrency.
@@ -131,7 +130,7 @@ let package = Package(
         // The registry.
         room(
             "RegistryServer",
-            ["OCIImageSpec", "HTTPServer", "JSON", "Linux", "CCrypto", nioCore, nioPosix, nioHTTP1, httpClient, yaml, logging]),
+            ["OCIImageSpec", "HTTPServer", "JSON", "Linux", "CCrypto", "CYAML", nioCore, nioPosix, nioHTTP1, httpClient, logging]),
         .executableTarget(
             name: "clipper-registry", dependencies: ["RegistryServer", "HTTPServer", "Linux", logging], swiftSettings: strict),
 
