@@ -31,6 +31,7 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -117,7 +118,7 @@ let package = Package(
                 "OCIRuntimeSpec", "RecordStore",
                 "Archive", "Linux", "CLinux", "JSON", "CCrypto", logging,
             ]),
-        room("HTTPServer", [nioCore, nioPosix, nioHTTP1, nioConcurrency, nioSSL, logging]),
+        room("HTTPServer", [nioCore, nioPosix, nioHTTP1, nioConcurrency, nioTLS, nioSSL, logging]),
         room("EngineAPI", ["EngineTypes", "HTTPServer", "JSON", "Linux", nioCore, nioHTTP1, logging]),
         .executableTarget(
             name: "clipperd",

@@ -6,13 +6,14 @@
 //
 // One connection is two channel handlers: `FrontHandler` holds the raw side (it hands bytes to NIO's parser only
 // as far as a request goes, writes the answers, and becomes the `Relay` of a hijacked connection), `Connection`
-// holds the requests. Why not Hummingbird: docs/decisions/0001-http-server.md. Used by EngineAPI and RegistryServer.
+// holds the requests. TLS (`ServerTLS`, TLSDoor.swift) stands before both. Why not Hummingbird: docs/decisions/0001-http-server.md. Used by EngineAPI and RegistryServer.
 internal import Glibc
 public import Logging
 internal import NIOConcurrencyHelpers
 public import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
+internal import NIOSSL
 
 /// What answers requests. A thrown error becomes a plain 500; `CancellationError` closes the connection.
 public typealias RequestHandler = @Sendable (Request) async throws -> Response
@@ -56,15 +57,17 @@ public final class HTTPServer: Sendable {
 
     /// Starts one more listener. Returns the address really bound (the port when 0 was asked for).
     /// Throws `HTTPServerError` when the address is taken or can't be bound.
+    /// - Parameter tls: Without it connections are plain. Unix sockets are always: their files' modes say who may connect.
     @discardableResult
-    public func listen(on address: ListenAddress) async throws -> ListenAddress {
+    public func listen(on address: ListenAddress, tls: ServerTLS? = nil) async throws -> ListenAddress {
+        let tls = address.isUnixSocket ? nil : tls
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(ChannelOptions.backlog, value: 1024)
             .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(ChannelOptions.allowRemoteHalfClosure, value: true)
             .childChannelOption(ChannelOptions.autoRead, value: false)
             .childChannelInitializer { [self] channel in
-                channel.eventLoop.makeCompletedFuture { try configure(channel) }
+                channel.eventLoop.makeCompletedFuture { try configure(channel, tls) }
             }
         let channel: any Channel
         var unix: UnixListener?
@@ -120,7 +123,7 @@ public final class HTTPServer: Sendable {
         try? await group.shutdownGracefully()
     }
 
-    private func configure(_ channel: any Channel) throws {
+    private func configure(_ channel: any Channel, _ tls: ServerTLS?) throws {
         let connection = Connection(server: self, channel: channel)
         let accepted = state.withLockedValue { state in
             if !state.stopping { state.connections[ObjectIdentifier(connection)] = connection }
@@ -132,6 +135,11 @@ public final class HTTPServer: Sendable {
         limits.maxHeaderListSize = configuration.maximumHeaderBytes
         let decoder = HTTPRequestDecoder(
             leftOverBytesStrategy: .dropBytes, informationalResponseStrategy: .drop, limitConfiguration: limits)
+        if let tls {
+            let door = TLSDoor()
+            let handshake = NIOSSLServerHandler(context: tls.context)
+            try channel.pipeline.syncOperations.addHandlers([door, handshake, TLSWatch(door: door, logger: logger)])
+        }
         try channel.pipeline.syncOperations.addHandlers([connection.front, ByteToMessageHandler(decoder), connection])
     }
 

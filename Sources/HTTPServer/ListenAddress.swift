@@ -15,6 +15,18 @@ public enum ListenAddress: Sendable, Equatable, CustomStringConvertible {
         case .inherited(let descriptor): "fd://\(descriptor)"
         }
     }
+
+    /// Whether clients come through the file system.
+    var isUnixSocket: Bool {
+        switch self {
+        case .unix: return true
+        case .tcp: return false
+        case .inherited(let descriptor):
+            var family: Int32 = 0
+            var length = socklen_t(MemoryLayout<Int32>.size)
+            return getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 && family == AF_UNIX
+        }
+    }
 }
 
 /// A bound Unix socket and the inode it made, so that only this server's own path is removed at the end.
