@@ -87,11 +87,12 @@ let package = Package(
         // The static zone: no Foundation, no Dispatch, no Swift concurrency.
         .target(name: "CLinux"),
         staticRoom("Linux", ["CLinux", "CSeccomp"]),
+        staticRoom("Netlink", ["Linux", "CLinux"]),
         staticRoom("JSON"),
         staticRoom("Archive", ["Linux", "CLinux"]),
         staticRoom("OCIRuntimeSpec", ["JSON"]),
         staticRoom("Systemd", ["Linux", "CLinux"]),
-        staticRoom("ContainerRuntime", ["OCIRuntimeSpec", "Systemd", "Linux", "CLinux", "JSON"]),
+        staticRoom("ContainerRuntime", ["OCIRuntimeSpec", "Systemd", "Netlink", "Linux", "CLinux", "JSON"]),
         staticRoom("ShimProtocol", ["JSON", "Linux", "CLinux"]),
         staticRoom("Shim", ["ShimProtocol", "ContainerRuntime", "OCIRuntimeSpec", "Archive", "Linux", "CLinux", "CZlib", "JSON"]),
         .executableTarget(
@@ -106,7 +107,7 @@ let package = Package(
         room(
             "Images",
             ["OCIImageSpec", "RegistryClient", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", "CCrypto", logging]),
-        room("Networking", ["Linux", "CLinux", "RecordStore", "JSON", logging]),
+        room("Networking", ["Netlink", "Linux", "CLinux", "RecordStore", "JSON", logging]),
         room("Volumes", ["RecordStore", "Linux", "CLinux", logging]),
         room("Supervision", ["ShimProtocol", "OCIRuntimeSpec", "Linux", "CLinux", "JSON", nioCore, nioPosix, logging]),
         room("Dockerfile"),
@@ -114,7 +115,7 @@ let package = Package(
         room(
             "Engine",
             [
-                "EngineTypes", "Builder", "Images", "OCIImageSpec", "Networking", "Volumes", "Supervision", "ShimProtocol",
+                "EngineTypes", "Builder", "Images", "OCIImageSpec", "Networking", "Netlink", "Volumes", "Supervision", "ShimProtocol",
                 "OCIRuntimeSpec", "RecordStore",
                 "Archive", "Linux", "CLinux", "JSON", "CCrypto", logging,
             ]),
@@ -148,6 +149,7 @@ let package = Package(
             swiftSettings: strict, linkerSettings: staticExecutable),
 
         tests(of: "Linux", ["CLinux", "JSON"]),
+        tests(of: "Netlink", ["Linux", "CLinux"]),
         tests(of: "JSON"),
         tests(of: "Archive", ["Linux", "CLinux"]),
         tests(of: "OCIRuntimeSpec", ["JSON", "Linux"]),
@@ -162,7 +164,7 @@ let package = Package(
         tests(of: "OCIImageSpec", ["JSON"]),
         tests(of: "RegistryClient", ["OCIImageSpec"]),
         tests(of: "Images", ["OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", logging]),
-        tests(of: "Networking", ["Linux", "CLinux", "RecordStore", "JSON", logging]),
+        tests(of: "Networking", ["Netlink", "Linux", "CLinux", "RecordStore", "JSON", logging]),
         tests(of: "Volumes", ["RecordStore", "Linux", logging]),
         tests(of: "Supervision", ["ShimProtocol", "Linux", "CLinux", "JSON", logging]),
         tests(of: "Dockerfile"),

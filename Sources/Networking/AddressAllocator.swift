@@ -1,4 +1,4 @@
-internal import Linux
+internal import Netlink
 
 /// The addresses of one subnet: gives out the lowest after the last one given, so that an address which was just freed is
 /// not used again at once (neighbours still have it in their caches).

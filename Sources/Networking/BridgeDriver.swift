@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Linux
+internal import Netlink
 internal import Synchronization
 
 /// The host's side of bridge networks: bridges, the near ends of veth pairs, and the kernel settings they need. Speaks to

@@ -1,4 +1,5 @@
-public import Linux
+internal import Linux
+public import Netlink
 
 /// Text of the three files that the daemon writes for a container: /etc/hosts, /etc/resolv.conf, /etc/hostname.
 public enum ContainerFiles {

@@ -1,4 +1,4 @@
-internal import Linux
+internal import Netlink
 
 /// What stands in the table (as `nft list table inet clipper` shows it):
 ///

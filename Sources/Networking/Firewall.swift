@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Linux
+internal import Netlink
 internal import Synchronization
 
 /// This daemon's nf_tables table: masquerading, isolation of networks, published ports.

@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Linux
+internal import Netlink
 
 /// Sockets that keep a published port from being taken by another process. No packet reaches them: the firewall sends
 /// what comes for the port to the container before the host's own sockets are looked at.

@@ -1,4 +1,4 @@
-public import Linux
+public import Netlink
 
 /// A network as it is recorded and shown by `network inspect`.
 public struct Network: Sendable, Codable, Equatable {

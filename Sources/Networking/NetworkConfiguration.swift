@@ -1,4 +1,4 @@
-public import Linux
+public import Netlink
 
 /// How this daemon's networks are set up; from dockerd's flags of the same meaning.
 public struct NetworkConfiguration: Sendable {

@@ -1,4 +1,5 @@
 internal import Linux
+internal import Netlink
 internal import Synchronization
 
 /// Containers joining and leaving networks.

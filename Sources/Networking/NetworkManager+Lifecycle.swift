@@ -1,5 +1,6 @@
 internal import Linux
 internal import Logging
+internal import Netlink
 internal import Synchronization
 
 /// Start, restart and end of the daemon.

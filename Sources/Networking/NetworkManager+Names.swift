@@ -1,4 +1,4 @@
-internal import Linux
+internal import Netlink
 internal import Synchronization
 
 /// Names of containers, for containers: what the name server knows.

@@ -1,4 +1,5 @@
 internal import Linux
+internal import Netlink
 internal import Synchronization
 
 /// Making and removing networks.

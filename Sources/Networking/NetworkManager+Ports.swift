@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Linux
+internal import Netlink
 internal import Synchronization
 
 /// Publishing ports.

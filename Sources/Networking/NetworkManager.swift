@@ -1,5 +1,6 @@
-public import Linux
+internal import Linux
 public import Logging
+public import Netlink
 internal import Synchronization
 
 /// The daemon's networks: see Networking.swift. Synchronous, thread-safe; calls may block on the kernel for a few

@@ -1,4 +1,4 @@
-internal import Linux
+internal import Netlink
 
 /// A network as asked for, checked: what `create` works from. Every option is understood or refused by name.
 struct NetworkPlan: Sendable {

@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Linux
+internal import Netlink
 internal import Synchronization
 
 /// A network namespace of a container: the descriptor that keeps it alive and the rtnetlink socket that was opened

@@ -1,4 +1,4 @@
-internal import Linux
+internal import Netlink
 
 /// Which host ports this daemon's containers have. Whether a foreign process has one is for the kernel to say (`HeldSocket`).
 struct PortAllocator: Sendable {

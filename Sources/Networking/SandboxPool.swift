@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Linux
+internal import Netlink
 internal import Synchronization
 
 /// A few network namespaces kept ready. Making one takes half a millisecond, and tens of milliseconds while the kernel

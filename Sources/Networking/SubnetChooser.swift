@@ -1,4 +1,4 @@
-internal import Linux
+internal import Netlink
 
 /// Chooses subnets for networks that name none.
 enum SubnetChooser {

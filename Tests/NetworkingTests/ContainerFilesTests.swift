@@ -1,4 +1,4 @@
-import Linux
+import Netlink
 import Testing
 
 @testable import Networking

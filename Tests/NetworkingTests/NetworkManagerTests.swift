@@ -1,6 +1,7 @@
 import Glibc
 import Linux
 import Logging
+import Netlink
 import RecordStore
 import Testing
 

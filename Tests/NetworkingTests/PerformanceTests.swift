@@ -1,5 +1,5 @@
 import Glibc
-import Linux
+import Netlink
 import Testing
 
 @testable import Networking

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Linux
+import Netlink
 import Testing
 
 @testable import Networking

@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import Linux
 import Logging
+import Netlink
 import Testing
 
 @testable import Networking

@@ -1,5 +1,6 @@
 import Glibc
 import Linux
+import Netlink
 import Testing
 
 @testable import Networking

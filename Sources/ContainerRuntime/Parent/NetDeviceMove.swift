@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Linux
+internal import Netlink
 internal import OCIRuntimeSpec
 
 /// Moves interfaces from the runtime's network namespace into the container's, addresses and all (config-linux.md,

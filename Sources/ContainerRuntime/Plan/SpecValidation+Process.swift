@@ -1,4 +1,5 @@
 internal import Linux
+internal import Netlink
 internal import OCIRuntimeSpec
 
 /// Rules for what a process gets of the machine, and for what the host hands to the container.

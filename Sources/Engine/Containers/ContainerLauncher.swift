@@ -4,6 +4,7 @@ internal import Images
 internal import JSON
 internal import Linux
 internal import Logging
+internal import Netlink
 internal import Networking
 internal import OCIImageSpec
 internal import OCIRuntimeSpec

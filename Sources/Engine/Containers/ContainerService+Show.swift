@@ -1,6 +1,7 @@
 public import EngineTypes
 internal import Images
 internal import Linux
+internal import Netlink
 internal import Networking
 
 extension ContainerService {

@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Linux
+internal import Netlink
 
 private let noSignal = Int32(MSG_NOSIGNAL)
 private let doNotWait = Int32(MSG_DONTWAIT)

@@ -1,4 +1,4 @@
-internal import Linux
+internal import Netlink
 
 /// A query with one question, as programs send it to their name server (RFC 1035, section 4).
 struct DNSQuestion: Sendable, Equatable {

@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Linux
+internal import Netlink
 internal import Synchronization
 
 /// Questions over TCP (RFC 1035, section 4.2.2: each message after its length): a thread for each connection, and few of them.

@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Linux
+internal import Netlink
 internal import Synchronization
 
 /// The name server of containers on networks that users define: 127.0.0.11 in each of their network namespaces, as in Docker.

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+public import Linux
 
 /// Work inside a network namespace without moving the calling thread: a thread of its own goes there and ends.
 public enum NetworkNamespace {

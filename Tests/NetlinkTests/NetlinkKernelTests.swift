@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Linux
+import Netlink
 import Testing
 
 /// The real kernel, in namespaces of the test; what was made is read back with `ip` and `nft` as Debian has them.

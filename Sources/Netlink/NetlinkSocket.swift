@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+public import Linux
 
 /// What carries netlink datagrams to the kernel and back: a socket, or a recording in a test.
 public protocol NetlinkTransport: AnyObject {

@@ -1,4 +1,5 @@
 internal import CLinux
+public import Linux
 
 /// The kernel's table of connections (ctnetlink), as far as published ports need it. Not thread-safe.
 ///

@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Linux
 
 /// Asks the kernel over netlink and reads its answers. Not thread-safe.
 public final class NetlinkConnection {

@@ -1,4 +1,5 @@
 internal import CLinux
+public import Linux
 
 /// An address as an interface that moves to another namespace takes it along.
 public struct PermanentAddress: Sendable, Equatable {

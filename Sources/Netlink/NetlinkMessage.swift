@@ -1,4 +1,5 @@
 internal import CLinux
+public import Linux
 
 /// One netlink message as it came from the kernel.
 public struct NetlinkMessage: Sendable {

@@ -1,4 +1,5 @@
 internal import CLinux
+public import Linux
 
 /// nf_tables over netlink: transactions and a little reading, in the network namespace in which the socket was opened.
 /// Not thread-safe.

@@ -1,4 +1,5 @@
 internal import CLinux
+public import Linux
 
 extension RouteNetlink {
     /// What a bridge is made of.

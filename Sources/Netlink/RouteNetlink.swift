@@ -1,4 +1,5 @@
 internal import CLinux
+public import Linux
 
 /// rtnetlink(7): links, addresses and routes of one network namespace, that in which the socket was opened.
 /// Not thread-safe.

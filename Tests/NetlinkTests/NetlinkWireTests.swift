@@ -1,5 +1,6 @@
 import CLinux
 import Linux
+import Netlink
 import Testing
 
 /// A kernel that records what it is sent and answers as it was told.

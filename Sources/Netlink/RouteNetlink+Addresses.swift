@@ -1,4 +1,5 @@
 internal import CLinux
+public import Linux
 
 extension RouteNetlink {
     /// Gives an interface an address. IPv6 addresses skip duplicate address detection: they are ours to give, and it
