@@ -1,3 +1,4 @@
+import CLinux
 import EngineTypes
 import Glibc
 import JSON
@@ -44,6 +45,17 @@ import Testing
                 "C /etc", "C /etc/passwd", "A /opt", "A /opt/tool", "A /opt/tool/run", "C /srv", "C /srv/page", "C /var", "C /var/log",
                 "D /var/log/old",
             ])
+    }
+
+    @Test func whatAnUpperLayerHidIsAdded() throws {
+        try file("base/opaque/a")
+        try file("base/file/b")
+        try Files.makeDirectories("\(scratch.path)/top/opaque")
+        #expect(setxattr("\(scratch.path)/top/opaque", "trusted.overlay.opaque", "y", 1, 0) == 0)
+        try file("top/file")
+        try file("upper/opaque/a")
+        try file("upper/file/b")
+        #expect(try changes() == ["C /file", "A /file/b", "C /opaque", "A /opaque/a"])
     }
 
     @Test func untouchedDirectoriesAndTheEnginesOwnFilesAreNotShown() throws {

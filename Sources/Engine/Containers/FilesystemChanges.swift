@@ -14,6 +14,13 @@ struct FilesystemChanges {
     let upper: String
     /// Unpacked layers, the topmost first.
     let layers: [String]
+    private let lower: LayeredFiles.Roots
+
+    init(upper: String, layers: [String]) {
+        self.upper = upper
+        self.layers = layers
+        lower = LayeredFiles.Roots(layers)
+    }
 
     /// Blocks. Ordered by path.
     func list() throws -> [FilesystemChange] {
@@ -36,7 +43,7 @@ struct FilesystemChanges {
                 changes.append(FilesystemChange(Path: entry, Kind: .deleted))
                 continue
             }
-            let old = lowerStatus(entry)
+            let old = lower.status(entry)
             // Docker keeps these in a layer of their own, which no diff shows.
             if old == nil && MountStubs.isStub(entry, upper: upper, layers: layers) {
                 holdsStubs = true
@@ -61,20 +68,6 @@ struct FilesystemChanges {
 
     private static func sameTime(_ left: timespec, _ right: timespec) -> Bool {
         left.tv_sec == right.tv_sec && left.tv_nsec == right.tv_nsec
-    }
-
-    /// The entry of the topmost layer that has the path; nil when none has, or it was removed in between. Directories on the way
-    /// are never followed through symbolic links: in a layer they would lead elsewhere.
-    private func lowerStatus(_ path: String) -> stat? {
-        for layer in layers {
-            guard let root = try? OwnedFD.open(layer, O_PATH | O_DIRECTORY),
-                let found = try? root.openInRootWithoutLinks(path, O_PATH | O_NOFOLLOW)
-            else { continue }
-            var status = stat()
-            guard fstat(found.raw, &status) == 0 else { continue }
-            return status.st_mode & S_IFMT == S_IFCHR && status.st_rdev == 0 ? nil : status
-        }
-        return nil
     }
 }
 

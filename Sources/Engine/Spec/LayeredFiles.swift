@@ -29,7 +29,7 @@ struct LayeredFiles {
     }
 
     /// Whether a directory on the way hides what lower layers have there (overlayfs.rst, "opaque directories").
-    private static func isHidden(below path: String, in root: borrowing OwnedFD) -> Bool {
+    fileprivate static func isHidden(below path: String, in root: borrowing OwnedFD) -> Bool {
         var parent = Files.parent(of: path)
         while !parent.isEmpty && parent != "." && parent != "/" {
             if let directory = try? root.openInRoot(parent, O_RDONLY | O_DIRECTORY) {
@@ -44,4 +44,37 @@ struct LayeredFiles {
     }
 
     func readText(_ path: String) -> String? { read(path).map { String(decoding: $0, as: UTF8.self) } }
+}
+
+extension LayeredFiles {
+    /// Layers held open, for many questions.
+    final class Roots {
+        private final class Root {
+            let directory: OwnedFD
+            init(_ path: String) throws { directory = try OwnedFD.open(path, O_PATH | O_DIRECTORY) }
+        }
+
+        private let roots: [Root]
+
+        /// Top to bottom; a layer that cannot be opened has no files.
+        init(_ layers: [String]) {
+            roots = layers.compactMap { try? Root($0) }
+        }
+
+        /// What the topmost layer that knows of the path has there, symbolic links not followed; nil when it is in none, or was
+        /// removed or hidden in between. Directories on the way are never followed through links: in a layer they lead elsewhere.
+        func status(_ path: String) -> stat? {
+            for root in roots {
+                do {
+                    let status = try root.directory.openInRootWithoutLinks(path, O_PATH | O_NOFOLLOW).status()
+                    return status.st_mode & S_IFMT == S_IFCHR && status.st_rdev == 0 ? nil : status
+                } catch {
+                    // A file or a link in the place of a directory above hides what lower layers have below it.
+                    if error.code == ENOTDIR || error.code == ELOOP { return nil }
+                    if LayeredFiles.isHidden(below: path, in: root.directory) { return nil }
+                }
+            }
+            return nil
+        }
+    }
 }
