@@ -82,6 +82,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(name: "CCrypt", pkgConfig: "libcrypt", providers: [.apt(["libcrypt-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
         // The static zone: no Foundation, no Dispatch, no Swift concurrency.
@@ -132,7 +133,11 @@ let package = Package(
         // The registry.
         room(
             "RegistryServer",
-            ["OCIImageSpec", "HTTPServer", "JSON", "Linux", "CCrypto", "CYAML", nioCore, nioPosix, nioHTTP1, httpClient, logging]),
+            [
+                "OCIImageSpec", "RegistryClient", "HTTPServer", "JSON", "Linux", "CLinux", "CCrypt", "CCrypto", "CYAML", nioCore, nioPosix,
+                nioHTTP1, httpClient,
+                logging,
+            ]),
         .executableTarget(
             name: "clipper-registry", dependencies: ["RegistryServer", "HTTPServer", "Linux", logging], swiftSettings: strict),
 

@@ -14,7 +14,7 @@ extension Connection {
         case .file(let file, let offset, let length):
             response.headers.replaceOrAdd(name: "Content-Length", value: "\(length)")
             guard exchange.head.method != .HEAD else { fallthrough }
-            produce = { try await Self.send(file, offset, length, to: $0) }
+            produce = { try await self.send(file, offset, length, to: $0) }
         default:
             let response = response
             return eventLoop.execute { self.send(exchange, response) }
@@ -149,21 +149,49 @@ extension Connection {
         ended(exchange, intact: true)
     }
 
-    private static func send(_ file: SharedDescriptor, _ offset: Int, _ length: Int, to writer: ResponseWriter) async throws {
+    /// Bytes of a file that are handed to the kernel at once.
+    private static let regionBytes = 1 << 20
+
+    private func send(_ file: SharedDescriptor, _ offset: Int, _ length: Int, to writer: ResponseWriter) async throws {
         guard let descriptor = file.take() else { return }
-        defer { _ = close(descriptor) }
+        let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: descriptor)
+        defer { try? handle.close() }
         var (offset, rest) = (offset, length)
         while rest > 0 {
-            var buffer = ByteBuffer()
-            let wanted = min(rest, 256 * 1024)
-            let count = buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: wanted) {
-                max(0, pread(descriptor, $0.baseAddress, wanted, off_t(offset)))
+            let count = min(rest, Self.regionBytes)
+            if isEncrypted {
+                try await writer.write(try Self.read(descriptor, offset, count))
+            } else {
+                // The kernel reads ahead meanwhile: sendfile(2) on the event loop should find the pages there.
+                if rest > count { posix_fadvise(descriptor, off_t(offset + count), off_t(Self.regionBytes), Int32(POSIX_FADV_WILLNEED)) }
+                let region = FileRegion(fileHandle: handle, readerIndex: offset, endIndex: offset + count)
+                try await write(region)
             }
-            guard count > 0 else { throw HTTPServerError("file ended before \(rest) bytes") }
-            try await writer.write(buffer)
             offset += count
             rest -= count
         }
+    }
+
+    private static func read(_ descriptor: Int32, _ offset: Int, _ wanted: Int) throws -> ByteBuffer {
+        var buffer = ByteBuffer()
+        let count = buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: wanted) {
+            max(0, pread(descriptor, $0.baseAddress, wanted, off_t(offset)))
+        }
+        guard count == wanted else { throw HTTPServerError("file ended before \(wanted - count) bytes") }
+        return buffer
+    }
+
+    /// Waits until the kernel has taken it all.
+    private func write(_ region: FileRegion) async throws {
+        let done = eventLoop.makePromise(of: Void.self)
+        eventLoop.execute {
+            guard !self.isGone, self.current != nil else { return done.fail(HTTPServerError.clientGone) }
+            self.isSendingFile = true
+            self.front.write(region, promise: done)
+            self.front.flush()
+        }
+        defer { eventLoop.execute { self.isSendingFile = false } }
+        try await done.futureResult.get()
     }
 
     private func stream(_ exchange: Exchange, _ descriptor: SharedDescriptor) {

@@ -47,7 +47,11 @@ final class Connection: ChannelInboundHandler, @unchecked Sendable {
     /// A streaming handler that waits for room.
     var pendingWriter: CheckedContinuation<Void, any Error>?
     var source: DescriptorSource?
+    /// A part of a file is on its way to the socket.
+    var isSendingFile = false
     private var isRelay = false
+    /// Bytes pass through TLS: files can't go to the socket by themselves.
+    var isEncrypted = false
 
     init(server: HTTPServer, channel: any Channel) {
         self.server = server
@@ -213,6 +217,12 @@ final class Connection: ChannelInboundHandler, @unchecked Sendable {
             writer.resume()
         }
         source?.resume()
+    }
+
+    /// Nothing has moved for `idleSeconds`. Only a client that is waited for is to blame: a handler may take its time.
+    func idle() {
+        guard !isRelay else { return }
+        if current == nil || pendingWriter != nil || isSendingFile || receiving?.isAwaited ?? false { closeNowOnLoop() }
     }
 
     /// The channel is closed.

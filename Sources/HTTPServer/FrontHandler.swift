@@ -89,6 +89,7 @@ final class FrontHandler: ChannelInboundHandler {
             if let relay { relay.clientInputClosed() } else { connection.inputClosed() }
             return
         }
+        if event is IdleStateHandler.IdleStateEvent { return connection.idle() }
         context.fireUserInboundEventTriggered(event)
     }
 
@@ -121,6 +122,12 @@ final class FrontHandler: ChannelInboundHandler {
     func write(_ buffer: ByteBuffer, promise: EventLoopPromise<Void>? = nil) {
         guard let context else { promise?.fail(HTTPServerError.clientGone); return }
         context.write(wrapOutboundOut(buffer), promise: promise)
+    }
+
+    /// Sends a part of a file without reading it (sendfile(2)).
+    func write(_ region: FileRegion, promise: EventLoopPromise<Void>) {
+        guard let context else { return promise.fail(HTTPServerError.clientGone) }
+        context.write(NIOAny(IOData.fileRegion(region)), promise: promise)
     }
 
     func flush() { context?.flush() }

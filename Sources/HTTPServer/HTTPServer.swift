@@ -26,6 +26,9 @@ public struct HTTPServerConfiguration: Sendable {
     public var maximumHeaderBytes = 64 * 1024
     /// Request body bytes kept in memory before the client is no longer read.
     public var bodyBufferBytes = 256 * 1024
+    /// Seconds after which a connection is closed that waits for its client: for a request, for more of one, or for room to
+    /// send. Nil: never.
+    public var idleSeconds: Int?
     /// Whether the answer to a request may be a hijack although it has no `Upgrade` header: bytes behind such a
     /// request are then kept for the hijacked stream, and its half-close doesn't cancel the handler.
     public var mayHijack: @Sendable (_ method: String, _ target: String) -> Bool = { _, _ in false }
@@ -39,6 +42,8 @@ public final class HTTPServer: Sendable {
         var listeners: [(channel: any Channel, path: UnixListener?)] = []
         var connections: [ObjectIdentifier: Connection] = [:]
         var stopping = false
+        /// Instead of those that listeners were given.
+        var renewedTLS: ServerTLS?
         var emptied: [EventLoopPromise<Void>] = []
     }
 
@@ -123,6 +128,9 @@ public final class HTTPServer: Sendable {
         try? await group.shutdownGracefully()
     }
 
+    /// New connections get these certificates; those that are open keep theirs.
+    public func renew(_ tls: ServerTLS) { state.withLockedValue { $0.renewedTLS = tls } }
+
     private func configure(_ channel: any Channel, _ tls: ServerTLS?) throws {
         let connection = Connection(server: self, channel: channel)
         let accepted = state.withLockedValue { state in
@@ -135,7 +143,12 @@ public final class HTTPServer: Sendable {
         limits.maxHeaderListSize = configuration.maximumHeaderBytes
         let decoder = HTTPRequestDecoder(
             leftOverBytesStrategy: .dropBytes, informationalResponseStrategy: .drop, limitConfiguration: limits)
-        if let tls {
+        if let seconds = configuration.idleSeconds {
+            try channel.pipeline.syncOperations.addHandler(IdleStateHandler(allTimeout: .seconds(Int64(seconds))))
+        }
+        if let given = tls {
+            let tls = state.withLockedValue { $0.renewedTLS } ?? given
+            connection.isEncrypted = true
             let door = TLSDoor()
             let handshake = NIOSSLServerHandler(context: tls.context)
             try channel.pipeline.syncOperations.addHandlers([door, handshake, TLSWatch(door: door, logger: logger)])

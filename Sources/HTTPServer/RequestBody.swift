@@ -117,6 +117,9 @@ public final class RequestBody: AsyncSequence, Sendable {
 
     var isComplete: Bool { state.withLockedValue { if case .success = $0.end { true } else { false } } }
 
+    /// Whether somebody waits for more of it.
+    var isAwaited: Bool { state.withLockedValue { $0.waiter != nil } }
+
     /// Whether somebody has begun to read.
     var isStarted: Bool { state.withLockedValue { $0.started } }
 

@@ -3,10 +3,10 @@ internal import OCIImageSpec
 
 /// A running digest by OpenSSL, which uses the processor's SHA instructions.
 ///
-/// `@unchecked Sendable`: the context has one user at a time, see `Upload`.
+/// `@unchecked Sendable`: the context has one user at a time, see `Uploads`.
 final class ContentHasher: @unchecked Sendable {
     private let context: OpaquePointer?
-    private let algorithm: Digest.Algorithm
+    let algorithm: Digest.Algorithm
 
     init(_ algorithm: Digest.Algorithm = .sha256) {
         self.algorithm = algorithm

@@ -1,4 +1,5 @@
 internal import HTTPServer
+internal import JSON
 internal import NIOHTTP1
 internal import OCIImageSpec
 
@@ -7,6 +8,7 @@ internal import OCIImageSpec
 enum RegistryPath {
     case base, catalog
     case tags(String)
+    case referrers(String, Digest)
     case manifest(String, Reference)
     case blob(String, Digest)
     case uploads(String)
@@ -41,10 +43,34 @@ enum RegistryPath {
         } else if count >= 4, parts[count - 2] == "manifests" {
             let text = parts[count - 1]
             self = .manifest(try name(2), text.contains(":") ? .digest(try Self.digest(text)) : .tag(try Self.checked(tag: text)))
+        } else if count >= 4, parts[count - 2] == "referrers" {
+            self = .referrers(try name(2), try Self.digest(parts[count - 1]))
         } else if count >= 4, parts[count - 2] == "tags", parts[count - 1] == "list" {
             self = .tags(try name(2))
         } else {
             throw RegistryError(.notFound, "UNSUPPORTED", "page not found")
+        }
+    }
+
+    /// The repository that it lies in; nil for the registry's own.
+    var repository: String? {
+        switch self {
+        case .base, .catalog: nil
+        case .tags(let name), .referrers(let name, _), .manifest(let name, _), .blob(let name, _), .uploads(let name), .upload(let name, _):
+            name
+        }
+    }
+
+    /// For the log and the metrics: which endpoint it is.
+    var endpoint: String {
+        switch self {
+        case .base: "base"
+        case .catalog: "catalog"
+        case .tags: "tags"
+        case .referrers: "referrers"
+        case .manifest: "manifest"
+        case .blob: "blob"
+        case .uploads, .upload: "upload"
         }
     }
 
@@ -64,7 +90,9 @@ enum RegistryPath {
                     return [".", "_", "__"].contains(separator) || separator.allSatisfy { $0 == "-" }
                 }
             }
-        guard valid else { throw RegistryError(.badRequest, "NAME_INVALID", "invalid repository name: \(name)") }
+        guard valid else {
+            throw RegistryError(.badRequest, "NAME_INVALID", "invalid repository name: \(name)", detail: ["name": .string(name)])
+        }
         return name
     }
 
@@ -79,7 +107,7 @@ enum RegistryPath {
                 default: false
                 }
             }
-        guard valid else { throw RegistryError(.badRequest, "MANIFEST_INVALID", "invalid tag: \(tag)") }
+        guard valid else { throw RegistryError(.badRequest, "TAG_INVALID", "invalid tag: \(tag)", detail: ["tag": .string(tag)]) }
         return tag
     }
 }

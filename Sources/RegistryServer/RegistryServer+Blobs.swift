@@ -1,30 +1,46 @@
-internal import CLinux
 internal import HTTPServer
 internal import Linux
 internal import NIOCore
 internal import NIOHTTP1
 internal import OCIImageSpec
 
-// Blobs and their uploads (distribution-spec, "Pulling blobs", "Pushing blobs").
+// Blobs (distribution-spec, "Pulling blobs", "Deleting Blobs").
 extension RegistryServer {
-    func blob(_ name: String, _ digest: Digest, _ request: Request) throws -> Response {
-        let file: OwnedFD
-        do { file = try OwnedFD.open(store.blobPath(name, digest)) } catch { throw RegistryError.unknownBlob(digest) }
-        let size = Int(try file.status().st_size)
+    func blob(_ name: String, _ digest: Digest, _ call: Call) async throws -> Response {
+        var found = try await storage.blob(digest, in: name)
+        let etag = "\"\(digest)\""
         var headers: HTTPHeaders = [
             "Content-Type": "application/octet-stream", "Docker-Content-Digest": digest.description, "Accept-Ranges": "bytes",
-            "Etag": "\"\(digest)\"",
+            "Etag": etag, "Cache-Control": "max-age=31536000",
         ]
-        guard request.method == .GET, let text = request.headers.first(name: "Range"), text.hasPrefix("bytes="), !text.contains(",") else {
-            return Response(status: .ok, headers: headers, body: .file(SharedDescriptor(owning: file.take()), offset: 0, length: size))
+        if found == nil, let upstream {
+            if call.request.method == .HEAD {
+                guard let size = try await upstream.blobSize(digest, in: name) else { throw RegistryError.unknownBlob(digest) }
+                headers.add(name: "Content-Length", value: "\(size)")
+                return Response(status: .ok, headers: headers, body: .none)
+            }
+            found = try await upstream.blob(digest, in: name)
         }
-        guard let range = Self.range(text.dropFirst(6), size: size) else {
-            throw RegistryError(.rangeNotSatisfiable, "RANGE_INVALID", "invalid range \(text) of \(size) bytes")
+        guard let found else { throw RegistryError.unknownBlob(digest) }
+        if call.has(etag) { return Response(status: .notModified, headers: headers) }
+        if call.request.method == .HEAD {
+            headers.add(name: "Content-Length", value: "\(found.size)")
+            // Who asks for a blob may be about to push a manifest that names it: it counts as just pushed.
+            if !isReadOnly { try await gate.pass { try await storage.touch(digest, in: name, ifOlderThan: touchAge) } }
+            return Response(status: .ok, headers: headers, body: .none)
         }
-        headers.add(name: "Content-Range", value: "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(size)")
-        return Response(
-            status: .partialContent, headers: headers,
-            body: .file(SharedDescriptor(owning: file.take()), offset: range.lowerBound, length: range.count))
+        events.blobPulled(digest, size: found.size, in: name, call)
+        let whole = Response(status: .ok, headers: headers, body: found.body(0..<found.size))
+        // Several ranges at once may be answered with the whole (RFC 9110, 14.2).
+        guard let text = call.request.headers.first(name: "Range"), text.hasPrefix("bytes="), !text.contains(",") else { return whole }
+        if let condition = call.request.headers.first(name: "If-Range"), condition != etag { return whole }
+        guard let range = Self.range(text.dropFirst(6), size: found.size) else {
+            throw RegistryError(
+                .rangeNotSatisfiable, "RANGE_INVALID", "invalid range \(text) of \(found.size) bytes",
+                headers: ["Content-Range": "bytes */\(found.size)"])
+        }
+        headers.add(name: "Content-Range", value: "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(found.size)")
+        return Response(status: .partialContent, headers: headers, body: found.body(range))
     }
 
     /// `5-9`, `5-`, `-3` (RFC 9110 14.1.2); nil when it can't be satisfied.
@@ -41,66 +57,9 @@ extension RegistryServer {
         return first..<min(last, size - 1) + 1
     }
 
-    func deleteBlob(_ name: String, _ digest: Digest) throws -> Response {
-        try store.removeBlob(name, digest)
+    func deleteBlob(_ name: String, _ digest: Digest, _ call: Call) async throws -> Response {
+        guard try await gate.pass({ try await storage.removeBlob(digest, from: name) }) else { throw RegistryError.unknownBlob(digest) }
+        events.deleted(digest, tag: nil, in: name, call)
         return Response(status: .accepted)
-    }
-
-    func startUpload(_ name: String, _ request: Request) async throws -> Response {
-        let query = request.query
-        if let text = query["mount"], let source = query["from"] {
-            let digest = try RegistryPath.digest(text)
-            if try store.mount(digest, from: try RegistryPath.checked(name: source), to: name) { return created(name, digest) }
-        }
-        let id = try uploads.start(in: name)
-        guard let text = query["digest"] else { return accepted(name, id, size: 0) }
-        do {
-            let digest = try RegistryPath.digest(text)
-            _ = try await uploads.append(id, of: name, at: 0, request.body)
-            try uploads.finish(id, of: name, digest) { try store.adopt($0, as: digest, in: name) }
-            return created(name, digest)
-        } catch {
-            try? uploads.remove(id, of: name)
-            throw error
-        }
-    }
-
-    func uploadStatus(_ name: String, _ id: String) throws -> Response {
-        var response = accepted(name, id, size: try uploads.size(id, of: name))
-        response.status = .noContent
-        return response
-    }
-
-    func continueUpload(_ name: String, _ id: String, _ request: Request) async throws -> Response {
-        accepted(name, id, size: try await uploads.append(id, of: name, at: try Self.start(of: request), request.body))
-    }
-
-    func finishUpload(_ name: String, _ id: String, _ request: Request) async throws -> Response {
-        guard let text = request.query["digest"] else { throw RegistryError.badDigest("digest is missing") }
-        let digest = try RegistryPath.digest(text)
-        _ = try await uploads.append(id, of: name, at: try Self.start(of: request), request.body)
-        try uploads.finish(id, of: name, digest) { try store.adopt($0, as: digest, in: name) }
-        return created(name, digest)
-    }
-
-    /// Where a chunk says it begins: `Content-Range: 100-199`.
-    private static func start(of request: Request) throws -> Int64? {
-        guard let text = request.headers.first(name: "Content-Range") else { return nil }
-        let bare = text.hasPrefix("bytes ") ? text.dropFirst(6) : text[...]
-        guard let first = bare.split(separator: "-").first, let start = Int64(first) else {
-            throw RegistryError(.rangeNotSatisfiable, "BLOB_UPLOAD_INVALID", "invalid Content-Range: \(text)")
-        }
-        return start
-    }
-
-    private func accepted(_ name: String, _ id: String, size: Int64) -> Response {
-        Response(
-            status: .accepted,
-            headers: ["Location": "/v2/\(name)/blobs/uploads/\(id)", "Range": "0-\(max(0, size - 1))", "Docker-Upload-UUID": id])
-    }
-
-    private func created(_ name: String, _ digest: Digest) -> Response {
-        Response(
-            status: .created, headers: ["Location": "/v2/\(name)/blobs/\(digest)", "Docker-Content-Digest": digest.description])
     }
 }

@@ -1,11 +1,14 @@
-// RegistryServer: the OCI distribution protocol (distribution-spec 1.1) over directories.
+// RegistryServer: the OCI distribution protocol (distribution-spec 1.1).
 //
-// `RegistryServer.handle` is the HTTPServer's handler: it takes a path apart into repository name and resource
-// (`RegistryPath`) and calls the endpoints (RegistryServer+Blobs, +Uploads, +Manifests). `RegistryStore` keeps each
-// repository as an OCI image layout, so that other tools can read it in place. Used by clipper-registry.
+// `RegistryServer.handle` is the HTTPServer's handler: it takes a path apart into repository name and resource (`RegistryPath`),
+// finds out who asks (`Authenticator`) and whether they may (`AccessRules`), and calls the endpoints (RegistryServer+Blobs, +Uploads,
+// +Manifests, +Discovery). `RegistryStorage` keeps repositories: as OCI image layouts in a directory (`FileStorage`).
+// Uploads under way are local files (`Uploads`). `GarbageCollector` removes what
+// nothing names, apart from pushes by the `RegistryGate`. With `PullThrough` it is a cache of another registry.
 //
-// Not built: authentication, TLS, referrers (clients fall back to the tag schema), garbage collection of blobs that no
-// manifest names, pull-through. See docs/registry.md.
+// `RegistryConfiguration` is the configuration file (docs/registry.md). Used by clipper-registry.
+internal import AsyncHTTPClient
+internal import CCrypto
 public import HTTPServer
 internal import JSON
 internal import Linux
@@ -13,82 +16,258 @@ public import Logging
 internal import NIOCore
 internal import NIOHTTP1
 
-/// A registry over one directory.
+/// A registry.
 public struct RegistryServer: Sendable {
-    let store: RegistryStore
+    let storage: any RegistryStorage
     let uploads: Uploads
+    let gate: RegistryGate
+    let upstream: PullThrough?
+    let events: Events
+    let metrics = Metrics()
     let logger: Logger
+    let isReadOnly: Bool
+    let manifestLimit: Int
+    /// Seconds after which a blob that a client asks for with HEAD is made young again.
+    let touchAge: Int64
+    private let configuration: RegistryConfiguration
+    private let authenticator: (any Authenticator)?
+    private let rules: AccessRules
+    private let accessLog: AccessLog?
+    private let client: HTTPClient
 
-    /// Opens or makes the registry in `root`. Uploads that an earlier server left unfinished are removed.
-    public init(root: String, logger: Logger) throws {
-        store = try RegistryStore(root: root)
-        uploads = try Uploads(directory: "\(root)/uploads")
+    public static let version = "0.1.0"
+
+    /// Opens or makes the registry that is configured. Uploads that an earlier server left unfinished can go on.
+    /// Throws `ConfigurationError` or what the store can't do.
+    public init(configuration: RegistryConfiguration, logger: Logger) throws {
+        self.configuration = configuration
         self.logger = logger
+        let root = configuration.root
+        try Files.makeDirectories(root)
+        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: Self.clientConfiguration)
+        guard configuration.s3 == nil else { throw ConfigurationError("storage in an S3 bucket is not built") }
+        storage = try FileStorage(root: root)
+        uploads = try Uploads(directory: "\(root)/uploads")
+        gate = RegistryGate(path: "\(root)/gate.lock")
+        if let proxy = configuration.proxy {
+            upstream = try PullThrough(
+                HTTPUpstream(client: client, remote: proxy.remote, username: proxy.username, password: proxy.password), storage: storage,
+                gate: gate, scratch: "\(root)/fetching", revalidate: proxy.revalidate, logger: logger)
+        } else {
+            upstream = nil
+        }
+        isReadOnly = configuration.isReadOnly || configuration.proxy != nil
+        manifestLimit = configuration.limits.manifest
+        touchAge = Int64(configuration.garbageCollection.grace / 4)
+        if let htpasswd = configuration.htpasswd {
+            authenticator = try Htpasswd(path: htpasswd.file, realm: htpasswd.realm, challengesBase: htpasswd.challengesBase)
+        } else {
+            authenticator = try configuration.token.map { try TokenAuthentication($0) }
+        }
+        let given = configuration.access.map { rule in
+            AccessRules.Rule(
+                repositories: rule.repositories, users: rule.users, actions: Set(rule.actions.compactMap { Action(rawValue: $0) }))
+        }
+        rules = AccessRules(rules: given, asksForCredentials: authenticator != nil)
+        accessLog = configuration.log.access ? AccessLog() : nil
+        let (client, metrics) = (client, metrics)
+        events = Events(
+            notifiers: configuration.notifications.map { Notifier($0, client: client, metrics: metrics, logger: logger) },
+            source: (configuration.address, try Uploads.randomName()))
     }
+
+    private static var clientConfiguration: HTTPClient.Configuration {
+        var configuration = HTTPClient.Configuration()
+        configuration.timeout = .init(connect: .seconds(10), read: .seconds(60))
+        configuration.httpVersion = .http1Only
+        return configuration
+    }
+
+    /// What happens without requests: notifications and garbage collection, until the task is cancelled.
+    public func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            for notifier in events.notifiers { group.addTask { await notifier.run() } }
+            let interval = configuration.garbageCollection.interval
+            if interval > 0 && !isCollectedElsewhere {
+                group.addTask {
+                    while (try? await Task.sleep(for: .seconds(interval))) != nil {
+                        do { _ = try await collectGarbage() } catch {
+                            logger.error("garbage collection failed", metadata: ["error": "\(error)"])
+                        }
+                    }
+                }
+            }
+            while (try? await Task.sleep(for: .seconds(86_400))) != nil {}
+            for notifier in events.notifiers { notifier.stop() }
+            group.cancelAll()
+        }
+    }
+
+    /// A registry that only reads leaves the store as it is.
+    private var isCollectedElsewhere: Bool { configuration.isReadOnly }
+
+    /// Removes what nothing names. Returns a line for people.
+    /// - Parameter isDryRun: Only counts.
+    public func collectGarbage(isDryRun: Bool = false) async throws -> String {
+        let collector = GarbageCollector(
+            storage: storage, uploads: uploads, gate: gate, configuration: configuration.garbageCollection, logger: logger)
+        let report = try await collector.collect(isDryRun: isDryRun)
+        metrics.collected(bytes: report.bytes, items: report.manifests + report.blobs + report.uploads)
+        let text = "\(report.manifests) manifests, \(report.blobs) blobs, \(report.uploads) uploads, \(report.bytes) bytes"
+        logger.info("garbage collected", metadata: ["freed": "\(text)"])
+        return text
+    }
+
+    /// Gives connections and threads back. The server can't be used again.
+    public func close() async { try? await client.shutdown() }
+
+    // MARK: Requests
 
     /// Answers one request; throws only `CancellationError`.
     @Sendable public func handle(_ request: Request) async throws -> Response {
+        let started = NIODeadline.now()
+        metrics.began()
+        var endpoint = "other"
+        var call = Call(
+            request: request, id: request.headers.first(name: "X-Request-Id").flatMap(Self.checkedID) ?? Self.newID(), identity: .anonymous)
         var response: Response
         do {
-            response = try await dispatch(request)
+            if request.path == "/metrics", configuration.servesMetrics, request.method == .GET {
+                endpoint = "metrics"
+                response = .bytes(metrics.text().utf8, contentType: "text/plain; version=0.0.4; charset=utf-8")
+            } else {
+                let path = try RegistryPath(request.path)
+                endpoint = path.endpoint
+                call = Call(request: request, id: call.id, identity: try await authorized(path, request))
+                response = try await dispatch(path, call)
+            }
         } catch let error as CancellationError {
+            metrics.ended(endpoint, request.method.rawValue, 499, seconds: Self.seconds(since: started), sent: 0, received: 0)
             throw error
-        } catch let error as RegistryError {
-            response = error.response
-        } catch let error as HTTPServerError {
-            response = RegistryError(.badRequest, "BLOB_UPLOAD_INVALID", error.description).response
         } catch {
-            logger.error("request failed", metadata: ["target": "\(request.target)", "error": "\(error)"])
-            response = RegistryError(.internalServerError, "UNKNOWN", "internal error").response
+            response = answer(to: error, request)
         }
         response.headers.add(name: "Docker-Distribution-Api-Version", value: "registry/2.0")
+        response.headers.add(name: "X-Content-Type-Options", value: "nosniff")
+        response.headers.add(name: "X-Request-Id", value: call.id)
+        if let warning = configuration.warning { response.headers.add(name: "Warning", value: Self.warning(warning)) }
+        let seconds = Self.seconds(since: started)
+        metrics.ended(
+            endpoint, request.method.rawValue, Int(response.status.code), seconds: seconds,
+            sent: request.method == .HEAD ? 0 : response.announcedLength ?? 0,
+            received: request.headers.first(name: "Content-Length").flatMap { Int($0) } ?? 0)
+        accessLog?.write(call, response, seconds: seconds)
         return response
     }
 
-    private func dispatch(_ request: Request) async throws -> Response {
-        let isRead = request.method == .GET || request.method == .HEAD
-        switch (try RegistryPath(request.path), request.method) {
-        case (.base, _) where isRead: return Self.json([:])
-        case (.catalog, .GET): return try page("repositories", of: store.repositories(), at: "/v2/_catalog", request)
-        case (.tags(let name), .GET): return try tags(name, request)
-        case (.manifest(let name, let reference), _) where isRead: return try manifest(name, reference)
-        case (.manifest(let name, let reference), .PUT): return try await putManifest(name, reference, request)
-        case (.manifest(let name, let reference), .DELETE): return try deleteManifest(name, reference)
-        case (.blob(let name, let digest), _) where isRead: return try blob(name, digest, request)
-        case (.blob(let name, let digest), .DELETE): return try deleteBlob(name, digest)
-        case (.uploads(let name), .POST): return try await startUpload(name, request)
-        case (.upload(let name, let id), .GET): return try uploadStatus(name, id)
-        case (.upload(let name, let id), .PATCH): return try await continueUpload(name, id, request)
-        case (.upload(let name, let id), .PUT): return try await finishUpload(name, id, request)
-        case (.upload(let name, let id), .DELETE):
-            try uploads.remove(id, of: name)
-            return Response(status: .noContent)
-        default: throw RegistryError(.methodNotAllowed, "UNSUPPORTED", "\(request.method) is not supported here")
+    private func answer(to error: any Error, _ request: Request) -> Response {
+        switch error {
+        case let error as RegistryError: return error.response
+        case let error as HTTPServerError: return RegistryError(.badRequest, "BLOB_UPLOAD_INVALID", error.description).response
+        default:
+            logger.error("request failed", metadata: ["target": "\(request.target)", "error": "\(error)"])
+            if let error = error as? SystemError, error.isOutOfSpace {
+                return RegistryError(.insufficientStorage, "UNKNOWN", "no space left for content").response
+            }
+            return RegistryError(.internalServerError, "UNKNOWN", "internal error").response
         }
     }
+
+    private func dispatch(_ path: RegistryPath, _ call: Call) async throws -> Response {
+        switch (path, call.request.method) {
+        case (.base, _) where call.isRead: return Self.json([:])
+        case (.catalog, .GET): return try await catalog(call)
+        case (.tags(let name), .GET): return try await tags(name, call)
+        case (.referrers(let name, let digest), .GET): return try await referrers(name, digest, call)
+        case (.manifest(let name, let reference), _) where call.isRead: return try await manifest(name, reference, call)
+        case (.manifest(let name, let reference), .PUT): return try await putManifest(name, reference, call)
+        case (.manifest(let name, let reference), .DELETE): return try await deleteManifest(name, reference, call)
+        case (.blob(let name, let digest), _) where call.isRead: return try await blob(name, digest, call)
+        case (.blob(let name, let digest), .DELETE): return try await deleteBlob(name, digest, call)
+        case (.uploads(let name), .POST): return try await startUpload(name, call)
+        case (.upload(let name, let id), .GET): return try await uploadStatus(name, id)
+        case (.upload(let name, let id), .PATCH): return try await continueUpload(name, id, call)
+        case (.upload(let name, let id), .PUT): return try await finishUpload(name, id, call)
+        case (.upload(let name, let id), .DELETE): return try await cancelUpload(name, id)
+        default: throw RegistryError(.methodNotAllowed, "UNSUPPORTED", "\(call.request.method) is not supported here")
+        }
+    }
+
+    // MARK: Who may do what
+
+    func isAllowed(_ actions: Set<Action>, _ name: String, _ identity: Identity) -> Bool {
+        rules.allows(.repository(name, actions), identity)
+    }
+
+    /// Throws when the sender isn't known or may not do it, or when it is switched off.
+    private func authorized(_ path: RegistryPath, _ request: Request) async throws -> Identity {
+        let isRead = request.method == .GET || request.method == .HEAD
+        let wish: Wish
+        switch path {
+        case .base: wish = .nothing
+        case .catalog: wish = .catalog
+        case .upload(let name, _), .uploads(let name): wish = .repository(name, [.pull, .push])
+        case .tags(let name), .referrers(let name, _), .manifest(let name, _), .blob(let name, _):
+            wish = .repository(name, isRead ? [.pull] : request.method == .DELETE ? [.delete] : [.pull, .push])
+        }
+        let identity = try await identity(of: request, wish)
+        if case .repository = wish, !isRead {
+            if isReadOnly { throw RegistryError(.methodNotAllowed, "UNSUPPORTED", "the registry is read-only") }
+            if request.method == .DELETE, !configuration.allowsDeletion, !path.isUpload {
+                throw RegistryError(.methodNotAllowed, "UNSUPPORTED", "deletion is switched off")
+            }
+        }
+        return identity
+    }
+
+    private func identity(of request: Request, _ wish: Wish) async throws -> Identity {
+        guard let authenticator else {
+            guard rules.allows(wish, .anonymous) else {
+                throw RegistryError(.forbidden, "DENIED", "requested access to the resource is denied")
+            }
+            return .anonymous
+        }
+        func unauthorized(_ message: String, _ failure: AuthenticationFailure?) -> RegistryError {
+            RegistryError(
+                .unauthorized, "UNAUTHORIZED", message, detail: wish.scope.isEmpty ? nil : .string(wish.scope),
+                headers: ["WWW-Authenticate": authenticator.challenge(wish, failure)])
+        }
+        let identity: Identity
+        do { identity = try await authenticator.identify(request) } catch {
+            logger.info("authentication failed", metadata: ["client": "\(request.clientAddress)", "reason": "\(error)"])
+            throw unauthorized(error.error.isEmpty ? "authentication required" : error.description, error)
+        }
+        let isAnonymous = identity.user == nil && identity.grants == nil
+        if case .nothing = wish {
+            if isAnonymous && authenticator.challengesBase { throw unauthorized("authentication required", nil) }
+            return identity
+        }
+        if rules.allows(wish, identity) { return identity }
+        if isAnonymous { throw unauthorized("authentication required", nil) }
+        // A token for less than is needed: the client gets another one.
+        if !identity.isGranted(wish) {
+            throw unauthorized("token does not allow it", AuthenticationFailure(error: "insufficient_scope", description: ""))
+        }
+        throw RegistryError(.forbidden, "DENIED", "requested access to the resource is denied", detail: .string(wish.scope))
+    }
+
+    // MARK: Small things
 
     static func json(_ value: JSONValue) -> Response { .bytes(value.serialized(), contentType: "application/json") }
 
-    /// One page of a sorted list: `n` entries behind `last`, and a Link to the next page.
-    func page(_ member: String, of all: [String], at path: String, _ request: Request, also: JSONObject = JSONObject()) throws -> Response {
-        let query = request.query
-        var names = all.sorted()
-        if let last = query["last"] { names.removeAll { $0 <= last } }
-        var response: Response
-        var link: String?
-        if let text = query["n"] {
-            guard let count = Int(text), count >= 0 else {
-                throw RegistryError(.badRequest, "PAGINATION_NUMBER_INVALID", "invalid n: \(text)")
-            }
-            if names.count > count {
-                names.removeLast(names.count - count)
-                if let last = names.last { link = "<\(path)?n=\(count)&last=\(last)>; rel=\"next\"" }
-            }
-        }
-        var object = also
-        object.append(member, .array(names.map { .string($0) }))
-        response = Self.json(.object(object))
-        if let link { response.headers.add(name: "Link", value: link) }
-        return response
+    /// RFC 7234 5.5 as the distribution specification profiles it: `299 - "text"`.
+    static func warning(_ text: String) -> String { "299 - \"\(text.filter { $0 != "\"" && $0 != "\\" && !$0.isNewline })\"" }
+
+    private static func seconds(since start: NIODeadline) -> Double { Double((NIODeadline.now() - start).nanoseconds) / 1e9 }
+
+    private static func newID() -> String { (try? Uploads.randomName()) ?? "" }
+
+    /// A client's own request ID, when it is one: it goes into the log and back to the client.
+    private static func checkedID(_ text: String) -> String? {
+        (1...64).contains(text.utf8.count) && text.utf8.allSatisfy({ $0 > 32 && $0 < 127 && $0 != 34 && $0 != 92 }) ? text : nil
     }
+}
+
+extension RegistryPath {
+    fileprivate var isUpload: Bool { if case .upload = self { true } else { false } }
 }
