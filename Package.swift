@@ -126,7 +126,7 @@ let package = Package(
             name: "clipperd",
             dependencies: [
                 "EngineAPI", "Engine", "ClientUI", "EngineTypes", "HTTPServer", "Images", "Builder", "Networking", "Volumes", "Supervision",
-                "RecordStore", "Linux", "JSON", logging,
+                "RecordStore", "Systemd", "Linux", "JSON", nioCore, logging,
             ],
             swiftSettings: strict),
 

@@ -6,24 +6,20 @@ public struct EngineConfiguration: Sendable {
     public var execRoot: String
     /// Path of clipper-runtime.
     public var runtimeExecutable: String
-    /// Further OCI runtimes by name (`--add-runtime`).
-    public var runtimes: [String: String] = [:]
-    /// Name of the runtime for containers that name none.
-    public var defaultRuntime = "clipper"
     public var defaultCgroupParent = "/clipper"
     public var defaultLogDriver = "json-file"
     /// Log options for containers that give none; logs rotate by default.
     public var defaultLogOptions = EngineConfiguration.rotation
     /// How json-file rotates where nobody says otherwise.
     public static let rotation = ["max-size": "20m", "max-file": "5"]
-    /// Bytes of /dev/shm.
-    public var defaultShmSize: Int64 = 67_108_864
     public var defaultUlimits: [String: (soft: Int64, hard: Int64)] = [:]
-    public var labels: [String] = []
     public var dns: [String] = []
     public var dnsSearch: [String] = []
     public var dnsOptions: [String] = []
-    public var isDebug = false
+    /// What is to be told to everybody who asks for `info`, besides what the engine finds itself.
+    public var warnings: [String] = []
+    /// What a reload of daemon.json changes while the engine runs; all copies of one configuration share it.
+    public let live = LiveSettings()
 
     public init(dataRoot: String, execRoot: String, runtimeExecutable: String) {
         self.dataRoot = dataRoot

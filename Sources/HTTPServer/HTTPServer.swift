@@ -101,8 +101,8 @@ public final class HTTPServer: Sendable {
     }
 
     /// Accepts no more connections, closes idle and hijacked ones, gives requests in progress `grace` to end,
-    /// then cancels them. Socket paths are removed. The server can't be used again.
-    public func stop(grace: TimeAmount = .seconds(5)) async {
+    /// then cancels them; nil: as long as they take. Socket paths are removed. The server can't be used again.
+    public func stop(grace: TimeAmount? = .seconds(5)) async {
         let (listeners, connections) = state.withLockedValue { state in
             state.stopping = true
             defer { state.listeners = [] }
@@ -120,11 +120,13 @@ public final class HTTPServer: Sendable {
             return state.connections.isEmpty
         }
         if isEmpty { emptied.succeed(()) }
-        let timer = loop.scheduleTask(in: grace) { [self] in
-            for connection in state.withLockedValue({ Array($0.connections.values) }) { connection.closeNow() }
+        let timer = grace.map {
+            loop.scheduleTask(in: $0) { [self] in
+                for connection in state.withLockedValue({ Array($0.connections.values) }) { connection.closeNow() }
+            }
         }
         try? await emptied.futureResult.get()
-        timer.cancel()
+        timer?.cancel()
         try? await group.shutdownGracefully()
     }
 

@@ -4,4 +4,6 @@
 // BusWriter, BusReader); `SystemdUnit` reads OCI's `slice:prefix:name`; `ScopeProperties` tells limits in systemd's words,
 // so that systemd does not undo at `daemon-reload` what is written to the cgroup itself.
 //
-// Used by ContainerRuntime for `--systemd-cgroup`. Part of the static zone.
+// `ServiceManager` is the other direction: what systemd hands to a service and hears from it.
+//
+// Used by ContainerRuntime for `--systemd-cgroup`, and by clipperd. Part of the static zone.

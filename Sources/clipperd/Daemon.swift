@@ -1,10 +1,13 @@
 internal import Builder
+internal import ClientUI
 internal import Engine
 internal import EngineAPI
+internal import Glibc
 internal import HTTPServer
 internal import Images
 internal import Linux
 internal import Logging
+internal import NIOCore
 internal import Networking
 internal import RecordStore
 internal import Supervision
@@ -14,14 +17,24 @@ internal import Volumes
 struct Daemon {
     let options: DaemonOptions
     let logger: Logger
+    let live: LiveSettings
+    let system: SystemService
     private let networks: NetworkManager
     private let containers: ContainerService
     private let server: HTTPServer
+    private let tls: ServerTLS?
+
+    /// What the daemon is told while it runs.
+    enum Command {
+        case stop
+        case reload
+    }
 
     /// Opens the stores and finds running containers again. Nothing listens yet.
     init(options: DaemonOptions, runtimeExecutable: String, logger: Logger) async throws {
         self.options = options
         self.logger = logger
+        tls = try Self.tls(options)
         try Files.makeDirectories(options.dataRoot, mode: 0o711)
         try Files.makeDirectories(options.execRoot, mode: 0o711)
         let records = try RecordStore(root: options.dataRoot)
@@ -30,20 +43,8 @@ struct Daemon {
                 "the database was damaged and is set aside; starting with a new one",
                 metadata: ["path": "\(aside.path)", "reason": "\(aside.reason)"])
         }
-        var configuration = EngineConfiguration(
-            dataRoot: options.dataRoot, execRoot: options.execRoot, runtimeExecutable: runtimeExecutable)
-        configuration.runtimes = options.runtimes
-        configuration.defaultRuntime = options.defaultRuntime
-        configuration.defaultCgroupParent = options.cgroupParent
-        configuration.defaultShmSize = options.shmSize
-        configuration.defaultLogDriver = options.logDriver
-        configuration.defaultLogOptions = options.logOptions ?? (options.logDriver == "json-file" ? EngineConfiguration.rotation : [:])
-        do { try configuration.checkLog() } catch { throw OptionError("\(error)") }
-        configuration.labels = options.labels
-        configuration.dns = options.dns
-        configuration.dnsSearch = options.dnsSearch
-        configuration.dnsOptions = options.dnsOptions
-        configuration.isDebug = options.isDebug
+        let configuration = try Self.engineConfiguration(options, runtimeExecutable)
+        live = configuration.live
 
         let images = try ImageStore(root: options.dataRoot, records: records, logger: logger)
         let volumes = try VolumeStore(root: options.dataRoot, records: records, logger: logger)
@@ -61,9 +62,10 @@ struct Daemon {
         let builder = try ImageBuilder(
             images: images, records: records, executor: executor, scratchDirectory: "\(options.dataRoot)/builder", logger: logger)
         let imageService = ImageService(images: images, containers: containers, events: events, logger: logger)
+        system = try SystemService(
+            configuration: configuration, containers: containers, images: images, volumes: volumes, events: events)
         let backends = Backends(
-            system: try SystemService(
-                configuration: configuration, containers: containers, images: images, volumes: volumes, events: events),
+            system: system,
             containers: containers,
             images: imageService,
             builds: BuildService(builder: builder, images: imageService, events: events, logger: logger),
@@ -73,6 +75,28 @@ struct Daemon {
         var serverConfiguration = HTTPServerConfiguration()
         serverConfiguration.mayHijack = EngineAPI.mayHijack
         server = HTTPServer(configuration: serverConfiguration, logger: logger, handler: api.handle)
+    }
+
+    /// The server's certificate and what it asks of clients; nil without TLS. Throws `HTTPServerError` naming the file.
+    static func tls(_ options: DaemonOptions) throws -> ServerTLS? {
+        guard options.usesTLS, let certificate = options.tlsCertificate, let key = options.tlsKey else { return nil }
+        return try ServerTLS(
+            certificate: certificate, key: key, clientAuthorities: options.verifiesClients ? options.tlsAuthorities : nil)
+    }
+
+    private static func engineConfiguration(_ options: DaemonOptions, _ runtimeExecutable: String) throws -> EngineConfiguration {
+        var configuration = EngineConfiguration(
+            dataRoot: options.dataRoot, execRoot: options.execRoot, runtimeExecutable: runtimeExecutable)
+        configuration.defaultCgroupParent = options.cgroupParent
+        configuration.defaultLogDriver = options.logDriver
+        configuration.defaultLogOptions = options.logOptions ?? (options.logDriver == "json-file" ? EngineConfiguration.rotation : [:])
+        do { try configuration.checkLog() } catch { throw OptionError("\(error)") }
+        configuration.dns = options.dns
+        configuration.dnsSearch = options.dnsSearch
+        configuration.dnsOptions = options.dnsOptions
+        configuration.warnings = insecureDoors(options)
+        configuration.live.replace(with: options.live)
+        return configuration
     }
 
     private static func networkConfiguration(_ options: DaemonOptions) -> NetworkConfiguration {
@@ -88,29 +112,62 @@ struct Daemon {
         return configuration
     }
 
-    /// Listens on all addresses and answers until told to stop.
-    func run(until stop: AsyncStream<Void>) async throws {
+    /// Listens on all addresses and answers until told to stop. `activated` are sockets that the service manager has opened.
+    func run(_ commands: AsyncStream<Command>, flags: FlagValues, activated: [Int32], tell: (String) -> Void) async throws {
         try await containers.restore()
-        for host in options.hosts { try await server.listen(on: try Self.address(host, group: options.group)) }
+        try await open(activated)
+        for warning in Self.insecureDoors(options) { logger.warning("insecure API", metadata: ["warning": "\(warning)"]) }
         logger.info("clipperd is ready", metadata: ["version": "\(EngineVersion.version)"])
-        for await _ in stop { break }
+        tell("READY=1")
+        var current = options
+        for await command in commands {
+            guard case .reload = command else { break }
+            tell("RELOADING=1\nMONOTONIC_USEC=\(Self.microseconds)")
+            current = reload(current, flags)
+            tell("READY=1")
+        }
+        tell("STOPPING=1")
         logger.info("clipperd stops; containers go on")
-        await server.stop()
+        let grace = current.shutdownTimeout ?? 5
+        await server.stop(grace: grace < 0 ? nil : .seconds(Int64(grace)))
         networks.shutdown(removeAll: options.cleansUp && !containers.hasLivingContainers)
     }
 
-    static func address(_ text: String, group: String?) throws(OptionError) -> ListenAddress {
-        if text.hasPrefix("unix://") { return .unix(path: String(text.dropFirst(7)), group: group) }
-        if text.hasPrefix("/") { return .unix(path: text, group: group) }
-        if text.hasPrefix("fd://") {
-            // systemd passes listening sockets from descriptor 3 on (sd_listen_fds(3)).
-            return .inherited(descriptor: Int32(text.dropFirst(5)) ?? 3)
+    private func open(_ activated: [Int32]) async throws {
+        for host in options.hosts {
+            switch try Door(parsing: host, usesTLS: options.usesTLS, group: options.group) {
+            case .address(let address): try await server.listen(on: address, tls: tls)
+            case .activated(nil):
+                guard !activated.isEmpty else {
+                    throw OptionError("no sockets found via socket activation: make sure the service was started by systemd")
+                }
+                for descriptor in activated { try await server.listen(on: .inherited(descriptor: descriptor), tls: tls) }
+            case .activated(let number?):
+                guard activated.contains(number) else {
+                    throw OptionError("too few socket activated files passed in by systemd for \(host)")
+                }
+                try await server.listen(on: .inherited(descriptor: number), tls: tls)
+            }
         }
-        let rest = text.hasPrefix("tcp://") ? String(text.dropFirst(6)) : text
-        guard let colon = rest.lastIndex(of: ":"), let port = Int(rest[rest.index(after: colon)...]), (0...65535).contains(port) else {
-            throw OptionError("invalid bind address format: \(text)")
+    }
+
+    /// One warning for each TCP address where anybody who reaches it can do everything.
+    private static func insecureDoors(_ options: DaemonOptions) -> [String] {
+        guard !options.verifiesClients else { return [] }
+        let reference =
+            "Access to the remote API is equivalent to root access on the host. Refer to the 'Docker daemon attack surface' section "
+            + "in the documentation for more information: https://docs.docker.com/go/attack-surface/"
+        return options.hosts.compactMap { host in
+            guard case .address(.tcp(let name, let port))? = try? Door(parsing: host, usesTLS: options.usesTLS) else { return nil }
+            return options.usesTLS
+                ? "WARNING: API is accessible on https://\(name):\(port) without TLS client verification. \(reference)"
+                : "WARNING: API is accessible on http://\(name):\(port) without encryption. \(reference)"
         }
-        let host = rest[..<colon].filter { $0 != "[" && $0 != "]" }
-        return .tcp(host: host.isEmpty ? "0.0.0.0" : String(host), port: port)
+    }
+
+    private static var microseconds: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
     }
 }

@@ -1,11 +1,19 @@
 internal import Glibc
 internal import Linux
 internal import Logging
+internal import Synchronization
 
 /// Log lines on standard error as dockerd writes them: `time="…" level=info msg="…" key=value`.
 struct DaemonLog: LogHandler {
     var metadata: Logger.Metadata = [:]
-    var logLevel: Logger.Level
+
+    private static let level = Mutex(Logger.Level.info)
+
+    /// One level for all loggers, so that a reload reaches those that were handed out.
+    var logLevel: Logger.Level {
+        get { Self.level.withLock { $0 } }
+        set { Self.level.withLock { $0 = newValue } }
+    }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
@@ -23,9 +31,12 @@ struct DaemonLog: LogHandler {
         _ = write(2, bytes, bytes.count)
     }
 
-    static func level(_ name: String, isDebug: Bool) -> Logger.Level {
-        if isDebug { return .debug }
-        return switch name {
+    static func setLevel(_ options: DaemonOptions) {
+        level.withLock { $0 = options.isDebug ? .debug : level(options.logLevel) }
+    }
+
+    private static func level(_ name: String) -> Logger.Level {
+        switch name {
         case "debug": .debug
         case "warn": .warning
         case "error": .error

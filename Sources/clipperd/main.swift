@@ -1,11 +1,12 @@
-// clipperd: the daemon. Reads flags and daemon.json, joins the rooms (Daemon.swift), listens, and stops on SIGTERM or
-// SIGINT. It holds nothing that containers need: they live under their shims, and the next clipperd finds them again.
+// clipperd: the daemon. Reads flags and daemon.json, joins the rooms (Daemon.swift), listens, reads daemon.json
+// again on SIGHUP, and stops on SIGTERM or SIGINT. It holds nothing that containers need: they live under their shims, and the next clipperd finds them again.
 internal import ClientUI
 @preconcurrency internal import Dispatch
 internal import Engine
 internal import Glibc
 internal import Linux
 internal import Logging
+internal import Systemd
 
 func fail(_ message: String, code: Int32 = 1) -> Never {
     let bytes = Array("clipperd: \(message)\n".utf8)
@@ -13,7 +14,12 @@ func fail(_ message: String, code: Int32 = 1) -> Never {
     exit(code)
 }
 
+// Before there are threads: both change the environment.
+let activated = ServiceManager.takeSockets()
+let notifySocket = ServiceManager.takeNotifySocket()
+
 let options: DaemonOptions
+let flags: FlagValues
 do {
     let parsed = try FlagParser.parse(CommandLine.arguments.dropFirst(), flags: DaemonOptions.flags)
     if parsed.wantsHelp {
@@ -27,19 +33,34 @@ do {
         exit(0)
     }
     if let word = parsed.arguments.first { fail("\"clipperd\" accepts no arguments, found \(word)") }
-    options = try DaemonOptions(parsed.values)
+    flags = parsed.values
+    options = try DaemonOptions(flags)
+    if flags.bool("validate") {
+        _ = try Daemon.tls(options)
+        print("configuration OK")
+        exit(0)
+    }
 } catch { fail("\(error)") }
 
-let logger = Logger(label: "clipperd") { _ in DaemonLog(logLevel: DaemonLog.level(options.logLevel, isDebug: options.isDebug)) }
+DaemonLog.setLevel(options)
+let logger = Logger(label: "clipperd") { _ in DaemonLog() }
+
+/// Tells the service manager, if there is one.
+func tellManager(_ message: String) {
+    guard let notifySocket else { return }
+    do { try ServiceManager.notify(message, at: notifySocket) } catch {
+        logger.warning("cannot tell the service manager", metadata: ["error": "\(error)"])
+    }
+}
 
 // A client that goes away must not end the daemon.
 signal(SIGPIPE, SIG_IGN)
-let (stop, stopped) = AsyncStream.makeStream(of: Void.self)
-let sources = [SIGTERM, SIGINT].map { number in
+let (commands, commanded) = AsyncStream.makeStream(of: Daemon.Command.self)
+let sources = [SIGTERM, SIGINT, SIGHUP].map { number in
     signal(number, SIG_IGN)
     let source = DispatchSource.makeSignalSource(signal: number)
     // Not on the main actor: Dispatch calls it on a queue of its own.
-    source.setEventHandler { @Sendable in stopped.finish() }
+    source.setEventHandler { @Sendable in commanded.yield(number == SIGHUP ? .reload : .stop) }
     source.resume()
     return source
 }
@@ -61,7 +82,7 @@ do {
         try Files.replace(path, with: Array("\(getpid())\n".utf8), mode: 0o644, durable: false)
     }
     let daemon = try await Daemon(options: options, runtimeExecutable: runtimeExecutable, logger: logger)
-    try await daemon.run(until: stop)
+    try await daemon.run(commands, flags: flags, activated: activated, tell: tellManager)
     if let path = options.pidFile { _ = unlink(path) }
 } catch {
     if let path = options.pidFile { _ = unlink(path) }

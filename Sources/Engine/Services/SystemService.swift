@@ -99,8 +99,14 @@ public final class SystemService: Sendable {
         info.DefaultRuntime = configuration.defaultRuntime
         info.InitBinary = "clipper-runtime"
         info.SecurityOptions = ["name=seccomp,profile=builtin"] + (HostFacts.isUnifiedCgroup ? ["name=cgroupns"] : [])
-        info.Warnings = Self.warnings(info)
+        info.Warnings = configuration.warnings + Self.warnings(info)
         return info
+    }
+
+    /// Tells that the configuration was read again: dockerd's `daemon reload` event.
+    /// - Parameter settings: the values that hold now, by key.
+    public func announceReload(_ settings: [String: String]) {
+        bus.publish("daemon", "reload", id: identity, attributes: settings.merging(["name": HostFacts.hostname]) { $1 })
     }
 
     private static var canLimitSwap: Bool {

@@ -1,0 +1,119 @@
+internal import ClientUI
+internal import JSON
+internal import Linux
+
+extension DaemonOption {
+    /// All that can be set both ways or in the file alone. docs/daemon.md lists them.
+    static let all: [DaemonOption] = roots + doors + networks + containers
+
+    private static let roots: [DaemonOption] = [
+        text(
+            "data-root", Flag("data-root", .string, "Directory of images, containers and volumes", default: "/var/lib/clipper"),
+            \.dataRoot),
+        text(
+            "exec-root",
+            Flag("exec-root", .string, "Directory of what does not survive a reboot", default: DaemonOptions.standardExecRoot),
+            \.execRoot),
+        optionalText("pidfile", Flag("pidfile", "p", .string, "File that holds the daemon's process number"), \.pidFile),
+        text(
+            "log-level", Flag("log-level", "l", .string, "debug, info, warn, error or fatal", default: "info"), \.logLevel
+        ).reloadable(),
+        bool("debug", Flag("debug", "D", .bool, "Log debug messages"), \.isDebug).reloadable(),
+        texts("labels", Flag("label", .list, "Label of this daemon (key=value)"), \.labels).reloadable(),
+        number(
+            "shutdown-timeout",
+            Flag("shutdown-timeout", .int, "Seconds that requests in progress have at the end; -1: as long as they take", default: "5"),
+            \.shutdownTimeout
+        ).reloadable(),
+        DaemonOption(key: "live-restore", flag: Flag("live-restore", .bool, "Containers outlive the daemon (always so)", default: "true")) {
+            _, value throws(OptionError) in
+            guard try value.bool(of: "live-restore") else {
+                throw OptionError("live-restore: false is not possible: containers always outlive the daemon")
+            }
+        }.reloadable(),
+        DaemonOption(key: "storage-driver", flag: Flag("storage-driver", "s", .string, "Storage driver: overlay2")) {
+            _, value throws(OptionError) in
+            let name = try value.text(of: "storage-driver")
+            guard ["overlay2", "overlayfs", "overlay"].contains(name) else { throw OptionError("not implemented: storage-driver \(name)") }
+        },
+    ]
+
+    private static let doors: [DaemonOption] = [
+        texts(
+            "hosts", Flag("host", "H", .list, "Where to listen: unix:///path, tcp://address:port, fd:// (several allowed)"), \.hosts),
+        optionalText("group", Flag("group", "G", .string, "Group of the Unix socket"), \.group),
+        bool("tls", Flag("tls", .bool, "Use TLS; implied by --tlsverify"), \.usesTLS),
+        bool("tlsverify", Flag("tlsverify", .bool, "Use TLS and verify the remote"), \.verifiesClients),
+        optionalText(
+            "tlscacert", Flag("tlscacert", .string, "Trust certs signed only by this CA (default ~/.docker/ca.pem)"), \.tlsAuthorities),
+        optionalText("tlscert", Flag("tlscert", .string, "Path to TLS certificate file (default ~/.docker/cert.pem)"), \.tlsCertificate),
+        optionalText("tlskey", Flag("tlskey", .string, "Path to TLS key file (default ~/.docker/key.pem)"), \.tlsKey),
+    ]
+
+    private static let networks: [DaemonOption] = [
+        optionalText("bip", Flag("bip", .string, "Address and network of the default bridge, as 172.30.0.1/16"), \.bridgeAddress),
+        number("mtu", Flag("mtu", .int, "MTU of container networks"), \.mtu),
+        bool("ip-forward", Flag("ip-forward", .bool, "Enable net.ipv4.ip_forward", default: "true"), \.forwardsIP),
+        optionalText("ip", Flag("ip", .string, "Host address of published ports that name none"), \.publishAddress),
+        texts("dns", Flag("dns", .list, "DNS server of containers"), \.dns),
+        texts("dns-search", Flag("dns-search", .list, "DNS search domain of containers"), \.dnsSearch),
+        texts("dns-opts", Flag("dns-opt", .list, "DNS option of containers"), \.dnsOptions),
+    ]
+
+    private static let containers: [DaemonOption] = [
+        DaemonOption(
+            key: "runtimes", flag: Flag("add-runtime", .list, "Register an additional OCI compatible runtime (name=path)"),
+            isReloadable: true, addsUp: true, apply: addRuntimes),
+        text(
+            "default-runtime", Flag("default-runtime", .string, "Runtime of containers that name none", default: "clipper"),
+            \.defaultRuntime
+        ).reloadable(),
+        text("cgroup-parent", Flag("cgroup-parent", .string, "Parent cgroup of all containers", default: "/clipper"), \.cgroupParent),
+        DaemonOption(
+            key: "default-shm-size", flag: Flag("default-shm-size", .bytes, "Size of /dev/shm", default: "64MiB"), isReloadable: true
+        ) { options, value throws(OptionError) in
+            guard let size = value.intValue ?? value.stringValue.flatMap(ByteSize.bytes) else {
+                throw OptionError("default-shm-size: invalid size")
+            }
+            options.shmSize = size
+        },
+        text(
+            "log-driver", Flag("log-driver", .string, "Log driver of containers that name none", default: "json-file"), \.logDriver),
+        DaemonOption(key: "log-opts", flag: Flag("log-opt", .map, "Log option of containers that give none")) {
+            options, value throws(OptionError) in
+            var given: [String: String] = [:]
+            for member in try value.object(of: "log-opts").members { given[member.name] = member.value.stringValue ?? member.value.text() }
+            options.logOptions = given
+        },
+    ]
+
+    /// `{"name": {"path": …}}` of the file, or `["name=path"]` of the flag.
+    @Sendable private static func addRuntimes(_ options: inout DaemonOptions, _ value: JSONValue) throws(OptionError) {
+        for text in value.arrayValue?.compactMap(\.stringValue) ?? [] {
+            let pair = text.split(separator: "=", maxSplits: 1).map(String.init)
+            guard pair.count == 2 else { throw OptionError("invalid argument \"\(text)\" for \"--add-runtime\" flag: expected name=path") }
+            options.runtimes[pair[0]] = pair[1]
+        }
+        if value.arrayValue != nil { return }
+        for member in try value.object(of: "runtimes").members {
+            guard let path = member.value["path"]?.stringValue else { throw OptionError("runtimes.\(member.name).path is missing") }
+            if !(member.value["runtimeArgs"]?.arrayValue ?? []).isEmpty {
+                throw OptionError("not implemented: runtimes.\(member.name).runtimeArgs")
+            }
+            options.runtimes[member.name] = path
+        }
+    }
+
+    /// dockerd's keys that Clipper does not have yet.
+    static let notBuilt: Set<String> = [
+        "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "bridge", "builder", "cluster-advertise",
+        "cluster-store", "containerd", "containerd-namespace", "containerd-plugin-namespace", "cpu-rt-period", "cpu-rt-runtime",
+        "default-address-pools", "default-cgroupns-mode", "default-gateway", "default-gateway-v6", "default-ipc-mode",
+        "default-network-opts", "default-ulimits", "exec-opts", "experimental", "features", "fixed-cidr", "fixed-cidr-v6",
+        "host-gateway-ip", "http-proxy", "https-proxy", "icc", "init", "init-path", "insecure-registries", "ip-masq", "ip6tables",
+        "iptables", "ipv6", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "metrics-addr",
+        "no-new-privileges",
+        "no-proxy", "node-generic-resources", "oom-score-adjust", "proxies", "raw-logs", "registry-mirrors", "seccomp-profile",
+        "selinux-enabled", "storage-opts", "swarm-default-advertise-addr", "userland-proxy", "userland-proxy-path", "userns-remap",
+    ]
+}

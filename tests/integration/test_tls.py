@@ -1,0 +1,102 @@
+"""The API over TCP with mutual TLS: every client, attached streams, and what is said when a certificate does not fit."""
+
+import os
+import shutil
+import subprocess
+
+import docker
+import pytest
+
+from conftest import PROGRAMS, import_base
+from harness import IMAGE, Daemon, clear, free_port, wait_until
+
+
+def openssl(directory, *arguments):
+    subprocess.run(["openssl", *map(str, arguments)], cwd=directory, check=True, capture_output=True)
+
+
+def authority(directory):
+    openssl(directory, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca-key.pem", "-out", "ca.pem", "-days", "2", "-subj", "/CN=ca")
+
+
+def certificate(directory, name, extensions):
+    openssl(directory, "req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}-key.pem", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+    (directory / f"{name}.ext").write_text(extensions)
+    openssl(directory, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial", "-days", "2",
+            "-extfile", f"{name}.ext", "-out", f"{name}-cert.pem")
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    """A daemon behind mutual TLS, and the directory of a client's ca.pem, cert.pem and key.pem (DOCKER_CERT_PATH)."""
+    files = tmp_path_factory.mktemp("tls")
+    authority(files)
+    certificate(files, "server", "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth\n")
+    certificate(files, "client", "extendedKeyUsage=clientAuth\n")
+    shutil.copy(files / "client-cert.pem", files / "cert.pem")
+    shutil.copy(files / "client-key.pem", files / "key.pem")
+    daemon = Daemon(f"clptls{os.getpid()}")
+    port = free_port()
+    daemon.options += ["-H", f"tcp://127.0.0.1:{port}", "--tlsverify", "--tlscacert", str(files / "ca.pem"),
+                       "--tlscert", str(files / "server-cert.pem"), "--tlskey", str(files / "server-key.pem")]
+    daemon.tcp, daemon.files = f"tcp://127.0.0.1:{port}", files
+    try:
+        daemon.start()
+        import_base(daemon)
+        yield daemon
+    finally:
+        clear(daemon)
+        daemon.remove()
+
+
+def call(tls, program, *arguments, files=None, input=b""):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("DOCKER_", "CLIPPER_"))}
+    environment |= {"DOCKER_HOST": tls.tcp, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(files or tls.files),
+                    "DOCKER_CONFIG": str(tls.scratch / "client")}
+    return subprocess.run([PROGRAMS[program], *arguments], env=environment, input=input, capture_output=True, timeout=60)
+
+
+CLIENTS = sorted(name for name in PROGRAMS if name != "clipper")
+
+
+@pytest.mark.parametrize("program", CLIENTS)
+def test_streams_go_both_ways_and_half_close(tls, program):
+    assert call(tls, program, "version").returncode == 0
+    text = os.urandom(3 << 20)
+    done = call(tls, program, "run", "--rm", "-i", IMAGE, "cat", input=text)
+    assert done.returncode == 0 and done.stdout == text, done.stderr
+    done = call(tls, program, "run", "--rm", "-i", IMAGE, "sh", "-c", "wc -c; echo end >&2; exit 3", input=text)
+    assert (done.returncode, done.stdout.strip(), done.stderr.strip()) == (3, str(len(text)).encode(), b"end")
+    identifier = call(tls, program, "run", "-d", IMAGE, "sleep", "1000").stdout.decode().strip()
+    done = call(tls, program, "exec", "-i", identifier, "md5sum", input=b"hello")
+    assert done.stdout.startswith(b"5d41402abc4b2a76b9719d911017c592"), done
+    assert call(tls, program, "rm", "-f", identifier).returncode == 0
+
+
+def test_the_sdk_comes_in(tls, monkeypatch):
+    # requests takes these before what it is told.
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    material = docker.tls.TLSConfig(
+        client_cert=(str(tls.files / "cert.pem"), str(tls.files / "key.pem")), ca_cert=str(tls.files / "ca.pem"), verify=True)
+    client = docker.DockerClient(base_url=tls.tcp, tls=material, version="auto")
+    assert client.containers.run(IMAGE, ["echo", "hello"], remove=True) == b"hello\n"
+    client.close()
+
+
+@pytest.mark.parametrize("program", CLIENTS)
+def test_strangers_stay_outside_and_hear_why(tls, program, tmp_path):
+    authority(tmp_path)
+    certificate(tmp_path, "client", "extendedKeyUsage=clientAuth\n")
+    shutil.copy(tmp_path / "client-cert.pem", tmp_path / "cert.pem")
+    shutil.copy(tmp_path / "client-key.pem", tmp_path / "key.pem")
+    shutil.copy(tls.files / "ca.pem", tmp_path / "ca.pem")
+    done = call(tls, program, "ps", files=tmp_path)
+    assert done.returncode == 1 and b"unknown certificate authority" in done.stderr, done.stderr
+    mark = tls.log.stat().st_size
+    url = tls.tcp.replace("tcp://", "https://")
+    done = subprocess.run(["curl", "-sS", "--cacert", tls.files / "ca.pem", f"{url}/_ping"], capture_output=True, text=True)
+    assert done.returncode != 0 and "certificate required" in done.stderr
+    wait_until(lambda: "TLS handshake error" in tls.log_tail(mark), 5, "a word in the log")
+    done = subprocess.run(["curl", "-sS", url.replace("https", "http") + "/_ping"], capture_output=True, text=True)
+    assert "Client sent an HTTP request to an HTTPS server." in done.stdout
