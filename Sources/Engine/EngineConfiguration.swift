@@ -54,5 +54,5 @@ public struct EngineConfiguration: Sendable {
 public enum EngineVersion {
     public static let version = "0.1.0"
     public static let apiVersion = "1.50"
-    public static let minimumAPIVersion = "1.24"
+    public static let minimumAPIVersion = "1.22"
 }

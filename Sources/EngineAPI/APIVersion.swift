@@ -6,7 +6,8 @@ struct APIVersion: Comparable, Sendable, CustomStringConvertible {
     let description: String
 
     static let newest = APIVersion("1.50")
-    static let oldest = APIVersion("1.24")
+    /// What Debian's skopeo asks for; Docker's own oldest is 1.24.
+    static let oldest = APIVersion("1.22")
 
     /// Parts that are no numbers count as 0, as in dockerd.
     init(_ text: some StringProtocol) {

@@ -109,7 +109,8 @@ public protocol VolumeBackend: Sendable {
 }
 
 public protocol NetworkBackend: Sendable {
-    func list(filters: Filters) async throws -> [NetworkResource]
+    /// `showsContainers`: whether each shows what is on it.
+    func list(filters: Filters, showsContainers: Bool) async throws -> [NetworkResource]
     func create(_ request: NetworkCreateRequest) async throws -> NetworkCreateResponse
     func inspect(_ id: String, verbose: Bool, scope: String?) async throws -> NetworkResource
     func remove(_ id: String) async throws

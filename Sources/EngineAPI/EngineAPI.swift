@@ -1,4 +1,4 @@
-// EngineAPI: the Docker Engine API (1.24 to 1.50) over the engine's services.
+// EngineAPI: the Docker Engine API (1.22 to 1.50) over the engine's services.
 //
 // `EngineAPI.handle` is the HTTPServer's handler: it strips and checks the version prefix, finds the `Route` in a
 // table (Routes+*.swift, one file per kind of object) and calls it with a `Call`: the request, its version, the path's

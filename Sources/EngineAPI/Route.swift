@@ -21,11 +21,11 @@ struct Route: Sendable {
     /// The part of a built call that answers 501: the query parameter that asks for it.
     let unbuilt: String?
 
-    init(_ method: HTTPMethod, _ pattern: String, since: String = "1.24", without unbuilt: String? = nil, _ handler: @escaping Handler) {
+    init(_ method: HTTPMethod, _ pattern: String, since: String = "1.22", without unbuilt: String? = nil, _ handler: @escaping Handler) {
         self.init(method, pattern, since: since, without: unbuilt, action: .handler(handler))
     }
 
-    init(_ method: HTTPMethod, _ pattern: String, since: String = "1.24", without unbuilt: String? = nil, action: Action) {
+    init(_ method: HTTPMethod, _ pattern: String, since: String = "1.22", without unbuilt: String? = nil, action: Action) {
         self.unbuilt = unbuilt
         self.method = method
         self.pattern = pattern

@@ -18,7 +18,8 @@ extension EngineAPI {
                 }
             }
             let filters = try call.filters()
-            for name in filters.values.keys.sorted() where !["label", "label!"].contains(name) {
+            let buildKits = ["description", "id", "inuse", "parent", "private", "shared", "type"]
+            for name in filters.values.keys.sorted() where buildKits.contains(name) {
                 throw APIError(.notImplemented, "not implemented: build cache prune filter \(name)")
             }
             let report = try await call.backends.builds.prune(all: call.flag("all"), filters: filters)

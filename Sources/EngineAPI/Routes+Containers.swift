@@ -9,15 +9,17 @@ extension EngineAPI {
     static let containerRoutes: [Route] = [
         Route(.GET, "/containers/json") { call in
             let limit = try call.number("limit").flatMap { $0 > 0 ? $0 : nil }
-            return try call.json(
-                await call.backends.containers.list(
-                    all: call.flag("all"), limit: limit, size: call.flag("size"), filters: call.filters()))
+            let containers = try await call.backends.containers.list(
+                all: call.flag("all"), limit: limit, size: call.flag("size"), filters: call.filters())
+            return Call.json(.array(try containers.map { FieldGates.containerSummary(try JSON.value($0), for: call.version) }))
         },
         Route(.POST, "/containers/create") { call in
-            let request = try await call.body(ContainerCreateRequest.self)
-            return try call.json(
-                await call.backends.containers.create(name: call.text("name"), platform: call.text("platform"), request: request),
-                status: .created)
+            var request = try await call.body(ContainerCreateRequest.self)
+            let warnings = try RequestGates.create(&request, for: call.version)
+            let platform = call.version < APIVersion("1.41") ? nil : call.text("platform")
+            var answer = try await call.backends.containers.create(name: call.text("name"), platform: platform, request: request)
+            answer.Warnings += warnings
+            return try call.json(answer, status: .created)
         },
         Route(.GET, "/containers/{id}/json") { call in
             let inspect = try await call.backends.containers.inspect(call.id, size: call.flag("size"))
@@ -42,19 +44,19 @@ extension EngineAPI {
             return Response(status: .ok)
         },
         Route(.POST, "/containers/{id}/start") { call in
-            // Up to 1.23 a start could carry a HostConfig.
             if let body = try await call.optionalBody(JSONValue.self), body != [:], !body.isNull {
+                if call.version < APIVersion("1.24") { throw APIError(.notImplemented, "not implemented: HostConfig in a start") }
                 throw APIError.invalid("starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24")
             }
             try await call.backends.containers.start(call.id, detachKeys: call.text("detachKeys"))
             return Call.noContent
         },
         Route(.POST, "/containers/{id}/stop") { call in
-            try await call.backends.containers.stop(call.id, timeout: call.number("t"), signal: call.text("signal"))
+            try await call.backends.containers.stop(call.id, timeout: call.number("t"), signal: call.stopSignal())
             return Call.noContent
         },
         Route(.POST, "/containers/{id}/restart") { call in
-            try await call.backends.containers.restart(call.id, timeout: call.number("t"), signal: call.text("signal"))
+            try await call.backends.containers.restart(call.id, timeout: call.number("t"), signal: call.stopSignal())
             return Call.noContent
         },
         Route(.POST, "/containers/{id}/kill") { call in
@@ -62,7 +64,9 @@ extension EngineAPI {
             return Call.noContent
         },
         Route(.POST, "/containers/{id}/update") { call in
-            let request = try await call.body(HostConfig.self)
+            var request = try await call.body(HostConfig.self)
+            if call.version < APIVersion("1.40") { request.PidsLimit = nil }
+            if call.version >= APIVersion("1.42") { request.KernelMemory = nil }
             let warnings = try await call.backends.containers.update(call.id, request)
             return Call.json(["Warnings": .names(warnings.isEmpty ? nil : warnings)])
         },
@@ -140,7 +144,7 @@ extension EngineAPI {
     }
 
     private static func stats(_ call: Call) async throws -> Response {
-        let (stream, oneShot) = (call.flag("stream", default: true), call.flag("one-shot"))
+        let (stream, oneShot) = (call.flag("stream", default: true), call.version >= APIVersion("1.41") && call.flag("one-shot"))
         if stream && oneShot { throw APIError.invalid("cannot have stream=true and one-shot=true") }
         let (id, containers) = (call.id, call.backends.containers)
         // Whether it is there is told by the status.
@@ -175,6 +179,9 @@ extension EngineAPI {
 }
 
 extension Call {
+    /// The signal of a stop came with 1.42.
+    func stopSignal() -> String? { version < APIVersion("1.42") ? nil : text("signal") }
+
     /// The query of both resize calls.
     func size() throws -> (rows: Int, columns: Int) {
         guard let rows = try number("h"), let columns = try number("w"), (0...65535).contains(rows), (0...65535).contains(columns) else {

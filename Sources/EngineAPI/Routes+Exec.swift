@@ -7,13 +7,15 @@ internal import NIOHTTP1
 extension EngineAPI {
     static let execRoutes: [Route] = [
         Route(.POST, "/containers/{id}/exec") { call in
-            let request = try await call.body(ExecCreateRequest.self)
+            var request = try await call.body(ExecCreateRequest.self)
+            if call.version < APIVersion("1.42") { request.ConsoleSize = nil }
             guard let command = request.Cmd, !command.words.isEmpty else { throw APIError.invalid("no exec command specified") }
             let id = try await call.backends.containers.execCreate(call.id, request)
             return Call.json(["Id": .string(id)], status: .created)
         },
         Route(.POST, "/exec/{id}/start") { call in
-            let request = try await call.optionalBody(ExecStartRequest.self) ?? ExecStartRequest()
+            var request = try await call.optionalBody(ExecStartRequest.self) ?? ExecStartRequest()
+            if call.version < APIVersion("1.42") { request.ConsoleSize = nil }
             guard let stream = try await call.backends.containers.execStart(call.id, request) else { return Response(status: .ok) }
             let containers = call.backends.containers
             let id = call.id

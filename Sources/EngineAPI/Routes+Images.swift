@@ -10,10 +10,11 @@ extension EngineAPI {
         Route(.GET, "/images/json") { call in
             try call.refuse("manifests")
             var filters = try call.filters()
-            // Up to 1.27 a plain name could be asked for.
-            if let name = call.text("filter"), call.version < APIVersion("1.28") { filters.values["reference", default: []].append(name) }
+            // Up to 1.40 a plain name could be asked for.
+            if let name = call.text("filter"), call.version < APIVersion("1.41") { filters.values["reference", default: []].append(name) }
             let images = try await call.backends.images.list(
-                all: call.flag("all"), filters: filters, sharedSize: call.flag("shared-size"), digests: call.flag("digests"))
+                all: call.flag("all"), filters: filters, sharedSize: call.version >= APIVersion("1.42") && call.flag("shared-size"),
+                digests: call.flag("digests"))
             return Call.json(.array(try images.map { FieldGates.imageSummary(try JSON.value($0), for: call.version) }))
         },
         Route(.POST, "/images/create", without: "fromImage", create),

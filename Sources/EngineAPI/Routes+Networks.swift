@@ -7,7 +7,8 @@ internal import NIOHTTP1
 extension EngineAPI {
     static let networkRoutes: [Route] = [
         Route(.GET, "/networks") { call in
-            let networks = try await call.backends.networks.list(filters: call.filters())
+            let networks = try await call.backends.networks.list(
+                filters: call.filters(), showsContainers: call.version < APIVersion("1.28"))
             return Call.json(.array(try networks.map { FieldGates.network(try JSON.value($0), for: call.version) }))
         },
         Route(.GET, "/networks/{id}") { call in
@@ -19,7 +20,9 @@ extension EngineAPI {
             return Call.noContent
         },
         Route(.POST, "/networks/create") { call in
-            try call.json(await call.backends.networks.create(call.body()), status: .created)
+            var request = try await call.body(NetworkCreateRequest.self)
+            if call.version < APIVersion("1.48") { request.EnableIPv4 = nil }
+            return try call.json(await call.backends.networks.create(request), status: .created)
         },
         Route(.POST, "/networks/{id}/connect") { call in
             try await call.backends.networks.connect(call.id, call.body())
@@ -56,7 +59,10 @@ extension EngineAPI {
             return Call.noContent
         },
         Route(.POST, "/volumes/prune", since: "1.25") { call in
-            let report = try await call.backends.volumes.prune(filters: call.filters())
+            var filters = try call.filters()
+            // Up to 1.41 volumes with a name went too.
+            if call.version < APIVersion("1.42") { filters.values["all"] = ["true"] }
+            let report = try await call.backends.volumes.prune(filters: filters)
             return Call.json(["VolumesDeleted": .names(report.VolumesDeleted), "SpaceReclaimed": .integer(report.SpaceReclaimed ?? 0)])
         },
     ]

@@ -8,7 +8,9 @@ internal import NIOHTTP1
 extension EngineAPI {
     static let systemRoutes: [Route] = [
         Route(.POST, "/auth", action: .notBuilt),
-        Route(.GET, "/info") { call in try call.json(await call.backends.system.info()) },
+        Route(.GET, "/info") { call in
+            Call.json(FieldGates.info(try JSON.value(await call.backends.system.info()), for: call.version))
+        },
         Route(.GET, "/version") { call in try call.json(await call.backends.system.version()) },
         Route(.GET, "/_ping") { _ in Response(status: .ok, headers: pingHeaders, body: .bytes(ByteBuffer(string: "OK"))) },
         Route(.HEAD, "/_ping") { _ in
@@ -20,12 +22,18 @@ extension EngineAPI {
             let (since, until, filters) = (try call.moment("since"), try call.moment("until"), try call.filters())
             // Before the answer begins: afterwards it could only be cut.
             try filters.requireOnly(Filters.eventNames)
+            if let since, let until, until < since {
+                throw APIError.invalid(
+                    "`since` time (\(call.query["since"] ?? "")) cannot be after `until` time (\(call.query["until"] ?? ""))")
+            }
+            let showsImagesMade = call.version >= APIVersion("1.46")
             let system = call.backends.system
             return Response(
                 status: .ok, headers: ["Content-Type": "application/json"],
                 body: .stream { writer in
-                    try await system.events(since: since, until: until, filters: filters) {
-                        try await writer.write(try JSON.encode($0) + [10])
+                    try await system.events(since: since, until: until, filters: filters) { event in
+                        guard showsImagesMade || event.Type != "image" || event.Action != "create" else { return }
+                        try await writer.write(try JSON.encode(event) + [10])
                     }
                 })
         },

@@ -230,7 +230,12 @@ public struct ContainerSummary: Codable, Sendable {
 
     public struct SummaryHostConfig: Codable, Sendable {
         public var NetworkMode: String
-        public init(NetworkMode: String) { self.NetworkMode = NetworkMode }
+        public var Annotations: [String: String]?
+
+        public init(NetworkMode: String, Annotations: [String: String]? = nil) {
+            self.NetworkMode = NetworkMode
+            self.Annotations = Annotations
+        }
     }
 
     public struct SummaryNetworkSettings: Codable, Sendable {

@@ -15,6 +15,12 @@ public struct Volume: Sendable, Hashable {
     public let isAnonymous: Bool
 }
 
+/// A volume came, or went.
+public enum VolumeChange: Sendable {
+    case created(Volume)
+    case removed(name: String, driver: String)
+}
+
 /// What the store keeps of a volume.
 struct VolumeRecord: Codable, Sendable {
     var driver: String

@@ -16,13 +16,17 @@ public final class VolumeStore: Sendable {
     private let root: String
     private let table: RecordTable<VolumeRecord>
     private let logger: Logger
+    private let onChange: @Sendable (VolumeChange) -> Void
     private let state = Mutex(State())
 
     /// `root` is the daemon's root; volumes live in `<root>/volumes`. A directory without a record becomes a volume
-    /// again: what is in it is somebody's data.
-    public init(root: String, records: RecordStore, logger: Logger) throws {
+    /// again: what is in it is somebody's data. `onChange` is told of every volume made and deleted from then on, whoever asked.
+    public init(root: String, records: RecordStore, logger: Logger, onChange: @escaping @Sendable (VolumeChange) -> Void = { _ in })
+        throws
+    {
         self.root = "\(root)/volumes"
         self.logger = logger
+        self.onChange = onChange
         table = try records.table("volumes_volume")
         try Files.makeDirectories(self.root, mode: 0o711)
         var volumes: [String: VolumeRecord] = [:]
@@ -86,17 +90,19 @@ public final class VolumeStore: Sendable {
                     + "If you intended to pass a host directory, use absolute path")
         }
         _ = try MountOptions(options)
-        return try state.withLock { state in
+        let (volume, isNew) = try state.withLock { state in
             if let existing = state.volumes[name] {
                 guard existing.options == options || options.isEmpty else {
                     throw VolumeError(code: .conflict, message: "a volume named \"\(name)\" already exists with different options")
                 }
-                return makeVolume(name, existing)
+                return (makeVolume(name, existing), false)
             }
             let record = VolumeRecord(
                 driver: driver, createdAt: Timestamp.now().description, labels: labels, options: options, isAnonymous: name.isEmpty)
-            return try add(name.isEmpty ? Self.randomName() : name, record, &state)
+            return (try add(name.isEmpty ? Self.randomName() : name, record, &state), true)
         }
+        if isNew { onChange(.created(volume)) }
+        return volume
     }
 
     private func add(_ name: String, _ record: VolumeRecord, _ state: inout State) throws -> Volume {
@@ -153,7 +159,9 @@ public final class VolumeStore: Sendable {
             }
             return try take(name, &state)
         }
-        if let removed { try Files.removeTree(removed) }
+        guard let removed else { return }
+        onChange(.removed(name: name, driver: "local"))
+        try Files.removeTree(removed)
     }
 
     /// The name goes at once, by a rename; the content, which may be large, outside of the lock.

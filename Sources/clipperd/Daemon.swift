@@ -47,11 +47,11 @@ struct Daemon {
         live = configuration.live
 
         let images = try ImageStore(root: options.dataRoot, records: records, logger: logger)
-        let volumes = try VolumeStore(root: options.dataRoot, records: records, logger: logger)
+        let events = EventBus()
+        let volumes = try VolumeStore(root: options.dataRoot, records: records, logger: logger) { events.publish($0) }
         networks = try NetworkManager(
             configuration: Self.networkConfiguration(options), records: try StoredNetworkRecords(records, logger: logger), logger: logger)
         let supervisor = Supervisor(runtimeExecutable: runtimeExecutable, logger: logger)
-        let events = EventBus()
         let store = try ContainerStore(records: records, logger: logger)
         containers = ContainerService(
             store: store, images: images, volumes: volumes, networks: networks, supervisor: supervisor, events: events,

@@ -95,14 +95,6 @@ private func parse(_ line: String, interspersed: Bool = false) throws -> FlagPar
     @Test(arguments: ["", "x", "1x", "m", "-5", "1.2.3", "1mm", "99999999t", "0x10", "1ib"])
     func noSizes(_ text: String) { #expect(ByteSize.bytes(text) == nil) }
 
-    @Test(arguments: [
-        ("1h30m", 5_400_000_000_000), ("500ms", 500_000_000), ("1.5s", 1_500_000_000), ("0", 0), ("-2s", -2_000_000_000), ("3us", 3000),
-    ])
-    func durations(_ text: String, _ nanoseconds: Int64) { #expect(GoDuration.nanoseconds(text) == nanoseconds) }
-
-    @Test(arguments: ["", "5", "s", "1x", "1.s.", "-", "1h 2m"])
-    func noDurations(_ text: String) { #expect(GoDuration.nanoseconds(text) == nil) }
-
     @Test(arguments: [("1.5", 1_500_000_000), (".25", 250_000_000), ("2", 2_000_000_000), ("0.000000001", 1)])
     func decimals(_ text: String, _ nano: Int64) { #expect(Decimal.nano(text) == nano) }
 

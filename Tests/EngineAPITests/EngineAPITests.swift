@@ -77,7 +77,7 @@ import Testing
         ("-X GET /_ping", "", "200", "OK"), ("-I /v1.30/_ping", "", "200", "Api-Version: 1.50"),
         ("-i /_ping", "", "200", "Builder-Version: 1"),
         ("/v1.99/info", "", "400", "client version 1.99 is too new. Maximum supported API version is 1.50"),
-        ("/v1.10/info", "", "400", "client version 1.10 is too old. Minimum supported API version is 1.24, please upgrade"),
+        ("/v1.10/info", "", "400", "client version 1.10 is too old. Minimum supported API version is 1.22, please upgrade"),
         ("/nothing", "", "404", #"{"message":"page not found"}"#), ("-X PATCH /info", "", "404", "page not found"),
         ("-X POST /auth", "", "501", #"{"message":"not implemented: POST /auth"}"#),
         ("/v1.40/services", "", "503", "This node is not a swarm manager."), ("/plugins", "", "200", "[]"),

@@ -178,7 +178,7 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
         VolumeResource(CreatedAt: "", Driver: "local", Labels: nil, Mountpoint: "/v", Name: name, Options: nil)
     }
 
-    func list(filters: Filters) async throws -> [NetworkResource] { [] }
+    func list(filters: Filters, showsContainers: Bool) async throws -> [NetworkResource] { [] }
     func create(_ request: NetworkCreateRequest) async throws -> NetworkCreateResponse { NetworkCreateResponse(Id: "n1", Warning: "") }
     func inspect(_ id: String, verbose: Bool, scope: String?) async throws -> NetworkResource {
         throw EngineError.notFound("network \(id) not found")

@@ -1,8 +1,10 @@
 """Fixtures: one daemon for the session, and the clients. See harness.py."""
 
 import os
+import pathlib
 import shutil
 import subprocess
+import tempfile
 
 import docker
 import pytest
@@ -29,6 +31,29 @@ def import_base(daemon):
     base = subprocess.Popen([str(REPOSITORY / "scripts/make-base-image")], stdout=subprocess.PIPE)
     subprocess.run([PROGRAMS["clipper"], "-H", daemon.host, "import", "-", IMAGE], stdin=base.stdout, check=True, capture_output=True)
     assert base.wait() == 0
+
+
+def pytest_configure(config):
+    """Every answer of the session's daemons is written down, for test_zz_contract.py."""
+    if not os.environ.get("CLIPPER_RECORDS"):
+        directory = tempfile.mkdtemp(prefix="clprec")
+        os.environ["CLIPPER_RECORDS"] = directory
+        config.add_cleanup(lambda: (os.environ.pop("CLIPPER_RECORDS"), shutil.rmtree(directory)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logstart(nodeid):
+    pathlib.Path(os.environ["CLIPPER_RECORDS"], "test").write_text(nodeid)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """What of the API reference the suite has not exercised."""
+    if not hasattr(config, "contract_report"):
+        return
+    count, seen, unseen = config.contract_report
+    terminalreporter.section(f"API reference: {count} answers, {len(seen)} documented ones seen, {len(unseen)} never")
+    for method, path, status in sorted(unseen, key=lambda answer: (answer[1], answer[0], answer[2])):
+        terminalreporter.write_line(f"{method.upper()} {path}: {status}")
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 BIN = REPOSITORY / "bin"
 IMAGE = "clipper/base"
+RECORDER = REPOSITORY / "tests/integration/contract/recorder.py"
 
 
 def wait_until(condition, timeout=20.0, what="condition"):
@@ -74,6 +76,7 @@ class Daemon:
         self.scratch.mkdir(mode=0o700)
         self.socket = str(self.scratch / "d.sock")
         self.host = f"unix://{self.socket}"
+        self.recorder = None
         self.log = self.scratch / "clipperd.log"
         self.cgroup_parent = f"/clipper-{prefix}"
         self.process = None
@@ -83,13 +86,36 @@ class Daemon:
         return self.process.pid
 
     def start(self):
+        own_socket = self.record()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.before, str(BIN / "clipperd"), "--data-root", str(self.scratch / "data"), "--exec-root", str(self.scratch / "exec"),
-                 "-H", self.host, "--pidfile", str(self.scratch / "pid"), "--cgroup-parent", self.cgroup_parent,
+                 "-H", f"unix://{own_socket}", "--pidfile", str(self.scratch / "pid"), "--cgroup-parent", self.cgroup_parent,
                  "--log-level", "debug", *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         wait_until(self.answers, 15, "the daemon's answer to /_ping")
+
+    def record(self):
+        """With CLIPPER_RECORDS, a directory: a recorder between clients and the daemon, which lives as long as the daemon. The path
+        at which the daemon is to listen."""
+        directory = os.environ.get("CLIPPER_RECORDS")
+        if not directory:
+            return self.socket
+        self.end_recorder()
+        own_socket = str(self.scratch / "own.sock")
+        pathlib.Path(self.socket).unlink(missing_ok=True)
+        self.recorder = subprocess.Popen(
+            [sys.executable, "-S", str(RECORDER), self.socket, own_socket, directory],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
+        assert self.recorder.stdout.readline() == b"ready\n", "the recorder did not start"
+        return own_socket
+
+    def end_recorder(self):
+        if self.recorder:
+            self.recorder.terminate()
+            self.recorder.wait()
+            self.recorder.stdout.close()
+            self.recorder = None
 
     def answers(self):
         if self.process.poll() is not None:
@@ -110,10 +136,14 @@ class Daemon:
             self.process.kill()
             self.process.wait()
             raise AssertionError(f"clipperd did not end within {timeout} s of SIGTERM")
+        finally:
+            self.end_recorder()
+            pathlib.Path(self.socket).unlink(missing_ok=True)
 
     def kill(self):
         self.process.kill()
         self.process.wait()
+        self.end_recorder()
 
     def running(self):
         return self.process is not None and self.process.poll() is None

@@ -56,7 +56,7 @@ def test_commit_of_a_running_container_freezes_it_meanwhile(cli, sdk, name, repo
     cli("commit", name, repository)
     assert cli("exec", name, "cat", "/file") == "one" and cli.inspect(name)["State"]["Status"] == "running"
     events = [e["Action"] for e in sdk.events(since=since, until=int(time.time()) + 1, decode=True, filters={"container": identifier})]
-    assert [a for a in events if a in ("pause", "commit", "unpause")] == ["pause", "unpause", "commit"]
+    assert [a for a in events if a in ("pause", "commit", "unpause")] == ["pause", "commit", "unpause"]
     assert cli("run", "--rm", repository, "cat", "/file") == "one"
 
 

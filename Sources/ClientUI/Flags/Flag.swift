@@ -1,3 +1,5 @@
+internal import Linux
+
 /// One flag of a command. A table of these is all that parser, help and completion know.
 public struct Flag: Sendable {
     public enum Kind: Sendable, Equatable {

@@ -1,3 +1,5 @@
+internal import Linux
+
 /// The values a command line gave. All were checked against their kinds when they were read.
 public struct FlagValues: Sendable {
     var values: [String: [String]] = [:]

@@ -60,17 +60,13 @@ struct ContainerCreation: Sendable {
             }
             try await store.save(container)
             store.insert(container)
+            events.publish("create", of: record)
         } catch {
             store.release(finalName, of: id)
             try? await offloading { [configuration] in try Files.removeTree(configuration.paths(of: id).data) }
             throw EngineError.from(error)
         }
-        events.publish("container", "create", id: id, attributes: attributes(name: finalName, image: imageName, labels: config.Labels))
         return ContainerCreateResponse(Id: id, Warnings: warnings(request.hostConfig))
-    }
-
-    private func attributes(name: String, image: String, labels: [String: String]?) -> [String: String] {
-        (labels ?? [:]).merging(["name": name, "image": image]) { $1 }
     }
 
     private func reserveName(_ name: String?, id: String) throws(EngineError) -> String {

@@ -76,6 +76,7 @@ final class ContainerLauncher: Sendable {
         let prepared = try await offloading { [self] in
             try prepare(record, layers: image, shared: shared, namespaceDescriptor: firstDescriptor)
         }
+        events.publishMounts(of: record)
         do {
             var request = LaunchRequest(
                 containerID: record.id, directory: prepared.paths.run, bundle: prepared.paths.bundle, runtime: runtime(record))
@@ -94,6 +95,7 @@ final class ContainerLauncher: Sendable {
             return Launched(connection: connection, attachments: prepared.attachments)
         } catch {
             await detach(prepared.attachments)
+            events.publishUnmounts(of: record)
             try? await offloading { try Files.removeTree(prepared.paths.run) }
             throw error
         }
@@ -274,12 +276,7 @@ final class ContainerLauncher: Sendable {
         let endpoint = try networks.attach(
             containerID: record.id, containerName: record.name, hostname: record.config.Hostname ?? "", network: network,
             sandbox: sandbox, request: request)
-        let mode = record.hostConfig.NetworkMode ?? ""
-        events.publish(
-            "network", "connect", id: endpoint.networkID,
-            attributes: [
-                "container": record.id, "name": endpoint.networkName, "type": mode == "host" ? "host" : mode == "none" ? "null" : "bridge",
-            ])
+        publish("connect", endpoint)
         return NetworkAttachment(
             networkName: endpoint.networkName, endpoint: endpoint, settings: settings(endpoint, wanted), published: [])
     }
@@ -349,11 +346,16 @@ final class ContainerLauncher: Sendable {
             }
         } catch { logger.warning("cannot give back a container's address", metadata: ["error": "\(error)"]) }
         for attachment in attachments {
-            let endpoint = attachment.endpoint
-            events.publish(
-                "network", "disconnect", id: endpoint.networkID,
-                attributes: ["container": endpoint.containerID, "name": endpoint.networkName])
+            publish("disconnect", attachment.endpoint)
         }
+    }
+
+    /// A container came to a network, or left it.
+    func publish(_ action: String, _ endpoint: Endpoint) {
+        let kind = (try? networks.network(endpoint.networkID).driver) ?? "bridge"
+        events.publish(
+            "network", action, id: endpoint.networkID,
+            attributes: ["container": endpoint.containerID, "name": endpoint.networkName, "type": kind])
     }
 
     func reconnect(_ container: Container) async -> ShimReconnection {

@@ -60,6 +60,7 @@ final class ContainerLifecycle: Sendable {
         do { launched = try await launcher.launch(container) } catch {
             let failure = EngineError.from(error)
             let code = Self.exitCode(of: error)
+            await releaseVolumes(container.record)
             container.withState { state in
                 state.phase = state.record.outcome.startedAt == Timestamp.never.description ? .created : .exited
                 state.record.outcome.exitCode = code
@@ -193,6 +194,7 @@ final class ContainerLifecycle: Sendable {
     private func afterExit(_ container: Container) async {
         let record = container.record
         await releaseVolumes(record)
+        events.publishUnmounts(of: record)
         if record.hostConfig.AutoRemove == true {
             do { try await erase(container, volumes: true) } catch {
                 logger.error("cannot remove a container", metadata: ["error": "\(error)"])
@@ -345,7 +347,10 @@ final class ContainerLifecycle: Sendable {
     }
 
     func unpause(_ container: Container) async throws {
-        guard case .paused(let connection) = container.phase else { throw EngineError.conflict("Container \(container.id) is not paused") }
+        // As in Docker no conflict, but a failure.
+        guard case .paused(let connection) = container.phase else {
+            throw EngineError(.system, "Container \(container.id) is not paused")
+        }
         let cgroup = launcher.cgroupPath(of: container.record)
         try await offloading { try CgroupManager.open(path: cgroup).thaw() }
         container.withState { state in
@@ -414,9 +419,7 @@ final class ContainerLifecycle: Sendable {
     // MARK: Events
 
     func publish(_ container: Container, _ action: String, _ more: [String: String] = [:]) {
-        let record = container.record
-        let attributes = (record.config.Labels ?? [:]).merging(["name": record.name, "image": record.imageName]) { $1 }.merging(more) { $1 }
-        events.publish("container", action, id: record.id, attributes: attributes)
+        events.publish(action, of: container.record, more)
     }
 }
 

@@ -78,9 +78,7 @@ extension ContainerService {
                     try launcher.writeHosts(record, remaining)
                     try launcher.writeResolvConf(record, remaining)
                 }
-                lifecycle.events.publish(
-                    "network", "disconnect", id: network.id,
-                    attributes: ["container": container.id, "name": network.name, "type": network.driver])
+                launcher.publish("disconnect", attachment.endpoint)
             }
             container.withState { state in
                 state.record.attachments = remaining

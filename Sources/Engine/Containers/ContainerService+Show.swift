@@ -3,6 +3,7 @@ internal import Images
 internal import Linux
 internal import Netlink
 internal import Networking
+internal import OCIImageSpec
 
 extension ContainerService {
     public func inspect(_ id: String, size: Bool) async throws -> ContainerInspect {
@@ -77,20 +78,15 @@ extension ContainerService {
     }
 
     public func list(all: Bool, limit: Int?, size: Bool, filters: Filters) async throws -> [ContainerSummary] {
-        let filter = try ContainerFilter(filters, store: store, images: images)
-        var containers = store.all.sorted { $0.record.created > $1.record.created }
+        let networks = filters["network"] == nil ? [] : lifecycle.launcher.networks.networks()
+        let filter = try ContainerFilter(filters, store: store, images: images, networks: networks)
         let showsAll = all || limit != nil || filter.impliesAll
-        containers = containers.filter { container in
-            if !showsAll {
-                let state = container.apiState
-                guard state.Running else { return false }
-            }
-            return filter.matches(container)
-        }
+        var containers = store.all.sorted { $0.record.created > $1.record.created }
+            .filter { (showsAll || $0.apiState.Running) && filter.matches($0) }
         if let limit, limit > 0 { containers = Array(containers.prefix(limit)) }
         var result: [ContainerSummary] = []
         for container in containers {
-            var summary = Self.summary(container)
+            var summary = summary(container)
             if size {
                 let upper = configuration.paths(of: container.id).upper
                 let written = try await offloading { try DirectorySize.bytes(of: upper) }
@@ -102,31 +98,43 @@ extension ContainerService {
         return result
     }
 
-    static func summary(_ container: Container) -> ContainerSummary {
+    /// The ports of a container that runs: published ones, then those that are exposed only.
+    static func ports(_ container: Container) -> [ContainerSummary.Port] {
         let record = container.record
-        let state = container.apiState
-        var ports: [ContainerSummary.Port] = []
-        if state.Running {
-            let published = record.attachments.flatMap(\.published)
-            for port in published {
-                ports.append(
-                    .init(
-                        IP: "\(port.hostIP)", PrivatePort: Int(port.containerPort), PublicPort: Int(port.hostPort),
-                        Type: port.proto.rawValue))
-            }
-            for key in (record.config.ExposedPorts ?? [:]).keys.sorted() where !published.contains(where: { $0.containerKey == key }) {
-                if let (port, proto) = try? PortRequests.parse(key) {
-                    ports.append(.init(IP: nil, PrivatePort: Int(port), PublicPort: nil, Type: proto.rawValue))
-                }
+        guard container.apiState.Running else { return [] }
+        let published = record.attachments.flatMap(\.published)
+        var ports = published.map {
+            ContainerSummary.Port(
+                IP: "\($0.hostIP)", PrivatePort: Int($0.containerPort), PublicPort: Int($0.hostPort), Type: $0.proto.rawValue)
+        }
+        for key in (record.config.ExposedPorts ?? [:]).keys.sorted() where !published.contains(where: { $0.containerKey == key }) {
+            if let (port, proto) = try? PortRequests.parse(key) {
+                ports.append(.init(IP: nil, PrivatePort: Int(port), PublicPort: nil, Type: proto.rawValue))
             }
         }
-        let settings = networkSettings(record)
+        return ports
+    }
+
+    private func summary(_ container: Container) -> ContainerSummary {
+        let record = container.record
+        let state = container.apiState
+        let settings = Self.networkSettings(record)
         let command = ([record.path] + record.arguments).map { $0.contains(" ") ? "'\($0)'" : $0 }.joined(separator: " ")
         return ContainerSummary(
-            Id: record.id, Names: ["/\(record.name)"], Image: record.imageName, ImageID: record.imageID, Command: command,
-            Created: Timestamp(record.created)?.seconds ?? 0, Ports: ports, Labels: record.config.Labels ?? [:], State: state.Status,
-            Status: StatusText.text(state), HostConfig: .init(NetworkMode: record.hostConfig.NetworkMode ?? "default"),
-            NetworkSettings: .init(Networks: settings.Networks), Mounts: record.mounts.filter { $0.kind != .tmpfs }.map(mountPoint))
+            Id: record.id, Names: ["/\(record.name)"], Image: shownImage(record), ImageID: record.imageID, Command: command,
+            Created: Timestamp(record.created)?.seconds ?? 0, Ports: Self.ports(container), Labels: record.config.Labels ?? [:],
+            State: state.Status,
+            Status: StatusText.text(state),
+            HostConfig: .init(NetworkMode: record.hostConfig.NetworkMode ?? "default", Annotations: record.hostConfig.Annotations),
+            NetworkSettings: .init(Networks: settings.Networks), Mounts: record.mounts.filter { $0.kind != .tmpfs }.map(Self.mountPoint))
+    }
+
+    /// The image's name as the container was made with; its ID once the name is another image's, or nobody's.
+    private func shownImage(_ record: ContainerRecord) -> String {
+        guard record.imageName != record.imageID, (try? images.image(record.imageName).id.description) == record.imageID else {
+            return record.imageID
+        }
+        return record.imageName
     }
 
     public func top(_ id: String, arguments: String) async throws -> ContainerTop {
@@ -137,9 +145,11 @@ extension ContainerService {
         }
         let cgroup = lifecycle.launcher.cgroupPath(of: container.record)
         _ = connection
-        return try await offloading {
+        let table = try await offloading {
             try ProcessTable(processes: try CgroupManager.open(path: cgroup).processes()).table(arguments: arguments)
         }
+        lifecycle.publish(container, "top")
+        return table
     }
 }
 

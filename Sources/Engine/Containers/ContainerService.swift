@@ -21,7 +21,7 @@ public final class ContainerService: Sendable {
     let supervisor: Supervisor
     private let creation: ContainerCreation
     private let launcher: ContainerLauncher
-    private let logger: Logger
+    let logger: Logger
 
     public init(
         store: ContainerStore, images: ImageStore, volumes: VolumeStore, networks: NetworkManager, supervisor: Supervisor, events: EventBus,
@@ -41,7 +41,7 @@ public final class ContainerService: Sendable {
             logger: logger)
         let processes = ExecProcesses(images: images, configuration: configuration)
         execProcesses = processes
-        let probe = HealthProbe(execs: execs) { container, command in
+        let probe = HealthProbe(execs: execs, events: events) { container, command in
             var request = ExecCreateRequest()
             request.Cmd = CommandWords(command)
             return try await processes.process(container, request: request, arguments: command, consoleSize: nil).json
@@ -62,7 +62,10 @@ public final class ContainerService: Sendable {
     }
 
     public func restart(_ id: String, timeout: Int?, signal: String?) async throws {
-        try await lifecycle.restart(try store.find(id), timeout: timeout, signal: signal)
+        let container = try store.find(id)
+        do { try await lifecycle.restart(container, timeout: timeout, signal: signal) } catch {
+            throw EngineError(.system, "Cannot restart container \(id): \(EngineError.from(error).message)", cause: error)
+        }
     }
 
     public func kill(_ id: String, signal: String?) async throws { try await lifecycle.kill(try store.find(id), signal: signal) }
@@ -104,10 +107,12 @@ public final class ContainerService: Sendable {
     }
 
     public func resize(_ id: String, rows: Int, columns: Int) async throws {
-        let connection = try store.find(id).connection(to: "resize")
+        let container = try store.find(id)
+        let connection = try container.connection(to: "resize")
         do { try await connection.resize(rows: UInt16(clamping: rows), columns: UInt16(clamping: columns)) } catch {
             throw EngineError.from(error)
         }
+        lifecycle.publish(container, "resize", ["height": "\(rows)", "width": "\(columns)"])
     }
 
     // MARK: Wait
@@ -187,7 +192,9 @@ public final class ContainerService: Sendable {
     public func archiveGet(_ id: String, path: String) async throws -> (status: JSONValue, tar: Descriptor) {
         let container = try store.find(id)
         let status = try await archiveStatus(id, path: path)
-        return (status, try helperOutput(container, .archiveOut(path: path)))
+        let tar = try helperOutput(container, .archiveOut(path: path))
+        lifecycle.publish(container, "archive-path")
+        return (status, tar)
     }
 
     public func archiveStatus(_ id: String, path: String) async throws -> JSONValue {
@@ -213,12 +220,18 @@ public final class ContainerService: Sendable {
         let operation = RootfsRequest.Operation.archiveIn(path: path, noOverwriteDirNonDir: noOverwriteDirNonDir, copyOwner: copyUIDGID)
         do {
             try await supervisor.runHelper(RootfsRequest(target: try rootTarget(container), operation: operation), input: tar)
+            lifecycle.publish(container, "extract-to-dir")
         } catch let error as ShimFailure where error.kind == .notFound {
             throw EngineError.notFound("Could not find the file \(path) in container \(id)")
         } catch { throw EngineError.from(error) }
     }
 
-    public func export(_ id: String) async throws -> Descriptor { try helperOutput(try store.find(id), .export) }
+    public func export(_ id: String) async throws -> Descriptor {
+        let container = try store.find(id)
+        let tar = try helperOutput(container, .export)
+        lifecycle.publish(container, "export")
+        return tar
+    }
 
     /// Where a container's files are: behind its process, or in its layers.
     func rootTarget(_ container: Container) throws -> RootfsRequest.Target {
@@ -242,27 +255,7 @@ public final class ContainerService: Sendable {
         return pipe.reading.duplicateRaw()
     }
 
-    // MARK: Prune
-
-    public func prune(filters: Filters) async throws -> PruneReport {
-        try filters.requireOnly(["label", "label!", "until"])
-        if filters["until"] != nil { throw EngineError.notImplemented("prune filter until") }
-        var report = PruneReport()
-        var deleted: [String] = []
-        for container in store.all where !container.isAlive {
-            if case .restarting = container.phase { continue }
-            let labels = container.record.config.Labels ?? [:]
-            if let wanted = filters["label"], !Filters.labels(labels, satisfy: wanted) { continue }
-            if let unwanted = filters["label!"], Filters.labels(labels, satisfy: unwanted) { continue }
-            do {
-                try await lifecycle.remove(container, force: false, volumes: false)
-                deleted.append(container.id)
-            } catch { logger.warning("cannot prune a container", metadata: ["container": "\(container.id)", "error": "\(error)"]) }
-        }
-        report.ContainersDeleted = deleted
-        report.SpaceReclaimed = 0
-        return report
-    }
+    // MARK: What uses what
 
     /// IDs of containers that use an image.
     func users(ofImage id: String) -> [ImageUser] {

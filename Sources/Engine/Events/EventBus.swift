@@ -19,11 +19,12 @@ public final class EventBus: Sendable {
     /// How many clients listen now (`info`).
     public var listenerCount: Int { state.withLock { $0.listeners.count } }
 
-    /// Tells everyone. `kind` is `container`, `image`, `volume`, `network`, `builder` or `daemon`.
+    /// Tells everyone. `kind` is `container`, `image`, `volume`, `network`, `builder` or `daemon`; `id` is empty for an event of no
+    /// one object, such as a prune.
     public func publish(_ kind: String, _ action: String, id: String, attributes: [String: String] = [:], at time: Timestamp = .now()) {
         let hasLegacyFields = kind == "container" || kind == "image"
         let event = EventMessage(
-            status: hasLegacyFields ? action : nil, id: hasLegacyFields ? id : nil,
+            status: hasLegacyFields ? action : nil, id: hasLegacyFields && !id.isEmpty ? id : nil,
             from: kind == "container" ? attributes["image"] : nil, Type: kind, Action: action,
             Actor: .init(ID: id, Attributes: attributes), time: time.seconds,
             timeNano: time.seconds * 1_000_000_000 + Int64(time.nanoseconds))
@@ -48,7 +49,8 @@ public final class EventBus: Sendable {
             return (identifier, since == nil && until == nil ? [] : state.history)
         }
         defer { _ = state.withLock { $0.listeners.removeValue(forKey: identifier) } }
-        for event in past where Self.isInside(event, since, until) && Self.matches(event, filters) { try await emit(event) }
+        let filter = EventFilter(filters: filters)
+        for event in past where Self.isInside(event, since, until) && filter.matches(event) { try await emit(event) }
         let end = until.map { $0.nanoseconds(since: .now()) }
         if let end, end <= 0 { return }
         let timer = end.map { nanoseconds in
@@ -58,7 +60,7 @@ public final class EventBus: Sendable {
             }
         }
         defer { timer?.cancel() }
-        for await event in stream where Self.matches(event, filters) {
+        for await event in stream where filter.matches(event) {
             try Task.checkCancellation()
             try await emit(event)
         }
@@ -68,30 +70,6 @@ public final class EventBus: Sendable {
         let time = Timestamp(seconds: event.time, nanoseconds: Int32(event.timeNano % 1_000_000_000))
         if let since, time < since { return false }
         if let until, until < time { return false }
-        return true
-    }
-
-    /// Values of one filter are alternatives; different filters must all hold.
-    static func matches(_ event: EventMessage, _ filters: Filters) -> Bool {
-        let actor = event.Actor
-        for (name, wanted) in filters.values where !wanted.isEmpty {
-            let holds: Bool
-            switch name {
-            case "type": holds = wanted.contains(event.Type)
-            case "event": holds = wanted.contains { event.Action == $0 || event.Action.hasPrefix($0 + ":") }
-            case "scope": holds = wanted.contains(event.scope)
-            case "label": holds = Filters.labels(actor.Attributes, satisfy: wanted)
-            case "image":
-                holds = wanted.contains { wish in
-                    [actor.ID, actor.Attributes["image"], actor.Attributes["name"]].compactMap(\.self).contains {
-                        $0 == wish || $0.hasPrefix(wish + ":")
-                    }
-                }
-            default:
-                holds = event.Type == name && wanted.contains { actor.ID == $0 || actor.Attributes["name"] == $0 || actor.ID.hasPrefix($0) }
-            }
-            if !holds { return false }
-        }
         return true
     }
 }

@@ -16,7 +16,7 @@ extension ContainerService {
         }
         let session = ExecSessions.Session(id: ContainerNames.newID(), containerID: container.id, request: request, arguments: words)
         execs.add(session)
-        lifecycle.publish(container, "exec_create: \(words.joined(separator: " "))", ["execID": session.id])
+        lifecycle.events.publish("exec_create", ofExec: session.id, words, in: container.record)
         return session.id
     }
 
@@ -70,7 +70,7 @@ extension ContainerService {
 
     private func begin(_ session: ExecSessions.Session, _ container: Container, _ connection: ShimConnection) async throws {
         execs.started(session.id, pid: try await connection.execStart(id: session.id))
-        lifecycle.publish(container, "exec_start: \(session.arguments.joined(separator: " "))", ["execID": session.id])
+        lifecycle.events.publish("exec_start", ofExec: session.id, session.arguments, in: container.record)
     }
 
     /// A command that could not be run is over, with the code that a shell would give it.
@@ -100,7 +100,7 @@ extension ContainerService {
 
     public func execResize(_ execID: String, rows: Int, columns: Int) async throws {
         let session = try execs.session(execID)
-        guard session.phase == .running else { throw EngineError.conflict("exec \(execID) is not running") }
+        guard session.phase == .running else { throw EngineError.invalid("exec process is not started") }
         let connection = try store.find(session.containerID).connection(to: "resize")
         do { try await connection.execResize(id: execID, rows: UInt16(clamping: rows), columns: UInt16(clamping: columns)) } catch {
             throw EngineError.from(error)

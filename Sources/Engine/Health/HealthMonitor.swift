@@ -79,8 +79,6 @@ struct HealthMonitor: Sendable {
             return health.Status == before ? nil : health.Status
         }
         guard let change else { return }
-        let record = container.record
-        let attributes = (record.config.Labels ?? [:]).merging(["name": record.name, "image": record.imageName]) { $1 }
-        events.publish("container", "health_status: \(change)", id: record.id, attributes: attributes)
+        events.publish("health_status: \(change)", of: container.record)
     }
 }

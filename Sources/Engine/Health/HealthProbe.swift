@@ -8,6 +8,7 @@ internal import Supervision
 /// One run of a health check inside its container.
 struct HealthProbe: Sendable {
     let execs: ExecSessions
+    let events: EventBus
     let process: @Sendable (Container, [String]) async throws -> JSONValue
 
     struct Outcome: Sendable {
@@ -31,6 +32,7 @@ struct HealthProbe: Sendable {
         var request = ExecCreateRequest()
         request.Cmd = CommandWords(command)
         execs.add(ExecSessions.Session(id: id, containerID: container.id, request: request, arguments: command))
+        events.publish("exec_create", ofExec: id, command, in: container.record)
         func outcome(_ code: Int, _ text: String) -> Outcome { Outcome(start: start, end: .now(), exitCode: code, output: text) }
         do {
             _ = try execs.begin(id)
@@ -39,6 +41,7 @@ struct HealthProbe: Sendable {
             let socket = try await connection.execAttach(id: id, AttachOptions(stdin: false, stdout: true, stderr: true))
             defer { _ = close(socket) }
             execs.started(id, pid: try await connection.execStart(id: id))
+            events.publish("exec_start", ofExec: id, command, in: container.record)
             guard let code = await Self.first(of: ended, within: timeout) else {
                 try? await connection.execSignal(id: id, SIGKILL)
                 return outcome(-1, "Health check exceeded timeout (\(Double(timeout) / 1e9)s)")

@@ -24,13 +24,15 @@ public final class BuildService: Sendable {
     /// The cache is made of images without a name, a step each: those that no image is built on go.
     /// - Parameters:
     ///   - all: whether the next build is to make every step again.
-    ///   - filters: `label` and `label!` of the images.
+    ///   - filters: `until`, `label` and `label!` of the images.
     public func prune(all: Bool, filters: Filters) async throws -> PruneReport {
+        _ = try PruneFilter(filters)
         if all { try await offloading { [builder] in try builder.forgetCache() } }
-        let removed = try await images.prune(filters: filters)
+        let removed = try await images.removeUnused(filters: filters, known: ["until"])
         var report = PruneReport()
         report.CachesDeleted = removed.ImagesDeleted?.compactMap(\.Deleted)
         report.SpaceReclaimed = removed.SpaceReclaimed
+        events.publishPrune("builder", reclaimed: removed.SpaceReclaimed)
         return report
     }
 
@@ -72,8 +74,9 @@ public final class BuildService: Sendable {
             let image = try await work.value
             // With `quiet` the image is all that is told, as Docker does.
             if query.quiet { try await emit(BuildProgress.stream("\(image.id)\n").json) }
+            events.publish("create", of: image)
             for tag in image.references.map(\.familiar) where query.tags.contains(where: { tag.hasPrefix($0) }) {
-                events.publish("image", "tag", id: image.id.description, attributes: ["name": tag])
+                events.publish("tag", of: image, name: tag)
             }
         } catch {
             // Before the first message the status can still say it; after it only the stream can.

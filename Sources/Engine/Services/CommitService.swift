@@ -37,10 +37,12 @@ extension ImageService {
             if isPaused { try? await containers.lifecycle.unpause(container) }
             throw EngineError.from(error)
         }
-        if isPaused { try await containers.lifecycle.unpause(container) }
+        events.publish("create", of: image)
+        if let reference { events.publish("tag", of: image, name: reference.familiar) }
         containers.lifecycle.publish(
             container, "commit",
             ["comment": request.comment ?? "", "imageID": image.id.description, "imageRef": reference?.familiar ?? ""])
+        if isPaused { try await containers.lifecycle.unpause(container) }
         return image.id.description
     }
 

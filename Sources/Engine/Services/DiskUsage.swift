@@ -13,7 +13,8 @@ extension SystemService {
             usage.LayersSize = layers.total
             let parents = Set(found.compactMap(\.parent))
             usage.Images = found.filter { !$0.references.isEmpty || !parents.contains($0.id) }.map { image in
-                var summary = ImageService.summary(image, containers: containers)
+                var summary = ImageService.summary(image)
+                summary.Containers = containers.users(ofImage: image.id.description).count
                 summary.SharedSize = layers.shared(by: image)
                 return summary
             }

@@ -11,7 +11,7 @@ internal import OCIImageSpec
 public final class ImageService: Sendable {
     let images: ImageStore
     let containers: ContainerService
-    private let events: EventBus
+    let events: EventBus
     private let logger: Logger
 
     public init(images: ImageStore, containers: ContainerService, events: EventBus, logger: Logger) {
@@ -24,49 +24,26 @@ public final class ImageService: Sendable {
     // MARK: Show
 
     public func list(all: Bool, filters: Filters, sharedSize: Bool, digests: Bool) async throws -> [ImageSummary] {
-        try filters.requireOnly(["dangling", "label", "before", "since", "reference", "until"])
-        let found = try await offloading { [images] in images.list() }
-        let before = try filters["before"].map { try images.image($0[0]).createdAt }
-        let since = try filters["since"].map { try images.image($0[0]).createdAt }
-        return found.filter { image in
-            // Steps of a build without a name are shown only with `all`, unless nothing was built on them.
-            if !all && filters["dangling"] == nil && image.references.isEmpty && found.contains(where: { $0.parent == image.id }) {
-                return false
-            }
-            if let wanted = filters["dangling"] {
-                let isDangling = image.references.isEmpty && !found.contains { $0.parent == image.id }
-                if isDangling != ["true", "1"].contains(wanted[0]) { return false }
-            }
-            if let wanted = filters["label"], !Filters.labels(image.config.config?.labels ?? [:], satisfy: wanted) { return false }
-            if let before, !(image.createdAt < before) { return false }
-            if let since, !(since < image.createdAt) { return false }
-            if let patterns = filters["reference"],
-                !image.references.contains(where: { name in patterns.contains { Self.matches(name, $0) } })
-            {
-                return false
-            }
-            return true
-        }.map { image in
-            var summary = Self.summary(image, containers: containers)
+        let (found, filter) = try await offloading { [images] in (images.list(), try ImageFilter(filters, images)) }
+        let parents = Set(found.compactMap(\.parent))
+        let layers = sharedSize ? LayerUsage(found) : nil
+        return found.compactMap { image in
+            guard let names = filter.names(of: image, all: all, isBuiltOn: parents.contains(image.id)) else { return nil }
+            var summary = Self.summary(image)
             // As Docker: of an image that is shown for a name, only the names that match.
-            if let patterns = filters["reference"] {
-                summary.RepoTags = image.references.filter { name in patterns.contains { Self.matches(name, $0) } }.map(\.familiar)
-            }
+            summary.RepoTags = names.tags.map(\.familiar)
+            summary.RepoDigests = names.digests.map(\.familiar)
+            if let layers { summary.SharedSize = layers.shared(by: image) }
             return summary
         }
     }
 
-    /// `name`, `name:tag` or a shell pattern of either.
-    private static func matches(_ reference: ImageReference, _ pattern: String) -> Bool {
-        [reference.familiar, reference.familiarName].contains { (name: String) in fnmatch(pattern, name, FNM_PATHNAME) == 0 }
-    }
-
-    static func summary(_ image: Image, containers: ContainerService) -> ImageSummary {
+    /// What is costly to tell is left at -1, as Docker does: shared bytes, and how many containers use it.
+    static func summary(_ image: Image) -> ImageSummary {
         ImageSummary(
             Id: image.id.description, ParentId: image.parent?.description ?? "", RepoTags: image.references.map(\.familiar),
             RepoDigests: image.repoDigests.map(\.familiar), Created: image.createdAt.seconds, Size: image.size,
-            Labels: image.config.config?.labels,
-            Containers: containers.users(ofImage: image.id.description).count)
+            Labels: image.config.config?.labels)
     }
 
     public func inspect(_ name: String) async throws -> ImageInspect {
@@ -108,11 +85,11 @@ public final class ImageService: Sendable {
 
     public func tag(_ name: String, repository: String, tag: String) async throws {
         let reference = try Self.reference(repository, tag: tag)
-        let id = try await offloading { [images] in
+        let image = try await offloading { [images] in
             try images.tag(name, as: reference)
-            return try images.image(name).id
+            return try images.image(name)
         }
-        events.publish("image", "tag", id: id.description, attributes: ["name": reference.familiar])
+        events.publish("tag", of: image, name: reference.familiar)
     }
 
     static func reference(_ repository: String, tag: String?) throws(EngineError) -> ImageReference {
@@ -123,38 +100,51 @@ public final class ImageService: Sendable {
     }
 
     public func remove(_ name: String, force: Bool, noPrune: Bool) async throws -> [ImageDeletion] {
-        let steps = try await offloading { [images, containers] in
-            try images.delete(name, force: force, noPrune: noPrune) { containers.users(ofImage: $0.description) }
+        let (before, steps) = try await offloading { [images, containers] in
+            let before = images.list()
+            return (before, try images.delete(name, force: force, noPrune: noPrune) { containers.users(ofImage: $0.description) })
         }
-        return steps.map(report)
+        return report(steps, of: before)
     }
 
-    /// One step for the answer, and its event.
-    private func report(_ step: ImageDeletionStep) -> ImageDeletion {
-        switch step {
-        case .untagged(let reference):
-            events.publish("image", "untag", id: reference.familiar, attributes: ["name": reference.familiar])
-            return ImageDeletion(Untagged: reference.familiar)
-        case .deleted(let digest):
-            events.publish("image", "delete", id: digest.description, attributes: ["name": digest.description])
-            return ImageDeletion(Deleted: digest.description)
+    /// The steps for the answer, and their events. Layers, which are deleted too, have none.
+    private func report(_ steps: [ImageDeletionStep], of before: [Image]) -> [ImageDeletion] {
+        steps.map { step in
+            switch step {
+            case .untagged(let reference):
+                if let image = before.first(where: { $0.references.contains(reference) || $0.repoDigests.contains(reference) }) {
+                    events.publish("untag", of: image)
+                }
+                return ImageDeletion(Untagged: reference.familiar)
+            case .deleted(let digest):
+                let text = digest.description
+                if before.contains(where: { $0.id == digest }) {
+                    events.publish("image", "delete", id: text, attributes: ["name": text])
+                }
+                return ImageDeletion(Deleted: text)
+            }
         }
     }
 
     public func prune(filters: Filters) async throws -> PruneReport {
-        try filters.requireOnly(["dangling", "label", "label!", "until"])
-        if filters["until"] != nil { throw EngineError.notImplemented("prune filter until") }
-        let all = filters["dangling"].map { ["false", "0"].contains($0[0]) } ?? false
-        let (steps, reclaimed) = try await offloading { [images, containers] in
-            try images.prune(all: all, users: { containers.users(ofImage: $0.description) }) { image in
-                let labels = image.config.config?.labels ?? [:]
-                if let wanted = filters["label"], !Filters.labels(labels, satisfy: wanted) { return false }
-                if let unwanted = filters["label!"], Filters.labels(labels, satisfy: unwanted) { return false }
-                return true
+        let report = try await removeUnused(filters: filters, known: ["dangling", "until"])
+        events.publishPrune("image", reclaimed: report.SpaceReclaimed)
+        return report
+    }
+
+    /// What prunes of images and of the builder's cache have in common.
+    func removeUnused(filters: Filters, known: Set<String>) async throws -> PruneReport {
+        let filter = try PruneFilter(filters, known: known)
+        let all = try filters.flag("dangling") == false
+        let (before, steps, reclaimed) = try await offloading { [images, containers] in
+            let before = images.list()
+            let (steps, reclaimed) = try images.prune(all: all, users: { containers.users(ofImage: $0.description) }) { image in
+                filter.matches(labels: image.config.config?.labels ?? [:], created: image.createdAt)
             }
+            return (before, steps, reclaimed)
         }
         var answer = PruneReport()
-        answer.ImagesDeleted = steps.map(report)
+        answer.ImagesDeleted = report(steps, of: before)
         answer.SpaceReclaimed = reclaimed
         return answer
     }
@@ -180,7 +170,8 @@ public final class ImageService: Sendable {
         let image = try await offloading { [images] in
             try images.importRootfs(from: source, config: config, message: message ?? "", platform: target, reference: reference)
         }
-        events.publish("image", "import", id: image.id.description, attributes: ["name": reference?.familiar ?? image.id.description])
+        if let reference { events.publish("tag", of: image, name: reference.familiar) }
+        events.publish("import", of: image)
         try await emit(["status": .string(image.id.description)])
     }
 
@@ -188,8 +179,9 @@ public final class ImageService: Sendable {
         defer { _ = close(source) }
         let loaded = try await offloading { [images] in try images.load(from: source) }
         for image in loaded {
-            events.publish(
-                "image", "load", id: image.id.description, attributes: ["name": image.references.first?.familiar ?? image.id.description])
+            if let whole = try? await offloading({ [images] in try images.image(image.id.description) }) {
+                events.publish("load", of: whole)
+            }
             if image.references.isEmpty { try await emit(["stream": .string("Loaded image ID: \(image.id)\n")]) }
             for reference in image.references { try await emit(["stream": .string("Loaded image: \(reference.familiar)\n")]) }
         }
@@ -198,12 +190,15 @@ public final class ImageService: Sendable {
     public func save(names: [String]) async throws -> Int32 {
         guard !names.isEmpty else { throw EngineError.invalid("no image names given") }
         // Named before the stream begins, so that a missing one is a 404 and no torn archive.
-        for name in names { _ = try await offloading { [images] in try images.image(name).id } }
+        let saved = try await offloading { [images] in try names.map { try images.image($0) } }
         let pipe = try OwnedFD.pipe()
         let writing = pipe.writing.duplicateRaw()
-        Task { [images, logger] in
+        Task { [images, events, logger] in
             defer { _ = close(writing) }
-            do { try await offloaded { try images.save(names: names, to: writing) } } catch {
+            do {
+                try await offloaded { try images.save(names: names, to: writing) }
+                for image in saved { events.publish("save", of: image) }
+            } catch {
                 logger.warning("saving images failed", metadata: ["error": "\(error)"])
             }
         }

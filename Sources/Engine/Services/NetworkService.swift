@@ -14,9 +14,9 @@ public final class NetworkService: Sendable {
         self.events = events
     }
 
-    private func resource(_ network: Network) -> NetworkResource {
+    private func resource(_ network: Network, showsContainers: Bool = true) -> NetworkResource {
         var joined: [String: NetworkContainer] = [:]
-        for endpoint in networks.endpoints(onNetwork: network.id) {
+        for endpoint in showsContainers ? networks.endpoints(onNetwork: network.id) : [] {
             joined[endpoint.containerID] = NetworkContainer(
                 Name: endpoint.containerName, EndpointID: endpoint.id, MacAddress: endpoint.macAddress,
                 IPv4Address: endpoint.ipv4.map { "\($0)" } ?? "", IPv6Address: endpoint.ipv6.map { "\($0)" } ?? "")
@@ -32,21 +32,29 @@ public final class NetworkService: Sendable {
             Attachable: network.isAttachable, Containers: joined, Options: network.options, Labels: network.labels)
     }
 
-    public func list(filters: Filters) async throws -> [NetworkResource] {
+    /// - Parameter showsContainers: whether each shows what is on it, as answers to old clients do.
+    public func list(filters: Filters, showsContainers: Bool) async throws -> [NetworkResource] {
         try filters.requireOnly(["dangling", "driver", "id", "label", "name", "scope", "type"])
+        for kind in filters["type"] ?? [] where !["builtin", "custom"].contains(kind) {
+            throw EngineError.invalid("invalid filter: 'type'='\(kind)'")
+        }
+        if let given = filters["dangling"] {
+            if given.count > 1 { throw EngineError.invalid("got more than one value for filter key \"dangling\"") }
+            if !["0", "1", "false", "true"].contains(given[0]) {
+                throw EngineError.invalid("invalid value for filter 'dangling', must be \"true\" (or \"1\"), or \"false\" (or \"0\")")
+            }
+        }
+        let (names, ids, dangling) = (NamePatterns(filters["name"]), NamePatterns(filters["id"]), try filters.flag("dangling"))
         return networks.networks().filter { network in
-            if let wanted = filters["name"], !wanted.contains(where: { network.name.contains($0) }) { return false }
-            if let wanted = filters["id"], !wanted.contains(where: { network.id.hasPrefix($0) }) { return false }
+            if let names, !names.matches(network.name) { return false }
+            if let ids, !ids.matches(network.id) { return false }
             if let wanted = filters["driver"], !wanted.contains(network.driver) { return false }
             if let wanted = filters["scope"], !wanted.contains(network.scope) { return false }
             if let wanted = filters["type"], !wanted.contains(network.isPredefined ? "builtin" : "custom") { return false }
             if let wanted = filters["label"], !Filters.labels(network.labels, satisfy: wanted) { return false }
-            if let wanted = filters["dangling"] {
-                let isDangling = !network.isPredefined && networks.endpoints(onNetwork: network.id).isEmpty
-                if isDangling != ["true", "1"].contains(wanted[0]) { return false }
-            }
-            return true
-        }.map(resource)
+            guard let dangling else { return true }
+            return dangling == (!network.isPredefined && networks.endpoints(onNetwork: network.id).isEmpty)
+        }.map { resource($0, showsContainers: showsContainers) }
     }
 
     public func create(_ request: NetworkCreateRequest) async throws -> NetworkCreateResponse {
@@ -99,17 +107,16 @@ public final class NetworkService: Sendable {
     }
 
     public func prune(filters: Filters) async throws -> PruneReport {
-        try filters.requireOnly(["label", "label!", "until"])
-        if filters["until"] != nil { throw EngineError.notImplemented("prune filter until") }
+        let filter = try PruneFilter(filters)
         var report = PruneReport()
         var deleted: [String] = []
         for network in networks.networks() where !network.isPredefined && networks.endpoints(onNetwork: network.id).isEmpty {
-            if let wanted = filters["label"], !Filters.labels(network.labels, satisfy: wanted) { continue }
-            if let unwanted = filters["label!"], Filters.labels(network.labels, satisfy: unwanted) { continue }
+            guard filter.matches(labels: network.labels, created: Timestamp(network.created)) else { continue }
             try await remove(network.id)
             deleted.append(network.name)
         }
         report.NetworksDeleted = deleted
+        events.publishPrune("network", reclaimed: 0)
         return report
     }
 }

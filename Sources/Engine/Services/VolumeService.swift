@@ -23,17 +23,25 @@ public final class VolumeService: Sendable {
 
     public func list(filters: Filters) async throws -> VolumeList {
         try filters.requireOnly(["dangling", "driver", "label", "name"])
+        let (names, dangling) = (NamePatterns(filters["name"]), try filters.flag("dangling"))
         let found = try await offloading { [volumes] in volumes.list() }
         let shown = found.filter { volume in
-            if let wanted = filters["name"], !wanted.contains(where: { volume.name.contains($0) }) { return false }
+            if let names, !names.matches(volume.name) { return false }
             if let wanted = filters["driver"], !wanted.contains(volume.driver) { return false }
             if let wanted = filters["label"], !Filters.labels(volume.labels, satisfy: wanted) { return false }
-            if let wanted = filters["dangling"], ["true", "1"].contains(wanted[0]) != containers.users(ofVolume: volume.name).isEmpty {
-                return false
-            }
-            return true
+            return dangling.map { $0 == containers.users(ofVolume: volume.name).isEmpty } ?? true
         }
         return VolumeList(Volumes: shown.map(Self.resource))
+    }
+
+    private static func prunesAll(_ filters: Filters) throws(EngineError) -> Bool {
+        guard let given = filters["all"] else { return false }
+        if given.count > 1 { throw .invalid("invalid filter 'all=[\(given.joined(separator: " "))]': only one value is expected") }
+        switch given[0] {
+        case "1", "t", "T", "true", "TRUE", "True": return true
+        case "0", "f", "F", "false", "FALSE", "False": return false
+        default: throw .invalid("invalid filter 'all': strconv.ParseBool: parsing \"\(given[0])\": invalid syntax")
+        }
     }
 
     public func create(_ request: VolumeCreateRequest) async throws -> VolumeResource {
@@ -43,7 +51,6 @@ public final class VolumeService: Sendable {
                 options: request.DriverOpts ?? [:],
                 labels: request.Labels ?? [:])
         }
-        events.publish("volume", "create", id: volume.name, attributes: ["driver": volume.driver])
         return Self.resource(volume)
     }
 
@@ -53,22 +60,22 @@ public final class VolumeService: Sendable {
 
     public func remove(_ name: String, force: Bool) async throws {
         try await offloading { [volumes, containers] in try volumes.remove(name, force: force) { containers.users(ofVolume: $0) } }
-        events.publish("volume", "destroy", id: name, attributes: ["driver": "local"])
     }
 
+    /// Removes volumes that no container mentions: anonymous ones, all with the filter `all`.
     public func prune(filters: Filters) async throws -> PruneReport {
-        try filters.requireOnly(["all", "label", "label!"])
-        let all = filters["all"].map { ["true", "1"].contains($0[0]) } ?? false
+        let filter = try PruneFilter(filters, known: ["all"])
+        let all = try Self.prunesAll(filters)
         let (deleted, reclaimed) = try await offloading { [volumes, containers] in
             try volumes.prune(all: all, users: { containers.users(ofVolume: $0) }) { volume in
-                if let wanted = filters["label"], !Filters.labels(volume.labels, satisfy: wanted) { return false }
-                if let unwanted = filters["label!"], Filters.labels(volume.labels, satisfy: unwanted) { return false }
-                return true
+                // As Docker: what is mounted on use holds nothing here.
+                volume.options.isEmpty && filter.matches(labels: volume.labels, created: volume.createdAt)
             }
         }
         var report = PruneReport()
         report.VolumesDeleted = deleted
         report.SpaceReclaimed = reclaimed
+        events.publishPrune("volume", reclaimed: reclaimed)
         return report
     }
 }

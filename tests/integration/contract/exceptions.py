@@ -1,0 +1,60 @@
+"""Where dockerd itself differs from the reference, each with its reason; what these tables allow, nothing else may differ.
+
+Each was seen in answers of Debian's dockerd 20.10, or follows from what later dockerds are known to send to older clients.
+"""
+
+# What any path may answer: the reference tells it where its authors thought of it.
+STATUS_ANYWHERE = {
+    400: "a version, parameter, filter or body that cannot be read",
+    501: "what this engine or platform does not do, refused by name",
+}
+
+# Answers that dockerd gives and the reference does not have.
+STATUS = {
+    ("post", "/exec/{id}/start"): {101: "to a client that asks for an upgrade"},
+    ("post", "/containers/{id}/resize"): {409: "a container that does not run has no terminal"},
+    ("post", "/containers/{id}/pause"): {409: "paused already, or not running"},
+    ("post", "/containers/{id}/attach"): {409: "a paused container takes no input"},
+    ("post", "/containers/{id}/start"): {409: "marked for removal, or paused"},
+    ("post", "/commit"): {409: "the container is being removed"},
+    ("get", "/containers/{id}/top"): {409: "the container does not run"},
+    ("post", "/networks/create"): {409: "a network with that name exists"},
+    ("get", "/containers/json"): {404: "no such container as `before` or `since` names"},
+    ("get", "/images/json"): {404: "no such image as `before` or `since` names"},
+    ("get", "/images/get"): {404: "no such image"},
+    ("get", "/images/{name}/get"): {404: "no such image"},
+}
+
+# Members that dockerd sends and the reference does not have: where, member: reason.
+MEMBERS = {
+    "/events": {
+        "status": "the action once more, for clients before 1.22; sent to all up to 1.51",
+        "id": "the actor's, as `status`",
+        "from": "the image of a container's event, as `status`",
+    },
+}
+
+# Values that dockerd sends although the reference's type forbids them: (path, place, the value).
+VALUES = {
+    ("/exec/{id}/json", "ExitCode", "null"): "until the command has ended",
+    ("/containers/{id}/json", "HostConfig/MemorySwappiness", "null"): "not asked for",
+}
+
+# Members that older versions have and the reference does not, with the first version that is without them: seen in dockerd's.
+UNTIL = {
+    "/containers/{id}/json": {"HostConfig/KernelMemory": (1, 42)},
+    "/images/json": {"*/VirtualSize": (1, 44)},
+    "/images/{name}/json": {
+        "VirtualSize": (1, 44), "Container": (1, 45), "ContainerConfig": (1, 45),
+        # An image's configuration was that of a container.
+        **{f"Config/{name}": (1, 50) for name in (
+            "Hostname", "Domainname", "AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce", "Image")},
+    },
+    "/info": {
+        "BridgeNfIptables": (1, 50), "BridgeNfIp6tables": (1, 50), "KernelMemory": (1, 42),
+        "ContainerdCommit/Expected": (1, 49), "RuncCommit/Expected": (1, 49), "InitCommit/Expected": (1, 49),
+        "RegistryConfig/AllowNondistributableArtifactsCIDRs": (1, 47),
+        "RegistryConfig/AllowNondistributableArtifactsHostnames": (1, 47),
+    },
+    "/system/df": {"BuilderSize": (1, 42), "Images/*/VirtualSize": (1, 44)},
+}
