@@ -220,7 +220,7 @@ private func request(_ words: [String]) throws -> ContainerCreateRequest {
         try Files.makeDirectories(directory)
         defer { try? Files.removeTree(directory) }
         if let text { try Files.write("\(directory)/config.json", text, flags: O_CREAT | O_WRONLY) }
-        try body(ClientConfiguration(directory: directory), directory)
+        try body(ClientConfiguration(directory: directory, program: "clipper"), directory)
     }
 
     @Test func setsFormatsKeysAndHeaders() throws {
@@ -257,17 +257,6 @@ private func request(_ words: [String]) throws -> ContainerCreateRequest {
             let create = try CreateRequest(
                 flags: parsed.values, arguments: parsed.arguments, proxies: configuration.proxyVariables(host: ""))
             #expect(create.request.config.Env == ["HTTP_PROXY=", "http_proxy=http://p:1"])
-        }
-    }
-
-    @Test func contextsAreFoundByName() throws {
-        try Self.configuration(nil) { configuration, directory in
-            try Files.makeDirectories("\(directory)/contexts/meta/0a")
-            try Files.write(
-                "\(directory)/contexts/meta/0a/meta.json",
-                #"{"Name":"far","Endpoints":{"docker":{"Host":"tcp://far:2375"}}}"#, flags: O_CREAT | O_WRONLY)
-            #expect(try configuration.host(ofContext: "far") == "tcp://far:2375")
-            #expect(throws: Failure.self) { try configuration.host(ofContext: "near") }
         }
     }
 }

@@ -65,7 +65,7 @@ private func render(_ source: String) throws -> String {
     }
 
     @Test func errorsNameThePlace() {
-        #expect(throws: TemplateError(message: "template: :1:2: executing \"\" at <.Foo.Bar>: map has no entry for key \"Foo\"")) {
+        #expect(throws: TemplateError(message: "template: :1:6: executing \"\" at <.Foo.Bar>: map has no entry for key \"Foo\"")) {
             try render("{{.Foo.Bar}}")
         }
         #expect(throws: TemplateError(message: "template: :1: function \"foo\" not defined")) { try Template("{{foo}}") }

@@ -73,8 +73,14 @@ private struct BuildCommand {
         let output = isQuiet ? Output(-1) : context.out
         var last = ""
         if isQuiet {
+            // What a quiet build said is shown when it fails.
+            var said = ""
             try MessageStream.forEach(response) { message in
-                if let error = message["errorDetail"]?["message"]?.stringValue ?? message["error"]?.stringValue { throw Failure(error) }
+                if let failure = MessageStream.failure(in: message) {
+                    context.err.write(said)
+                    throw failure
+                }
+                said += message["stream"]?.stringValue ?? ""
                 imageID = message["aux"]?["ID"]?.stringValue ?? imageID
                 if let text = message["stream"]?.stringValue, text.hasPrefix("sha256:") { last = text.trimmed }
             }

@@ -142,14 +142,16 @@ struct BuildSource {
 
     /// realpath(3).
     private static func resolved(_ path: String) throws -> String {
-        guard let text = realpath(path, nil) else { throw Failure("unable to prepare context: \(SystemError("lstat", path))") }
+        guard let text = realpath(path, nil) else {
+            throw Failure("unable to prepare context: unable to evaluate symlinks in Dockerfile path: \(SystemError("lstat", path))")
+        }
         defer { free(text) }
         return String(cString: text)
     }
 }
 
 /// Writes an archive as the chunks of a request.
-private final class BodySink: ByteSink {
+final class BodySink: ByteSink {
     private let writer: RequestBodyWriter
     private var buffer: [UInt8] = []
 

@@ -39,7 +39,7 @@ extension Command {
         session.onResize = { Resize.send("/containers/\(id)/resize", context) }
         if hasTerminal { session.onResize?() }
         switch try session.run() {
-        case .ended: return try ExitCodes.waited(wait, context)
+        case .ended: return try ExitCodes.waited(wait, context, after: session)
         case .detached: return 0
         case .interrupted(let signal): return 128 + signal
         }

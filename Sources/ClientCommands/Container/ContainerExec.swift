@@ -66,9 +66,12 @@ extension Command {
         request.WorkingDir = flags.given("workdir")
         request.DetachKeys = context.detachKeys
         request.Cmd = CommandWords(Array(context.arguments.dropFirst()))
-        let variables =
-            try flags.list("env-file").flatMap { try ValueSpecs.file($0, takesEnvironment: true) }
-            + flags.list("env").map(ValueSpecs.variable)
+        let variables: [String]
+        do {
+            variables =
+                try flags.list("env-file").flatMap { try ValueSpecs.file($0, takesEnvironment: true) }
+                + flags.list("env").map(ValueSpecs.variable)
+        } catch let failure as Failure { throw Failure(failure.message) }
         if !variables.isEmpty { request.Env = variables }
         if flags.bool("tty"), let size = Terminal.size(1) { request.ConsoleSize = [Int(size.rows), Int(size.columns)] }
         return request

@@ -14,43 +14,6 @@ extension Command {
             try Download.run(context, Request("GET", "/containers/\(Context.segment(context.arguments[0]))/export"))
         }
     }
-
-    static var containerCopy: Command {
-        Command(
-            "container cp", "cp", summary: "Copy files/folders between a container and the local filesystem",
-            usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-", arity: .exactly(2),
-            flags: [
-                Flag("archive", "a", .bool, "Archive mode (copy all uid/gid information)"),
-                Flag("follow-link", "L", .bool, "Always follow symbol link in SRC_PATH"),
-                Flag("quiet", "q", .bool, "Suppress progress output during copy"),
-            ]
-        ) { context in
-            if context.flags.bool("follow-link") { throw Failure.notImplemented("--follow-link") }
-            let (source, destination) = (context.arguments[0], context.arguments[1])
-            // Archives from and to standard streams; unpacking into host paths comes with the engine's archive calls.
-            if let (name, path) = split(source), destination == "-" {
-                let response = try context.client.send(
-                    Request("GET", "/containers/\(Context.segment(name))/archive", query: [("path", path)]))
-                try response.forEachPiece { context.out.write(raw: $0) }
-                return 0
-            }
-            if source == "-", let (name, path) = split(destination) {
-                let query =
-                    [("path", path), ("noOverwriteDirNonDir", "true")] + (context.flags.bool("archive") ? [("copyUIDGID", "true")] : [])
-                _ = try context.client.call(
-                    Request(
-                        "PUT", "/containers/\(Context.segment(name))/archive", query: query, body: .descriptor(0, type: "application/x-tar")
-                    ))
-                return 0
-            }
-            throw Failure.notImplemented("\(context.program) cp between paths (CONTAINER:PATH - and - CONTAINER:PATH are)")
-        }
-    }
-
-    private static func split(_ text: String) -> (name: String, path: String)? {
-        guard !text.hasPrefix("/"), !text.hasPrefix("."), let colon = text.firstIndex(of: ":"), colon != text.startIndex else { return nil }
-        return (String(text[..<colon]), String(text[text.index(after: colon)...]))
-    }
 }
 
 /// A body that goes to `-o FILE` or standard output.
@@ -62,6 +25,10 @@ enum Download {
             let response = try context.client.send(request)
             try response.forEachPiece { context.out.write(raw: $0) }
             return 0
+        }
+        let parent = Files.parent(of: path)
+        if !Files.isDirectory(parent) {
+            throw Failure("failed to save image: invalid output path: stat \(parent): no such file or directory")
         }
         // A name of its own until it is whole: an interrupted save leaves no half archive under the name asked for.
         let isFile = try !Files.exists(path) || OwnedFD.open(path, O_PATH).status().st_mode & S_IFMT == S_IFREG

@@ -44,7 +44,7 @@ enum ContainerRow {
     static let headers = [
         "ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "CreatedAt": "CREATED AT", "RunningFor": "CREATED", "Ports": "PORTS",
         "State": "STATE", "Status": "STATUS", "Size": "SIZE", "Names": "NAMES", "Labels": "LABELS", "Mounts": "MOUNTS",
-        "LocalVolumes": "LOCAL VOLUMES", "Networks": "NETWORKS", "Platform": "PLATFORM",
+        "LocalVolumes": "LOCAL VOLUMES", "Networks": "NETWORKS", "Reason": "REASON", "Platform": "PLATFORM",
     ]
 
     static func fields(_ container: JSONValue, isTruncated: Bool, now: Int64) -> [String: String] {
@@ -59,7 +59,7 @@ enum ContainerRow {
             "RunningFor": HumanDuration.text(seconds: now - created) + " ago",
             "Ports": PortList.text(container["Ports"]?.arrayValue ?? []),
             "State": container["State"]?.stringValue ?? "",
-            "Status": container["Status"]?.stringValue ?? "",
+            "Status": status(container), "Reason": container["Reason"]?.stringValue ?? "",
             "Size": size(container),
             "Names": names(container, isTruncated),
             "Labels": labels(container["Labels"]),
@@ -70,6 +70,13 @@ enum ContainerRow {
             "LocalVolumes": "\(mounts.filter { $0["Driver"]?.stringValue == "local" }.count)",
             "Networks": (container["NetworkSettings"]?["Networks"]?.objectValue?.members.map(\.name).sorted() ?? []).joined(separator: ","),
         ]
+    }
+
+    /// The daemon's words, and in short why the container stopped: `Exited (137) 2 minutes ago (out of memory)`.
+    private static func status(_ container: JSONValue) -> String {
+        let status = container["Status"]?.stringValue ?? ""
+        guard let reason = container["Reason"]?.stringValue, let colon = reason.firstIndex(of: ":") else { return status }
+        return "\(status) (\(reason[..<colon]))"
     }
 
     private static func image(_ container: JSONValue, _ isTruncated: Bool) -> String {

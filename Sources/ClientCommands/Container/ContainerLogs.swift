@@ -42,13 +42,14 @@ extension Command {
 
 /// `--since` and `--until`: a span back from now (`10m`), or a moment; as Unix seconds with nine decimals.
 enum Moment {
-    static func text(_ given: String, flag: String) throws -> String {
+    static func text(_ given: String, flag: String?) throws -> String {
         if let span = GoDuration.nanoseconds(given) {
             let moment = Timestamp.now().adding(nanoseconds: -span)
             return unix(moment)
         }
         guard let moment = Timestamp(given) else {
-            throw Failure("invalid value for \"\(flag)\": failed to parse value as time or duration: \(quoted(given))")
+            throw Failure(
+                (flag.map { "invalid value for \"\($0)\": " } ?? "") + "failed to parse value as time or duration: \(quoted(given))")
         }
         return unix(moment)
     }

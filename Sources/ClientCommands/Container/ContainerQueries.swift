@@ -99,6 +99,9 @@ extension Command {
             usage: "[OPTIONS] CONTAINER [CONTAINER...]",
             arity: .atLeast(1), flags: RunFlags.create.filter { names.contains($0.name) }
         ) { context in
+            guard names.contains(where: context.flags.has) else {
+                throw Failure("you must provide one or more flags when using this command")
+            }
             let created = try CreateRequest(flags: context.flags, arguments: ["-"]).request.hostConfig
             var object = JSONObject()
             for member in try JSON.value(created).objectValue?.members ?? [] where member.value != false {

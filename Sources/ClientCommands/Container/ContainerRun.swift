@@ -127,7 +127,7 @@ private struct RunCommand {
         }
         if hasTerminal { session.onResize?() }
         switch try session.run() {
-        case .ended: return try ExitCodes.waited(wait, context)
+        case .ended: return try ExitCodes.waited(wait, context, after: session)
         case .detached: return 0
         case .interrupted(let signal): return 128 + signal
         }

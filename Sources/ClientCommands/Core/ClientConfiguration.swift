@@ -8,19 +8,24 @@ internal import Linux
 /// `DOCKER_CONFIG` names, else `~/.docker`. Docker's file and keys; a file that is not there sets nothing.
 ///
 /// Taken from it: `detachKeys`, `psFormat`, `imagesFormat`, `networksFormat`, `volumesFormat`, `HttpHeaders`, `proxies`; beside
-/// it the contexts that `--context` and `DOCKER_CONTEXT` name. `currentContext` is left alone: it tells where the `docker`
-/// client goes, and without `-H` Clipper's goes to Clipper's daemon.
+/// it the contexts that `--context` and `DOCKER_CONTEXT` name. `currentContext` tells where the `docker` client goes, and is
+/// Clipper's only when it is installed as `docker`; else `clipper context use` writes to a file beside it, `clipper.json`.
 struct ClientConfiguration {
     let directory: String
     /// Why the file could not be used, to be told on stderr.
     let warning: String?
     private let document: JSONValue
+    /// Where the current context stands.
+    private let contextFile: String
 
-    /// - Parameter directory: the value of `--config`; nil when not given.
-    init(directory: String?) {
+    /// - Parameters:
+    ///   - directory: the value of `--config`; nil when not given.
+    ///   - program: the name the client is called by.
+    init(directory: String?, program: String) {
         let chosen = directory ?? Self.environmentDirectory
         let path = "\(chosen)/config.json"
         self.directory = chosen
+        contextFile = program == "docker" ? path : "\(chosen)/clipper.json"
         var document = JSONValue.null
         var warning: String?
         do {
@@ -69,18 +74,26 @@ struct ClientConfiguration {
         }
     }
 
-    /// Where the engine of a context listens.
-    func host(ofContext name: String) throws -> String {
-        let metas = "\(directory)/contexts/meta"
-        for entry in (try? Files.list(metas)) ?? [] {
-            guard let bytes = try? Files.read("\(metas)/\(entry)/meta.json"), let meta = try? JSONValue(parsing: bytes),
-                meta["Name"]?.stringValue == name
-            else { continue }
-            guard let host = meta["Endpoints"]?["docker"]?["Host"]?.stringValue, !host.isEmpty else {
-                throw Failure("context \"\(name)\": no endpoint of an engine is set in it")
-            }
-            return host
+    /// The context that `context use` has chosen; nil when none.
+    var currentContext: String? {
+        guard let bytes = try? Files.read(contextFile), let name = (try? JSONValue(parsing: bytes))?["currentContext"]?.stringValue else {
+            return nil
         }
-        throw Failure("context \"\(name)\": context not found: open \(metas): no context of that name")
+        return name.isEmpty || name == ContextStore.standard ? nil : name
+    }
+
+    /// Writes it down, or takes it away; all else that the file says stays.
+    func setCurrentContext(_ name: String?) throws {
+        var object = JSONObject()
+        if Files.exists(contextFile) {
+            guard let known = try JSONValue(parsing: Files.read(contextFile)).objectValue else {
+                throw Failure("\(contextFile): not a JSON object")
+            }
+            object = known
+        }
+        object = JSONObject(object.members.filter { $0.name != "currentContext" })
+        if let name { object.append("currentContext", .string(name)) }
+        try Files.makeDirectories(directory)
+        try Files.replace(contextFile, with: JSONValue.object(object).serialized(indent: 4), mode: 0o600)
     }
 }

@@ -12,12 +12,14 @@ struct Command: Sendable {
     let interspersed: Bool
     /// Exit code when the command can't be carried out at all: 125 for `run`.
     let failureCode: Int32
+    /// Works on files of this machine alone: the engine's address need not be known.
+    let isLocal: Bool
     let flags: @Sendable () -> [Flag]
     let run: @Sendable (Context) throws -> Int32
 
     init(
         _ names: String..., summary: String, usage: String = "", arity: Arity = .none, interspersed: Bool = true, failureCode: Int32 = 1,
-        flags: @autoclosure @escaping @Sendable () -> [Flag] = [], run: @escaping @Sendable (Context) throws -> Int32
+        isLocal: Bool = false, flags: @autoclosure @escaping @Sendable () -> [Flag] = [], run: @escaping @Sendable (Context) throws -> Int32
     ) {
         self.names = names
         self.summary = summary
@@ -25,6 +27,7 @@ struct Command: Sendable {
         self.arity = arity
         self.interspersed = interspersed
         self.failureCode = failureCode
+        self.isLocal = isLocal
         self.flags = flags
         self.run = run
     }

@@ -2,19 +2,20 @@
 enum CommandTable {
     /// Nouns with verbs below them.
     static let nouns = [
-        "builder": "Manage builds", "container": "Manage containers", "image": "Manage images", "network": "Manage networks",
+        "builder": "Manage builds", "container": "Manage containers", "context": "Manage contexts", "image": "Manage images",
+        "network": "Manage networks",
         "system": "Manage Clipper", "volume": "Manage volumes",
     ]
 
     /// Docker's commands that are not here yet; they are refused by name.
     static let notBuilt: Set<String> = [
-        "buildx", "checkpoint", "compose", "config", "context", "login", "logout", "manifest", "node", "plugin", "scout", "search",
+        "buildx", "checkpoint", "compose", "config", "login", "logout", "manifest", "node", "plugin", "scout", "search",
         "secret",
         "service", "stack", "swarm", "trust", "volume update", "system dial-stdio",
     ]
 
     static let all: [Command] =
-        containerCommands + imageCommands + [
+        containerCommands + imageCommands + contextCommands + [
             .build, .builderPrune, .volumeCreate, .volumeList, .volumeInspect, .volumeRemove, .volumePrune, .networkCreate, .networkList,
             .networkInspect, .networkRemove, .networkPrune, .networkConnect, .networkDisconnect, .systemInfo, .systemVersion, .systemEvents,
             .systemDiskUsage, .systemPrune, .inspect, .completion,
@@ -26,6 +27,13 @@ enum CommandTable {
             .containerList, .containerLogs, .containerExec, .containerAttach, .containerInspect, .containerPause, .containerUnpause,
             .containerTop, .containerWait, .containerRename, .containerPort, .containerPrune, .containerCopy, .containerDiff,
             .containerExport, .containerCommit, .containerStats, .containerUpdate,
+        ]
+    }
+
+    private static var contextCommands: [Command] {
+        [
+            .contextCreate, .contextUpdate, .contextList, .contextInspect, .contextShow, .contextUse, .contextRemove, .contextExport,
+            .contextImport,
         ]
     }
 

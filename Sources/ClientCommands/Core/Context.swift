@@ -16,6 +16,8 @@ final class Context {
     let configuration: ClientConfiguration
     /// The endpoint as the user named it.
     let host: String
+    /// The context that is in use: `default` when the endpoint comes from elsewhere.
+    let currentContext: String
     let out: Output
     let err: Output
 
@@ -29,6 +31,7 @@ final class Context {
         client = connection.client
         configuration = connection.configuration
         host = connection.host
+        currentContext = connection.context
         self.out = out
         self.err = err
     }
@@ -38,6 +41,7 @@ final class Context {
         let client: EngineClient
         let configuration: ClientConfiguration
         let host: String
+        let context: String
     }
 
     /// `--detach-keys`, else those of the configuration; nil for the standard ones.

@@ -59,7 +59,13 @@ public struct Program {
             return 0
         }
         var arguments = global.arguments
-        if arguments[0] == "help" { arguments = arguments.dropFirst() + ["--help"] }
+        if arguments[0] == "help" {
+            arguments = arguments.dropFirst() + ["--help"]
+            if arguments.count > 1, CommandTable.find(arguments[0]) == nil, CommandTable.nouns[arguments[0]] == nil {
+                err.line("unknown help topic: \(arguments.dropLast().joined(separator: " "))")
+                return 1
+            }
+        }
         if arguments == ["--help"] {
             out.write(topHelp())
             return 0
@@ -69,7 +75,7 @@ public struct Program {
         }
         let level = global.values.string("log-level")
         guard Self.logLevels.contains(level.lowercased()) else {
-            err.line("unable to parse logging level: \(level)")
+            err.line("Unable to parse logging level: \(level)")
             return 1
         }
         return dispatch(arguments, global.values)
@@ -99,13 +105,15 @@ public struct Program {
                 return 1
             }
             err.line(
-                "\(name): unknown command: \(name) \(noun) \(arguments[1])\n\nUsage:  \(name) \(noun)\(noun == "container" ? "" : " COMMAND")\n\nRun '\(name) \(noun) --help' for more information"
+                "\(name): unknown command: \(name) \(noun) \(arguments[1])\n\nUsage:  \(name) \(noun)\(noun == "volume" ? " COMMAND" : "")\n\nRun '\(name) \(noun) --help' for more information"
             )
             return 1
         }
-        out.write("Usage:  \(name) \(noun) COMMAND\n\n\(CommandTable.nouns[noun] ?? "")\n\nCommands:\n")
-        out.write(HelpPage.commands(CommandTable.verbs(of: noun)))
-        out.write("\nRun '\(name) \(noun) COMMAND --help' for more information on a command.\n")
+        // As Docker: asked for on stdout, shown for want of a command on stderr.
+        let output = arguments.count > 1 ? out : err
+        output.write("Usage:  \(name) \(noun) COMMAND\n\n\(CommandTable.nouns[noun] ?? "")\n\nCommands:\n")
+        output.write(HelpPage.commands(CommandTable.verbs(of: noun)))
+        output.write("\nRun '\(name) \(noun) COMMAND --help' for more information on a command.\n")
         return 0
     }
 
@@ -128,7 +136,7 @@ public struct Program {
         }
         do {
             if command.flags().contains(where: { $0.name == "disable-content-trust" }) { try refuseSignatures(parsed.values) }
-            let connection = try connect(global)
+            let connection = try connect(global, isLocal: command.isLocal)
             let explain = Self.explains(global) || parsed.values.bool("explain") ? Explanation(connection.client) : nil
             if let warning = connection.configuration.warning { err.line(warning) }
             let context = Context(
@@ -167,31 +175,43 @@ public struct Program {
         }
     }
 
-    private func connect(_ global: FlagValues) throws -> Context.Connection {
+    /// - Parameter isLocal: a context that is not there is no error.
+    private func connect(_ global: FlagValues, isLocal: Bool = false) throws -> Context.Connection {
         for flag in ["tls", "tlsverify"] where global.bool(flag) { throw Failure.notImplemented("--\(flag)") }
-        let configuration = ClientConfiguration(directory: global.given("config"))
-        let host = try host(global, configuration)
-        let endpoint = host.isEmpty ? .standard : try EngineEndpoint(parsing: host)
+        let configuration = ClientConfiguration(directory: global.given("config"), program: name)
+        let (host, contextName) = try host(global, configuration)
+        var text = host ?? ""
+        if let contextName {
+            let store = ContextStore(directory: configuration.directory)
+            do {
+                text = try store.read(contextName).host
+                if text.isEmpty { throw Failure("context \(quoted(contextName)): no endpoint of an engine is set in it") }
+            } catch  where isLocal {} catch {
+                throw Failure("Failed to initialize: unable to resolve docker endpoint: \(message(of: error))")
+            }
+        }
+        let endpoint = text.isEmpty ? .standard : try EngineEndpoint(parsing: text)
         let version = Context.environment("DOCKER_API_VERSION").flatMap { $0.isEmpty ? nil : $0 }
         let client = EngineClient(endpoint: endpoint, pinnedVersion: version, headers: configuration.headers)
-        return Context.Connection(client: client, configuration: configuration, host: host)
+        return Context.Connection(client: client, configuration: configuration, host: text, context: contextName ?? ContextStore.standard)
     }
 
-    /// As Docker: `--host`, `--context`, the hosts of the environment, the context of the environment; empty for the standard one.
-    private func host(_ global: FlagValues, _ configuration: ClientConfiguration) throws -> String {
+    /// As Docker: `--host`, `--context`, the hosts of the environment, the context of the environment, the one in use; neither for
+    /// the standard endpoint.
+    private func host(_ global: FlagValues, _ configuration: ClientConfiguration) throws -> (host: String?, context: String?) {
+        func named(_ context: String) -> (host: String?, context: String?) { (nil, context == ContextStore.standard ? nil : context) }
         let hosts = global.list("host")
         if hosts.count > 1 { throw Failure("specify only one -H") }
         if let host = hosts.first {
             if global.given("context") != nil { throw Failure("conflicting options: cannot specify both --host and --context") }
-            return host
+            return (host, nil)
         }
-        func named(_ context: String) throws -> String { context == "default" ? "" : try configuration.host(ofContext: context) }
-        if let context = global.given("context") { return try named(context) }
+        if let context = global.given("context") { return named(context) }
         for variable in ["CLIPPER_HOST", "DOCKER_HOST"] {
-            if let host = Context.environment(variable), !host.isEmpty { return host }
+            if let host = Context.environment(variable), !host.isEmpty { return (host, nil) }
         }
-        guard let context = Context.environment("DOCKER_CONTEXT"), !context.isEmpty else { return "" }
-        return try named(context)
+        if let context = Context.environment("DOCKER_CONTEXT"), !context.isEmpty { return named(context) }
+        return (nil, configuration.currentContext)
     }
 
     // Texts
@@ -207,7 +227,10 @@ public struct Program {
     }
 
     private func help(_ command: Command, _ commandName: String) -> String {
-        var text = "Usage:  \(usageLine(commandName, command.usage))\n\n\(command.summary)\n"
+        // An alias below a noun (`container ps`) is told of by the noun's own word.
+        let noun = commandName.split(separator: " ")
+        let shown = noun.count == 2 ? command.names.first { $0.hasPrefix("\(noun[0]) ") } ?? commandName : commandName
+        var text = "Usage:  \(usageLine(shown, command.usage))\n\n\(command.summary)\n"
         if command.names.count > 1 {
             text += "\nAliases:\n  \(command.names.map { "\(name) \($0)" }.joined(separator: ", "))\n"
         }

@@ -51,7 +51,7 @@ extension Command {
     static var imageImport: Command {
         Command(
             "image import", "import", summary: "Import the contents from a tarball to create a filesystem image",
-            usage: "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]", arity: .between(1, 2),
+            usage: "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]", arity: .atLeast(1),
             flags: [
                 Flag("change", "c", .list, "Apply Dockerfile instruction to the created image"),
                 Flag("message", "m", .string, "Set commit message for imported image"),
@@ -61,7 +61,7 @@ extension Command {
             let source = context.arguments[0]
             let isURL = source.hasPrefix("http://") || source.hasPrefix("https://")
             var query = [("fromSrc", isURL ? source : "-")]
-            if context.arguments.count == 2 {
+            if context.arguments.count >= 2 {
                 let (name, tag) = ImagePull.split(context.arguments[1])
                 query += [("repo", name), ("tag", tag)]
             }

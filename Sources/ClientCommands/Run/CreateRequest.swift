@@ -201,6 +201,14 @@ struct CreateRequest {
         host.DeviceRequests = try parsed("gpus", ValueSpecs.gpus)
         host.GroupAdd = many("group-add")
         host.IpcMode = flags.given("ipc")
+        func check(_ flag: String, _ allowed: [String], _ what: String) throws {
+            guard let mode = flags.given(flag), !allowed.contains(mode) else { return }
+            let isJoined = flag == "pid" && mode.hasPrefix("container:") && mode != "container:"
+            if !isJoined { throw Failure("--\(flag): invalid \(what) mode", code: 125) }
+        }
+        try check("pid", ["", "host"], "PID")
+        try check("uts", ["", "host"], "UTS")
+        try check("userns", ["", "host"], "USER")
         host.PidMode = flags.given("pid")
         host.Privileged = flags.givenBool("privileged")
         host.ReadonlyRootfs = flags.givenBool("read-only")

@@ -13,13 +13,15 @@ enum ExitCodes {
         return 125
     }
 
-    /// The exit code in the answer to a wait; 125 when the wait itself failed.
-    static func waited(_ answer: ResponseStream, _ context: Context) throws -> Int32 {
+    /// The exit code in the answer to a wait; 125 when the wait itself failed. Tells why the container stopped when it did not just
+    /// exit, unless this client has sent it a signal.
+    static func waited(_ answer: ResponseStream, _ context: Context, after session: StreamSession) throws -> Int32 {
         let document = try JSONValue(parsing: answer.readAll())
         if let message = document["Error"]?["Message"]?.stringValue, !message.isEmpty {
             context.printError("Error waiting for container: \(message)")
             return 125
         }
+        if let reason = document["Reason"]?.stringValue, !session.hasSentSignal { context.printError("\(context.program): \(reason)") }
         return Int32(truncatingIfNeeded: document["StatusCode"]?.intValue ?? 125)
     }
 }

@@ -10,10 +10,9 @@ enum MessageStream {
     ) throws {
         let lines = ProgressLines(output, isTerminal: isTerminal)
         try forEach(response) { message in
-            if let error = message["errorDetail"]?["message"]?.stringValue ?? message["error"]?.stringValue {
+            if let failure = failure(in: message) {
                 output.flush()
-                let code = message["errorDetail"]?["code"]?.intValue.map { Int32(truncatingIfNeeded: $0) } ?? 0
-                throw Failure(error, code: code == 0 ? 1 : code)
+                throw failure
             }
             if let document = message["aux"] { auxiliary?(document) }
             if quiet { return }
@@ -29,6 +28,13 @@ enum MessageStream {
             }
         }
         output.flush()
+    }
+
+    /// The error that a message tells of; a build's step has an exit code, which becomes the client's.
+    static func failure(in message: JSONValue) -> Failure? {
+        guard let error = message["errorDetail"]?["message"]?.stringValue ?? message["error"]?.stringValue else { return nil }
+        let code = message["errorDetail"]?["code"]?.intValue.map { Int32(truncatingIfNeeded: $0) } ?? 0
+        return Failure(error, code: code == 0 ? 1 : code)
     }
 
     /// Each message as soon as its line is complete. A line that is no JSON is an error that names it.

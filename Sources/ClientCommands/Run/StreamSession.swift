@@ -27,6 +27,8 @@ final class StreamSession {
     private let raw = RawTerminal(0)
     private let signals: SignalSource?
     var onSignal: ((Int32) -> Void)?
+    /// The user has ended it, or tried to.
+    private(set) var hasSentSignal = false
     var onResize: (() -> Void)?
 
     /// `hasTerminal`: the container side is a terminal, so the stream is raw. `sendsInput`: stdin goes to the container.
@@ -103,6 +105,7 @@ final class StreamSession {
             } else if isRaw {
                 return .interrupted(signal)
             } else {
+                hasSentSignal = true
                 onSignal?(signal)
             }
         }

@@ -3,16 +3,12 @@ internal import EngineClient
 internal import JSON
 
 extension Command {
-    private static let formatFlag = Flag(
-        "format", "f", .string,
-        "Format output using a custom template:\n'json': Print in JSON format\n'TEMPLATE': Print output using the given Go template")
-
     static var inspect: Command {
         Command(
             "inspect", summary: "Return low-level information on Clipper objects", usage: "[OPTIONS] NAME|ID [NAME|ID...]",
             arity: .atLeast(1),
             flags: [
-                formatFlag, Flag("size", "s", .bool, "Display total file sizes if the type is container"),
+                Inspection.formatFlag, Flag("size", "s", .bool, "Display total file sizes if the type is container"),
                 Flag("type", .string, "Only inspect objects of the given type"),
             ]
         ) { context in
@@ -48,7 +44,7 @@ extension Command {
         Command(
             "container inspect", summary: "Display detailed information on one or more containers",
             usage: "[OPTIONS] CONTAINER [CONTAINER...]",
-            arity: .atLeast(1), flags: [formatFlag, Flag("size", "s", .bool, "Display total file sizes")]
+            arity: .atLeast(1), flags: [Inspection.formatFlag, Flag("size", "s", .bool, "Display total file sizes")]
         ) { context in
             try Inspection.run(context) {
                 try context.get("/containers/\(Context.segment($0))/json", context.flags.bool("size") ? [("size", "1")] : [])
@@ -60,7 +56,9 @@ extension Command {
         Command(
             "image inspect", summary: "Display detailed information on one or more images", usage: "[OPTIONS] IMAGE [IMAGE...]",
             arity: .atLeast(1),
-            flags: [formatFlag, Flag("platform", .string, "Inspect a specific platform of the multi-platform image", hidden: true)]
+            flags: [
+                Inspection.formatFlag, Flag("platform", .string, "Inspect a specific platform of the multi-platform image", hidden: true),
+            ]
         ) { context in
             if context.flags.has("platform") { throw Failure.notImplemented("--platform") }
             return try Inspection.run(context) { try context.get("/images/\(Context.imageSegment($0))/json") }
@@ -70,14 +68,14 @@ extension Command {
     static var volumeInspect: Command {
         Command(
             "volume inspect", summary: "Display detailed information on one or more volumes", usage: "[OPTIONS] VOLUME [VOLUME...]",
-            arity: .atLeast(1), flags: [formatFlag]
+            arity: .atLeast(1), flags: [Inspection.formatFlag]
         ) { context in try Inspection.run(context) { try context.get("/volumes/\(Context.segment($0))") } }
     }
 
     static var networkInspect: Command {
         Command(
             "network inspect", summary: "Display detailed information on one or more networks", usage: "[OPTIONS] NETWORK [NETWORK...]",
-            arity: .atLeast(1), flags: [formatFlag, Flag("verbose", "v", .bool, "Verbose output for diagnostics")]
+            arity: .atLeast(1), flags: [Inspection.formatFlag, Flag("verbose", "v", .bool, "Verbose output for diagnostics")]
         ) { context in
             try Inspection.run(context) {
                 try context.get("/networks/\(Context.segment($0))", context.flags.bool("verbose") ? [("verbose", "true")] : [])
@@ -88,7 +86,12 @@ extension Command {
 
 /// How all inspect commands print: what was found on stdout, as one array, a template's lines or JSON lines; what failed on stderr.
 enum Inspection {
-    static func run(_ context: Context, _ find: (String) throws -> JSONValue) throws -> Int32 {
+    static let formatFlag = Flag(
+        "format", "f", .string,
+        "Format output using a custom template:\n'json': Print in JSON format\n'TEMPLATE': Print output using the given Go template")
+
+    /// - Parameter names: what to look for, unless it is the arguments.
+    static func run(_ context: Context, _ names: [String]? = nil, _ find: (String) throws -> JSONValue) throws -> Int32 {
         let format = context.flags.string("format")
         let template: Template?
         do { template = format.isEmpty || format == "json" ? nil : try Template(format) } catch {
@@ -96,7 +99,7 @@ enum Inspection {
         }
         var found: [JSONValue] = []
         var failures: [String] = []
-        for name in context.arguments {
+        for name in names ?? context.arguments {
             do { found.append(try find(name)) } catch { failures.append(message(of: error)) }
         }
         if let template {

@@ -15,11 +15,11 @@ extension Command {
             let template = format.isEmpty || format == "json" ? nil : try Template(ListFormat.unescaped(format))
             var query = try context.filters()
             for name in ["since", "until"] where context.flags.has(name) {
-                query.append((name, try Moment.text(context.flags.string(name), flag: name)))
+                query.append((name, try Moment.text(context.flags.string(name), flag: nil)))
             }
             let response = try context.client.send(Request("GET", "/events", query: query))
             try MessageStream.forEach(response) { event in
-                context.print(try template?.render(event) ?? (format == "json" ? event.text() : line(event)))
+                context.print(try template?.render(event, showsMissing: true) ?? (format == "json" ? event.text() : line(event)))
                 context.out.flush()
             }
             return 0

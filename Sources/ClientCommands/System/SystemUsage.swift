@@ -8,8 +8,8 @@ extension Command {
             "system df", summary: "Show disk usage", usage: "[OPTIONS]",
             flags: [ListFlags.format, Flag("verbose", "v", .bool, "Show detailed information on space usage")]
         ) { context in
-            if context.flags.bool("verbose") { throw Failure.notImplemented("\(context.program) system df --verbose") }
             let usage = try context.get("/system/df")
+            if context.flags.bool("verbose") { return try DiskUsageDetails(usage, context).show() }
             func array(_ name: String) -> [JSONValue] { usage[name]?.arrayValue ?? [] }
             func sum(_ items: [JSONValue], _ size: (JSONValue) -> Double?) -> Double { items.reduce(0) { $0 + max(0, size($1) ?? 0) } }
             func row(_ type: String, _ total: Int, _ active: Int, _ size: Double, _ free: Double) -> [String: String] {

@@ -13,9 +13,10 @@ public struct Template: Sendable {
     /// Throws `TemplateError`.
     public init(_ source: String) throws(TemplateError) { nodes = try TemplateParser.parse(source) }
 
-    /// Carries it out. A field that isn't there is false to `if` and `with`, and an error to whoever prints it.
-    public func render(_ value: JSONValue, methods: Methods? = nil) throws(TemplateError) -> String {
-        var evaluator = TemplateEvaluator(root: value, methods: methods)
+    /// Carries it out. A field that isn't there is false to `if` and `with`, and an error to whoever prints it, or, with
+    /// `showsMissing`, `<no value>`, as Go prints what a map doesn't have.
+    public func render(_ value: JSONValue, methods: Methods? = nil, showsMissing: Bool = false) throws(TemplateError) -> String {
+        var evaluator = TemplateEvaluator(root: value, methods: methods, showsMissing: showsMissing)
         try evaluator.run(nodes, dot: value)
         return evaluator.output
     }
@@ -39,12 +40,14 @@ enum TemplateResult {
 struct TemplateEvaluator {
     let root: JSONValue
     let methods: Template.Methods?
+    let showsMissing: Bool
     var output = ""
     private var variables: [(name: String, value: JSONValue)]
 
-    init(root: JSONValue, methods: Template.Methods?) {
+    init(root: JSONValue, methods: Template.Methods?, showsMissing: Bool = false) {
         self.root = root
         self.methods = methods
+        self.showsMissing = showsMissing
         variables = [("$", root)]
     }
 
@@ -167,6 +170,8 @@ struct TemplateEvaluator {
                     value = member
                 } else if let method = methods?(name, []) {
                     value = method
+                } else if showsMissing {
+                    value = .null
                 } else {
                     return .missing(failure(operand, "map has no entry for key \(quoted(name))"))
                 }
@@ -178,6 +183,9 @@ struct TemplateEvaluator {
     }
 
     private func failure(_ operand: Operand, _ what: String) -> TemplateError {
-        TemplateError(message: "template: :1:\(operand.offset): executing \"\" at <\(operand.text)>: \(what)")
+        // As Go: of a chain the second field's place.
+        var offset = operand.offset
+        if case .dot = operand.kind, operand.fields.count > 1 { offset += operand.fields[0].utf8.count + 1 }
+        return TemplateError(message: "template: :1:\(offset): executing \"\" at <\(operand.text)>: \(what)")
     }
 }

@@ -29,6 +29,8 @@ enum TemplateFunctions {
         case "split": .array(try split(string(0, arguments, name), string(1, arguments, name)).map { .string($0) })
         case "pad": .string(try pad(arguments))
         case "truncate": .string(String(try string(0, arguments, name).prefix(Int(try integer(1, arguments, name)))))
+        case "html": .string(escapedHTML(print(arguments)))
+        case "urlquery": .string(escapedQuery(print(arguments)))
         default: throw failure(name, "not implemented")
         }
     }
@@ -182,6 +184,32 @@ enum TemplateFunctions {
             }
         }
         return parts + [String(decoding: part, as: UTF8.self)]
+    }
+
+    /// html/template's five characters, as Go writes them.
+    private static func escapedHTML(_ text: String) -> String {
+        text.reduce(into: "") { result, character in
+            switch character {
+            case "<": result += "&lt;"
+            case ">": result += "&gt;"
+            case "&": result += "&amp;"
+            case "\"": result += "&#34;"
+            case "'": result += "&#39;"
+            default: result.append(character)
+            }
+        }
+    }
+
+    /// Go's url.QueryEscape.
+    private static func escapedQuery(_ text: String) -> String {
+        text.utf8.reduce(into: "") { result, byte in
+            switch byte {
+            case 48...57, 65...90, 97...122, UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "~"):
+                result.unicodeScalars.append(Unicode.Scalar(byte))
+            case UInt8(ascii: " "): result += "+"
+            default: result += "%\(byte < 16 ? "0" : "")\(String(byte, radix: 16, uppercase: true))"
+            }
+        }
     }
 
     private static func pad(_ arguments: [JSONValue]) throws(TemplateError) -> String {

@@ -1,0 +1,173 @@
+internal import ClientUI
+internal import EngineClient
+internal import Glibc
+internal import JSON
+internal import Linux
+
+extension Context {
+    var contexts: ContextStore { ContextStore(directory: configuration.directory) }
+
+    /// The standard context shows where flags and environment lead.
+    fileprivate var standardContext: StoredContext {
+        StoredContext(
+            name: ContextStore.standard, description: "",
+            host: hostOfEnvironment.isEmpty ? EngineEndpoint.standard.description : hostOfEnvironment)
+    }
+
+    private var hostOfEnvironment: String {
+        for variable in ["CLIPPER_HOST", "DOCKER_HOST"] {
+            if let host = Context.environment(variable), !host.isEmpty { return host }
+        }
+        return ""
+    }
+
+    fileprivate func stored(_ name: String) throws -> StoredContext {
+        name == ContextStore.standard ? standardContext : try contexts.read(name)
+    }
+}
+
+extension Command {
+    private static let settingFlags = [
+        Flag("description", .string, "Description of the context"),
+        Flag("docker", .map, "set the docker endpoint"),
+    ]
+
+    static var contextCreate: Command {
+        Command(
+            "context create", summary: "Create a context", usage: "[OPTIONS] CONTEXT", arity: .exactly(1), isLocal: true,
+            flags: settingFlags + [Flag("from", .string, "create context from a named context")]
+        ) { context in
+            let name = context.arguments[0]
+            try ContextStore.check(name)
+            if context.contexts.exists(name) { throw Failure("context \(quoted(name)) already exists") }
+            var made = try context.stored(context.flags.given("from") ?? ContextStore.standard).named(name)
+            if !context.flags.has("from") { made.setDescription(context.flags.string("description")) }
+            try apply(context, to: &made)
+            try context.contexts.write(made)
+            context.print(name)
+            context.printError("Successfully created context \(quoted(name))")
+            return 0
+        }
+    }
+
+    static var contextUpdate: Command {
+        Command(
+            "context update", summary: "Update a context", usage: "[OPTIONS] CONTEXT", arity: .exactly(1), isLocal: true,
+            flags: settingFlags
+        ) { context in
+            let name = context.arguments[0]
+            try ContextStore.check(name)
+            var changed = try context.contexts.read(name)
+            if let text = context.flags.given("description") { changed.setDescription(text) }
+            try apply(context, to: &changed)
+            try context.contexts.write(changed)
+            context.print(name)
+            context.printError("Successfully updated context \(quoted(name))")
+            return 0
+        }
+    }
+
+    /// `--docker host=…,from=…`; what asks for TLS is refused, not dropped.
+    private static func apply(_ context: Context, to made: inout StoredContext) throws {
+        for (key, value) in context.flags.pairs("docker").sorted(by: { $0.key < $1.key }) {
+            switch key {
+            case "host":
+                _ = try EngineEndpoint(parsing: value)
+                made.setHost(value)
+            case "from": made.setHost(try context.stored(value).host)
+            case "ca", "cert", "key", "skip-tls-verify": throw Failure.notImplemented("--docker \(key) (TLS in a context)")
+            default: throw Failure("unable to create docker endpoint config: unrecognized config key: \(key)")
+            }
+        }
+    }
+
+    static var contextList: Command {
+        Command(
+            "context ls", "context list", summary: "List contexts", usage: "[OPTIONS]", isLocal: true,
+            flags: [ListFlags.format, ListFlags.quiet("Only show context names")]
+        ) { context in
+            let first = context.standardContext
+            let current = context.currentContext
+            let rows = ([first] + context.contexts.all()).map { one in
+                [
+                    "Name": one.name, "Current": one.name == current ? "true" : "false", "DockerEndpoint": one.host, "Error": "",
+                    "Description": one.name == ContextStore.standard ? "Current DOCKER_HOST based configuration" : one.description,
+                    "Marked": one.name == current ? "\(one.name) *" : one.name,
+                ]
+            }
+            let headers = [
+                "Name": "NAME", "Marked": "NAME", "Description": "DESCRIPTION", "DockerEndpoint": "DOCKER ENDPOINT", "Error": "ERROR",
+                "Current": "CURRENT",
+            ]
+            let format = context.flags.string("format")
+            let isTable = format.isEmpty || format == "table"
+            let list = ListFormat(columns: ["Marked", "Description", "DockerEndpoint", "Error"], headers: headers, quietField: "Name")
+            let shown = isTable ? rows : rows.map { row in row.filter { $0.key != "Marked" } }
+            try list.print(shown, format: format, quiet: context.flags.bool("quiet"), to: context.out)
+            return 0
+        }
+    }
+
+    static var contextInspect: Command {
+        Command(
+            "context inspect", summary: "Display detailed information on one or more contexts", usage: "[OPTIONS] [CONTEXT] [CONTEXT...]",
+            arity: .any, isLocal: true, flags: [Inspection.formatFlag]
+        ) { context in
+            let names = context.arguments.isEmpty ? [context.currentContext] : context.arguments
+            return try Inspection.run(context, names) { name in
+                var object = try context.stored(name).document.objectValue ?? JSONObject()
+                let isStandard = name == ContextStore.standard
+                object["TLSMaterial"] = [:]
+                object["Storage"] = [
+                    "MetadataPath": .string(isStandard ? "<IN MEMORY>" : context.contexts.metadataPath(name)),
+                    "TLSPath": .string(isStandard ? "<IN MEMORY>" : context.contexts.tlsPath(name)),
+                ]
+                return .object(object)
+            }
+        }
+    }
+
+    static var contextShow: Command {
+        Command("context show", summary: "Print the name of the current context", isLocal: true) { context in
+            context.print(context.currentContext)
+            return 0
+        }
+    }
+
+    static var contextUse: Command {
+        Command("context use", summary: "Set the current context", usage: "CONTEXT", arity: .exactly(1), isLocal: true) { context in
+            let name = context.arguments[0]
+            if name != ContextStore.standard { _ = try context.contexts.read(name) }
+            try context.configuration.setCurrentContext(name == ContextStore.standard ? nil : name)
+            context.print(name)
+            context.printError("Current context is now \(quoted(name))")
+            for variable in ["CLIPPER_HOST", "DOCKER_HOST"] where name != ContextStore.standard {
+                guard let host = Context.environment(variable), !host.isEmpty else { continue }
+                context.printError(
+                    "Warning: \(variable) environment variable overrides the active context. To use \(quoted(name)), either set the global --context flag, or unset \(variable) environment variable."
+                )
+                break
+            }
+            return 0
+        }
+    }
+
+    static var contextRemove: Command {
+        Command(
+            "context rm", "context remove", summary: "Remove one or more contexts", usage: "CONTEXT [CONTEXT...]", arity: .atLeast(1),
+            isLocal: true, flags: [Flag("force", "f", .bool, "Force the removal of a context in use")]
+        ) { context in
+            let isForced = context.flags.bool("force")
+            return context.forEach(context.arguments) { name in
+                if name == ContextStore.standard { throw Failure("context \(quoted(name)) cannot be removed") }
+                if !isForced && !context.contexts.exists(name) { throw Failure("context \(quoted(name)) does not exist") }
+                if name == context.currentContext {
+                    if !isForced { throw Failure("context \(quoted(name)) is in use, set -f flag to force remove") }
+                    try context.configuration.setCurrentContext(nil)
+                }
+                try context.contexts.remove(name)
+                context.print(name)
+            }
+        }
+    }
+}
