@@ -177,8 +177,8 @@ let package = Package(
         tests(
             of: "Engine",
             [
-                "EngineTypes", "OCIRuntimeSpec", "OCIImageSpec", "Images", "Networking", "Volumes", "RecordStore", "Linux", "CLinux",
-                "JSON",
+                "EngineTypes", "OCIRuntimeSpec", "OCIImageSpec", "Images", "Networking", "Volumes", "RecordStore", "ShimProtocol", "Linux",
+                "CLinux", "JSON",
                 logging,
             ]),
         tests(of: "HTTPServer", [nioCore, nioPosix, nioHTTP1, logging]),

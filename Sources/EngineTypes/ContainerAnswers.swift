@@ -15,10 +15,12 @@ public struct ContainerState: Codable, Sendable, Equatable {
     public var StartedAt: String
     public var FinishedAt: String
     public var Health: HealthState?
+    /// Clipper's own: one sentence that says why the container stopped when it did not just exit; absent otherwise.
+    public var Reason: String?
 
     public init(
         Status: String, Running: Bool, Paused: Bool, Restarting: Bool, OOMKilled: Bool, Dead: Bool, Pid: Int, ExitCode: Int,
-        Error: String, StartedAt: String, FinishedAt: String, Health: HealthState? = nil
+        Error: String, StartedAt: String, FinishedAt: String, Health: HealthState? = nil, Reason: String? = nil
     ) {
         self.Status = Status
         self.Running = Running
@@ -32,6 +34,7 @@ public struct ContainerState: Codable, Sendable, Equatable {
         self.StartedAt = StartedAt
         self.FinishedAt = FinishedAt
         self.Health = Health
+        self.Reason = Reason
     }
 }
 
@@ -213,6 +216,8 @@ public struct ContainerSummary: Codable, Sendable {
     public var HostConfig: SummaryHostConfig
     public var NetworkSettings: SummaryNetworkSettings
     public var Mounts: [MountPoint]
+    /// Clipper's own, as `ContainerState.Reason`.
+    public var Reason: String?
 
     public struct Port: Codable, Sendable, Equatable {
         public var IP: String?
@@ -268,15 +273,18 @@ public struct ContainerSummary: Codable, Sendable {
 public struct ContainerWaitResponse: Codable, Sendable {
     public var StatusCode: Int64
     public var Error: WaitError?
+    /// Clipper's own, as `ContainerState.Reason`.
+    public var Reason: String?
 
     public struct WaitError: Codable, Sendable {
         public var Message: String
         public init(Message: String) { self.Message = Message }
     }
 
-    public init(StatusCode: Int64, Error: WaitError? = nil) {
+    public init(StatusCode: Int64, Error: WaitError? = nil, Reason: String = "") {
         self.StatusCode = StatusCode
         self.Error = Error
+        self.Reason = Reason.isEmpty ? nil : Reason
     }
 }
 

@@ -55,9 +55,11 @@ extension ContainerShim {
         outOfMemory?.checkCount()
         for session in execs.values where session.isRunning { execEnded(session, status: SIGKILL) }
         let isSignalled = clp_wifexited(exit.status) == 0
+        let ranOut = outOfMemory?.hasKilled ?? false
         let record = ExitRecord(
             exitCode: ProcessStatus.exitCode(exit.status), signal: isSignalled ? clp_wtermsig(exit.status) : nil,
-            oomKilled: outOfMemory?.hasKilled ?? false, startedAt: state.startedAt, exitedAt: exit.time.description)
+            oomKilled: ranOut, memoryPeak: ranOut ? (try? driver?.cgroup?.statistics())?.memory?.maximumUsage : nil,
+            startedAt: state.startedAt, exitedAt: exit.time.description)
         outOfMemory = nil
         // Whoever hears of the end finds the log complete, the control group and the mounts gone, and the ports free.
         streams?.completeLog()

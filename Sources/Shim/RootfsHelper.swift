@@ -43,7 +43,7 @@ public enum RootfsHelper {
             switch request.operation {
             case .stat(let path): return .status(try RootfsPath(path).status(in: root))
             case .archiveOut(let path): try archiveOut(path, root)
-            case .archiveIn(let path, let keepsDirectories, let copyOwner): try archiveIn(path, root, keepsDirectories, copyOwner)
+            case .archiveIn(let path, let keepsDirectories, let owner): try archiveIn(path, root, keepsDirectories, owner)
             case .export: try export(root)
             case .copyUp(let path, let destination): try CopyUp.run(path, in: root, to: destination)
             case .buildCopy(let path): try buildCopy(path, root)
@@ -108,11 +108,12 @@ public enum RootfsHelper {
         try writer.finish()
     }
 
-    private static func archiveIn(_ path: String, _ root: borrowing OwnedFD, _ keepsDirectories: Bool, _ copyOwner: Bool) throws {
+    private static func archiveIn(_ path: String, _ root: borrowing OwnedFD, _ keepsDirectories: Bool, _ owner: RootfsRequest.Owner?) throws
+    {
         var options = TreeExtractor.Options()
         options.destination = path
         options.keepsDirectories = keepsDirectories
-        if !copyOwner { options.owner = Owner(uid: 0, gid: 0) }
+        options.owner = owner.map { Owner(uid: $0.uid, gid: $0.gid) }
         let status = try root.openInRoot(path, O_PATH).status()
         guard status.st_mode & S_IFMT == S_IFDIR else { throw ShimFailure(.invalidRequest, "extraction point is not a directory") }
         _ = try TreeExtractor(root: root, options: options).extract(TarReader(FileSource(0)))

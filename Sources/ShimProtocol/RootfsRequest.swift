@@ -23,14 +23,25 @@ public struct RootfsRequest: Sendable, Equatable {
         case directory(String)
     }
 
+    /// User and group numbers.
+    public struct Owner: Sendable, Equatable {
+        public var uid: UInt32
+        public var gid: UInt32
+
+        public init(uid: UInt32, gid: UInt32) {
+            self.uid = uid
+            self.gid = gid
+        }
+    }
+
     /// What to do. Paths are paths inside the root; symbolic links stay inside it.
     public enum Operation: Sendable, Equatable {
         /// A tar stream of a file or directory to standard output; entries are named from the last component of the path, as `docker cp` wants.
         case archiveOut(path: String)
         /// Unpacks a tar stream from standard input into an existing directory.
         /// - `noOverwriteDirNonDir`: a directory never replaces a file or the other way round.
-        /// - `copyOwner`: entries get the stream's owners; otherwise root's.
-        case archiveIn(path: String, noOverwriteDirNonDir: Bool, copyOwner: Bool)
+        /// - `owner`: whose the entries become; nil for the stream's own owners.
+        case archiveIn(path: String, noOverwriteDirNonDir: Bool, owner: Owner?)
         /// What is at a path; answered with `RootfsAnswer.status`.
         case stat(path: String)
         /// The whole root as a tar stream to standard output.
@@ -81,11 +92,14 @@ extension RootfsRequest {
         case .archiveOut(let path):
             writer.put("op", "archiveOut")
             writer.put("path", path)
-        case .archiveIn(let path, let noOverwriteDirNonDir, let copyOwner):
+        case .archiveIn(let path, let noOverwriteDirNonDir, let owner):
             writer.put("op", "archiveIn")
             writer.put("path", path)
             writer.put("noOverwriteDirNonDir", noOverwriteDirNonDir)
-            writer.put("copyOwner", copyOwner)
+            if let owner {
+                writer.put("uid", owner.uid)
+                writer.put("gid", owner.gid)
+            }
         case .stat(let path):
             writer.put("op", "stat")
             writer.put("path", path)
@@ -115,7 +129,7 @@ extension RootfsRequest {
         case "archiveIn":
             operation = .archiveIn(
                 path: try fields.string("path"), noOverwriteDirNonDir: try fields.flag("noOverwriteDirNonDir"),
-                copyOwner: try fields.flag("copyOwner"))
+                owner: fields.isAbsent("uid") ? nil : Owner(uid: try fields.number("uid"), gid: try fields.number("gid")))
         case "stat": operation = .stat(path: try fields.string("path"))
         case "export": operation = .export
         case "copyUp": operation = .copyUp(path: try fields.string("path"), destination: try fields.string("destination"))

@@ -70,8 +70,15 @@ import Volumes
     @Test(arguments: [
         (["data:/a:rshared"], "invalid mode: rshared"), (["data:/a:what"], "invalid mode: what"), (["/s:/a:what"], "invalid mode: what"),
         (["a:b:c:d"], "invalid volume specification: 'a:b:c:d'"), ([":/a"], "invalid volume specification: ':/a'"),
-        (["/s:a"], "invalid mount path: 'a' mount path must be absolute"), (["/s:/a", "/t:/a/"], "Duplicate mount point: /a"),
-        (["/s:/"], "invalid volume specification: '/': destination can't be '/'"),
+        (
+            ["/s:a"],
+            "invalid volume specification: '/s:a': invalid mount config for type \"bind\": invalid mount path: 'a' mount path must be absolute"
+        ),
+        (["/s:/a", "/t:/a/"], "Duplicate mount point: /a"),
+        (
+            ["/s:/"],
+            "invalid volume specification: '/s:/': invalid mount config for type \"bind\": invalid specification: destination can't be '/'"
+        ),
     ])
     func refusedBindsLeaveNothing(_ binds: [String], _ text: String) {
         #expect(message { _ = try resolve(binds) } == text)
@@ -124,7 +131,7 @@ import Volumes
             (request("bind", "x", "/a"), "invalid mount config for type \"bind\": invalid mount path: 'x' mount path must be absolute"),
             (request("bind", "/no/such", "/a"), "invalid mount config for type \"bind\": bind source path does not exist: /no/such"),
             (request("tmpfs", "x", "/a"), "invalid mount config for type \"tmpfs\": field Source must not be specified"),
-            (request("floppy", "x", "/a"), "mount type unknown: \"floppy\""),
+            (request("floppy", "x", "/a"), "invalid mount config for type \"floppy\": mount type unknown"),
             (request("bind", "/", nil), "invalid mount path: '' mount path must be absolute"),
         ]
         for (request, text) in cases { #expect(message { _ = try resolve([]) { $0.Mounts = [request] } } == text) }

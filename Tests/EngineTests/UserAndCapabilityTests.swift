@@ -26,11 +26,11 @@ import Testing
         ] as [(String, UInt32?, UInt32, [UInt32], String)])
     func users(_ text: String, _ uid: UInt32?, _ gid: UInt32, _ groups: [UInt32], _ home: String) {
         let account = try? Self.users.resolve(text)
-        #expect(account == uid.map { UserLookup.Account(uid: $0, gid: gid, additionalGroups: groups, home: home) })
+        #expect(account == uid.map { UserLookup.Account(uid: $0, gid: gid, additionalGroups: [gid] + groups, home: home) })
     }
 
     @Test func extraGroups() throws {
-        #expect(try Self.users.resolve("ann", extraGroups: ["wheel", "99"]).additionalGroups == [50, 10, 99])
+        #expect(try Self.users.resolve("ann", extraGroups: ["wheel", "99"]).additionalGroups == [100, 50, 10, 99])
         #expect(
             message { _ = try Self.users.resolve("ann", extraGroups: ["no"]) }
                 == "unable to find group no: no matching entries in group file")
@@ -38,7 +38,7 @@ import Testing
 
     @Test func withoutFiles() {
         let lookup = UserLookup(passwd: nil, group: nil)
-        #expect((try? lookup.resolve("")) == .init(uid: 0, gid: 0, additionalGroups: [], home: "/"))
+        #expect((try? lookup.resolve("")) == .init(uid: 0, gid: 0, additionalGroups: [0], home: "/"))
         #expect(message { _ = try lookup.resolve("ann") } == "unable to find user ann: no matching entries in passwd file")
     }
 }
@@ -117,7 +117,12 @@ import Testing
 
     @Test(arguments: ["", "NOPE", "CAP_", "CAP_ALL"])
     func unknown(_ name: String) {
-        #expect(message { _ = try CapabilitySet.resolve(add: [name], drop: [], isPrivileged: false) } == "invalid capability: \"\(name)\"")
-        #expect(message { _ = try CapabilitySet.resolve(add: [], drop: [name], isPrivileged: false) } == "invalid capability: \"\(name)\"")
+        let shown = name.hasPrefix("CAP_") ? name : "CAP_\(name)"
+        #expect(
+            message { _ = try CapabilitySet.resolve(add: [name], drop: [], isPrivileged: false) }
+                == "invalid CapAdd: unknown capability: \"\(shown)\"")
+        #expect(
+            message { _ = try CapabilitySet.resolve(add: [], drop: [name], isPrivileged: false) }
+                == "invalid CapDrop: unknown capability: \"\(shown)\"")
     }
 }

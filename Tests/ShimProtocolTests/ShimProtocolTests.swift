@@ -67,7 +67,7 @@ private func sent(_ value: JSONValue) throws -> JSONValue {
 @Test func rootfsRequestsArriveAsSent() throws {
     let overlay = Overlay(layers: ["/l"], upper: nil, work: nil)
     let operations: [RootfsRequest.Operation] = [
-        .archiveOut(path: "/a"), .archiveIn(path: "/a", noOverwriteDirNonDir: true, copyOwner: false), .stat(path: ""), .export,
+        .archiveOut(path: "/a"), .archiveIn(path: "/a", noOverwriteDirNonDir: true, owner: .init(uid: 0, gid: 0)), .stat(path: ""), .export,
         .copyUp(path: "/a", destination: "/d"), .buildCopy(path: "/b"),
     ]
     for operation in operations {

@@ -100,7 +100,8 @@ private func tar(_ sandbox: Sandbox, _ bytes: [UInt8], _ arguments: String) thro
     #expect(shell("cd \(sandbox.base) && mkdir in && echo new > in/file && ln -s /etc/motd in/l && tar cf in.tar -C in .") == 0)
     let input = try OwnedFD.open("\(sandbox.base)/in.tar")
     try await sandbox.supervisor.runHelper(
-        RootfsRequest(target: target, operation: .archiveIn(path: "/tmp", noOverwriteDirNonDir: true, copyOwner: false)), input: input.raw)
+        RootfsRequest(target: target, operation: .archiveIn(path: "/tmp", noOverwriteDirNonDir: true, owner: .init(uid: 0, gid: 0))),
+        input: input.raw)
     #expect(try Files.readText("\(sandbox.base)/upper/tmp/file") == "new\n")
     let bytes = try await output(of: sandbox, RootfsRequest(target: target, operation: .export))
     let names = try tar(sandbox, bytes, "-t").split(separator: "\n").map(String.init)
@@ -112,7 +113,7 @@ private func tar(_ sandbox: Sandbox, _ bytes: [UInt8], _ arguments: String) thro
         let failure = await #expect(throws: ShimFailure.self) {
             let input = try OwnedFD.open("\(sandbox.base)/in.tar")
             try await sandbox.supervisor.runHelper(
-                RootfsRequest(target: target, operation: .archiveIn(path: path, noOverwriteDirNonDir: false, copyOwner: true)),
+                RootfsRequest(target: target, operation: .archiveIn(path: path, noOverwriteDirNonDir: false, owner: nil)),
                 input: input.raw)
         }
         #expect(failure?.kind == (path == "/missing" ? .notFound : .invalidRequest))
@@ -150,7 +151,7 @@ private func tar(_ sandbox: Sandbox, _ bytes: [UInt8], _ arguments: String) thro
     defer { sandbox.remove() }
     let input = try OwnedFD.open("\(sandbox.base)/layer/bin/busybox")
     let request = RootfsRequest(
-        target: .overlay(sandbox.overlay), operation: .archiveIn(path: "/tmp", noOverwriteDirNonDir: false, copyOwner: true))
+        target: .overlay(sandbox.overlay), operation: .archiveIn(path: "/tmp", noOverwriteDirNonDir: false, owner: nil))
     let failure = await #expect(throws: ShimFailure.self) { try await sandbox.supervisor.runHelper(request, input: input.raw) }
     #expect(failure?.kind == .invalidRequest)
 }

@@ -53,7 +53,22 @@ struct Program {
             }
         }
         let kind: RuntimeError.Kind = failure == ENOENT ? .commandNotFound : .commandNotExecutable
-        return RuntimeError(kind: kind, message: "exec \(path): \(SystemError.text(of: failure))")
+        let detail = failure == ENOEXEC ? wrongFormat : ""
+        return RuntimeError(kind: kind, message: "exec \(path): \(SystemError.text(of: failure))\(detail)")
+    }
+
+    /// What the kernel could not make a program of: e_machine of an ELF file's head (elf(5)) tells its processor.
+    private var wrongFormat: String {
+        guard let file = try? OwnedFD.open(path, O_RDONLY | O_NONBLOCK) else { return "" }
+        var head = [UInt8](repeating: 0, count: 20)
+        guard read(file.raw, &head, head.count) == head.count, head.starts(with: [0x7F, 0x45, 0x4C, 0x46]) else {
+            return ": it is neither a program nor a script that begins with #!"
+        }
+        let machine = head[5] == 2 ? Int(head[18]) << 8 | Int(head[19]) : Int(head[19]) << 8 | Int(head[18])
+        let names = [
+            3: "x86", 8: "MIPS", 21: "POWER", 22: "s390", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V", 258: "LoongArch",
+        ]
+        return ": it is a program for \(names[machine] ?? "processors of type \(machine)")"
     }
 
     /// Calls `body` with a zero-terminated array of C strings.

@@ -38,15 +38,11 @@ extension RootFilesystem {
         if plan.namespaces.isNewCgroup || plan.namespaces.joined.contains(where: { $0.kind == .cgroup }) {
             let data = hierarchy.isUnified ? mount.options.data : hierarchy.controllers.joined(separator: ",")
             let type = hierarchy.isUnified ? "cgroup2" : "cgroup"
-            do throws(SystemError) {
-                return try Mounts.mount(type: type, source: "cgroup", on: target, name: name, flags: mount.options.flags, data: data)
-            } catch {
-                // Of a cgroup namespace that another user namespace owns, or over the host's own: bound there, as without one.
-                if ![EPERM, EBUSY].contains(error.code) || !hierarchy.isUnified { throw error }
-            }
+            return try Mounts.mount(type: type, source: "cgroup", on: target, name: name, flags: mount.options.flags, data: data)
         }
         let tree = try Mounts.clone(hierarchy.mountPoint + plan.cgroupPath)
-        try Mounts.setAttributes(tree, name: name, of: mount.options)
+        let (set, clear) = mount.options.attributes
+        try Mounts.setAttributes(tree, name: name, set: set, clear: clear)
         try Mounts.attach(tree, to: target, name: name)
     }
 }

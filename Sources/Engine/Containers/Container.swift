@@ -19,7 +19,9 @@ final class Container: Sendable {
     }
 
     /// Something that others can wait for.
-    enum Milestone: Sendable { case exited(code: Int, error: String), removed(code: Int), started }
+    enum Milestone: Sendable {
+        case exited(code: Int, error: String, reason: String = ""), removed(code: Int, reason: String = ""), started
+    }
 
     struct State: Sendable {
         var record: ContainerRecord
@@ -27,6 +29,8 @@ final class Container: Sendable {
         var waiters: [Int: @Sendable (Milestone) -> Bool] = [:]
         var nextWaiter = 0
         var health: HealthState?
+        /// The last signal that a request sent to it.
+        var sent: SentSignal?
     }
 
     let id: String
@@ -46,21 +50,21 @@ final class Container: Sendable {
     var phase: Phase { state.withLock { $0.phase } }
     var name: String { state.withLock { $0.record.name } }
 
-    /// The connection of a container that runs or is paused; names the refused operation otherwise.
-    func connection(to verb: String) throws(EngineError) -> ShimConnection {
+    /// The connection of a container that runs or is paused.
+    func connection() throws(EngineError) -> ShimConnection {
         switch phase {
         case .running(let connection), .paused(let connection): return connection
         case .created, .starting, .restarting, .exited, .removing, .dead:
-            throw .conflict("cannot \(verb) container: \(id): container \(id) is not running")
+            throw .conflict("container \(id) is not running")
         }
     }
 
-    /// `connection(to:)`, refusing a paused container too.
+    /// `connection()`, refusing a paused container too, by the operation's name.
     func unpausedConnection(to verb: String) throws(EngineError) -> ShimConnection {
         if case .paused = phase {
-            throw .conflict("cannot \(verb) container \(name): container \(name) is paused, unpause the container before \(verb)")
+            throw .conflict("container \(name) is paused, unpause the container before \(verb)")
         }
-        return try connection(to: verb)
+        return try connection()
     }
 
     var isAlive: Bool {
@@ -109,7 +113,8 @@ extension Container {
                 Status: status, Running: running, Paused: paused, Restarting: restarting, OOMKilled: outcome.wasOutOfMemory, Dead: isDead,
                 Pid: running && !restarting ? Int(outcome.pid) : 0, ExitCode: running && !restarting ? 0 : outcome.exitCode,
                 Error: outcome.error,
-                StartedAt: outcome.startedAt, FinishedAt: outcome.finishedAt, Health: state.health)
+                StartedAt: outcome.startedAt, FinishedAt: outcome.finishedAt, Health: state.health,
+                Reason: outcome.reason.isEmpty || running ? nil : outcome.reason)
         }
     }
 }

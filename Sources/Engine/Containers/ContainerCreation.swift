@@ -10,6 +10,8 @@ struct ContainerCreation: Sendable {
     let store: ContainerStore
     let images: ImageStore
     let volumes: VolumeStore
+    /// The name of the network that a name or ID means; nil when there is none.
+    let networkName: @Sendable (String) -> String?
     let configuration: EngineConfiguration
     let events: EventBus
     let logger: Logger
@@ -94,6 +96,9 @@ struct ContainerCreation: Sendable {
                 "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."
             )
         }
+        if host?.NetworkMode == "host", !(host?.PortBindings ?? [:]).isEmpty {
+            result.append("Published ports are discarded when using host network mode")
+        }
         return result
     }
 
@@ -101,10 +106,10 @@ struct ContainerCreation: Sendable {
     private func networks(_ request: ContainerCreateRequest, mode: String) -> [String: EndpointSettings] {
         var result: [String: EndpointSettings] = [:]
         for (name, settings) in request.networkingConfig?.EndpointsConfig ?? [:] {
-            result[name == "default" ? "bridge" : name] = settings ?? EndpointSettings()
+            result[name == "default" ? "bridge" : networkName(name) ?? name] = settings ?? EndpointSettings()
         }
         if mode.hasPrefix("container:") { return [:] }
-        let name = mode == "default" ? "bridge" : mode
+        let name = mode == "default" ? "bridge" : networkName(mode) ?? mode
         if result[name] == nil { result[name] = EndpointSettings() }
         if let mac = request.config.MacAddress, !mac.isEmpty, (result[name]?.MacAddress ?? "").isEmpty { result[name]?.MacAddress = mac }
         return result

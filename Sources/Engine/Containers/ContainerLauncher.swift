@@ -124,7 +124,7 @@ final class ContainerLauncher: Sendable {
         func target(_ mode: String?, _ what: String) throws(EngineError) -> (id: String, pid: Int32)? {
             guard let mode, mode.hasPrefix("container:") else { return nil }
             let other = try store.find(String(mode.dropFirst("container:".count)))
-            do { return (other.id, try other.connection(to: "join").containerPID) } catch {
+            do { return (other.id, try other.connection().containerPID) } catch {
                 throw .conflict("cannot join \(what) of a non running container: \(other.id)")
             }
         }
@@ -216,7 +216,7 @@ final class ContainerLauncher: Sendable {
     private func connect(_ record: ContainerRecord, _ prepared: inout Prepared) throws {
         guard record.config.NetworkDisabled != true else { return }
         let mode = record.hostConfig.NetworkMode ?? "default"
-        let primary = mode == "default" ? "bridge" : mode
+        let primary = mode == "default" ? "bridge" : (try? networks.network(mode).name) ?? mode
         for name in record.networks.keys.sorted(by: { ($0 == primary ? 0 : 1, $0) < ($1 == primary ? 0 : 1, $1) }) {
             let wanted = record.networks[name] ?? EndpointSettings()
             prepared.attachments.append(try attach(record, to: name, wanted, sandbox: prepared.sandbox))

@@ -65,6 +65,7 @@ final class ContainerLifecycle: Sendable {
                 state.phase = state.record.outcome.startedAt == Timestamp.never.description ? .created : .exited
                 state.record.outcome.exitCode = code
                 state.record.outcome.error = failure.message
+                state.record.outcome.reason = EndReason.ofFailedStart(failure.message, code: code)
                 state.record.attachments = []
             }
             try? await store.save(container)
@@ -77,6 +78,7 @@ final class ContainerLifecycle: Sendable {
             state.record.outcome = ContainerRecord.Outcome(
                 phase: .running, pid: connection.containerPID, startedAt: connection.startedAt, finishedAt: state.record.outcome.finishedAt)
             state.record.wasStoppedByUser = false
+            state.sent = nil
             state.record.attachments = launched.attachments
         }
         follow(container, connection)
@@ -146,6 +148,7 @@ final class ContainerLifecycle: Sendable {
     @discardableResult
     private func ended(_ container: Container, _ exit: ExitRecord, error: String = "") async -> [NetworkAttachment] {
         let restarts = willRestart(container, exit)
+        let victim = exit.oomKilled ? try? await offloading { KernelLog.lastVictim(inControlGroup: container.id) } : nil
         let attachments = container.withState { state in
             let attachments = state.record.attachments
             state.record.outcome.phase = restarts ? .restarting : .exited
@@ -154,7 +157,9 @@ final class ContainerLifecycle: Sendable {
             state.record.outcome.exitCode = Int(exit.exitCode)
             state.record.outcome.finishedAt = exit.exitedAt
             state.record.outcome.wasOutOfMemory = exit.oomKilled || state.record.outcome.wasOutOfMemory
-            state.record.outcome.error = error.isEmpty ? Self.explanation(exit, state.record) : error
+            state.record.outcome.error = error
+            state.record.outcome.reason =
+                error.isEmpty ? EndReason(exit: exit, record: state.record, sent: state.sent, victim: victim).sentence ?? "" : error
             state.health = nil
             if case .removing = state.phase {} else { state.phase = .exited }
             return attachments
@@ -167,16 +172,8 @@ final class ContainerLifecycle: Sendable {
         }
         execs.forget(container: container.id)
         publish(container, "die", ["exitCode": "\(exit.exitCode)", "execDuration": "\(Self.duration(exit))"])
-        container.announce(.exited(code: Int(exit.exitCode), error: ""))
+        container.announce(.exited(code: Int(exit.exitCode), error: "", reason: container.record.outcome.reason))
         return attachments
-    }
-
-    /// One sentence when a container did not end by itself.
-    private static func explanation(_ exit: ExitRecord, _ record: ContainerRecord) -> String {
-        if exit.oomKilled, let limit = record.hostConfig.Memory, limit > 0 {
-            return "out of memory: the kernel killed a process of the container at its memory limit of \(limit) bytes"
-        }
-        return ""
     }
 
     private static func duration(_ exit: ExitRecord) -> Int64 {
@@ -269,7 +266,7 @@ final class ContainerLifecycle: Sendable {
             state.record.wasStoppedByUser = true
         }
         try? await store.save(container)
-        container.announce(.exited(code: container.record.outcome.exitCode, error: ""))
+        container.announce(.exited(code: container.record.outcome.exitCode, error: "", reason: container.record.outcome.reason))
         return true
     }
 
@@ -284,11 +281,11 @@ final class ContainerLifecycle: Sendable {
         let seconds = timeout ?? record.config.StopTimeout ?? 10
         container.withState { $0.record.wasStoppedByUser = true }
         let exit = ExitWaiter(container)
-        try await deliver(signal, to: container)
+        try await deliver(signal, to: container, for: .stop)
         if await !exit.wait(seconds: seconds < 0 ? nil : seconds) {
             // A waiter that ran out of time is spent: the cancelled read has ended its stream.
             let end = ExitWaiter(container)
-            try await deliver(SIGKILL, to: container)
+            try await deliver(SIGKILL, to: container, for: .stopTimeout(after: signal, seconds: seconds))
             _ = await end.wait(seconds: nil)
         }
         try? await store.save(container)
@@ -299,22 +296,23 @@ final class ContainerLifecycle: Sendable {
         let text = name.flatMap { $0.isEmpty ? nil : $0 } ?? "SIGKILL"
         guard let signal = Signals.number(text) else { throw EngineError.invalid("Invalid signal: \(text)") }
         if case .restarting = container.phase, await cancelRestart(container) { return }
-        _ = try container.connection(to: "kill")
+        _ = try container.connection()
         let stop = container.record.config.StopSignal.flatMap { Signals.number($0) } ?? SIGTERM
         if signal == SIGKILL || signal == stop { container.withState { $0.record.wasStoppedByUser = true } }
         let exit = ExitWaiter(container)
-        try await deliver(signal, to: container)
+        try await deliver(signal, to: container, for: .kill)
         if signal == SIGKILL { _ = await exit.wait(seconds: 10) }
     }
 
-    private func deliver(_ signal: Int32, to container: Container) async throws {
+    private func deliver(_ signal: Int32, to container: Container, for cause: SentSignal.Cause) async throws {
         let connection: ShimConnection
-        do { connection = try container.connection(to: "kill") } catch {
+        do { connection = try container.connection() } catch {
             // It ended in the meantime: nothing to signal.
             if !container.isAlive { return }
             throw error
         }
         if case .paused = container.phase, signal == SIGKILL || signal == SIGTERM { try? await unpause(container) }
+        container.withState { $0.sent = SentSignal(number: signal, cause: cause) }
         do throws(ShimFailure) { try await connection.signal(signal) } catch {
             if error.kind != .conflict && error.kind != .lost && error.kind != .notFound { throw EngineError.from(error) }
         }
@@ -374,7 +372,7 @@ final class ContainerLifecycle: Sendable {
             let exit = ExitWaiter(container)
             if await !cancelRestart(container) {
                 container.withState { $0.record.wasStoppedByUser = true }
-                try await deliver(SIGKILL, to: container)
+                try await deliver(SIGKILL, to: container, for: .remove)
                 _ = await exit.wait(seconds: 30)
             }
         }
@@ -413,7 +411,7 @@ final class ContainerLifecycle: Sendable {
             }
         }
         publish(container, "destroy")
-        container.announce(.removed(code: record.outcome.exitCode))
+        container.announce(.removed(code: record.outcome.exitCode, reason: record.outcome.reason))
     }
 
     // MARK: Events

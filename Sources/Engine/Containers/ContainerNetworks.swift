@@ -13,7 +13,7 @@ extension ContainerService {
             try checkMode(record, network)
             if case .removing = container.phase { throw EngineError.conflict("container \(container.id) is marked for removal") }
             var attachment: NetworkAttachment?
-            if let connection = try? container.connection(to: "connect") {
+            if let connection = try? container.connection() {
                 if record.attachments.contains(where: { $0.endpoint.networkID == network.id }) {
                     throw EngineError(.forbidden, "endpoint with name \(record.name) already exists in network \(network.name)")
                 }
@@ -69,7 +69,7 @@ extension ContainerService {
                 throw EngineError(.system, "container \(container.id) is not connected to network \(network.name)")
             }
             let remaining = record.attachments.filter { $0.endpoint.networkID != network.id }
-            if let attachment, let connection = try? container.connection(to: "disconnect") {
+            if let attachment, let connection = try? container.connection() {
                 let pid = connection.containerPID
                 try await offloading {
                     let sandbox = try launcher.networks.reopenSandbox(pid: pid)

@@ -35,6 +35,8 @@ public struct ContainerRecord: Codable, Sendable {
         public var pid: Int32 = 0
         public var exitCode = 0
         public var error = ""
+        /// Why it stopped, in one sentence, when it did not just exit (`EndReason`).
+        public var reason = ""
         public var wasOutOfMemory = false
         public var startedAt = Timestamp.never.description
         public var finishedAt = Timestamp.never.description
@@ -105,6 +107,7 @@ extension ContainerRecord.Outcome {
         pid = try fields.decodeIfPresent(Int32.self, forKey: .pid) ?? pid
         exitCode = try fields.decodeIfPresent(Int.self, forKey: .exitCode) ?? exitCode
         error = try fields.decodeIfPresent(String.self, forKey: .error) ?? error
+        reason = try fields.decodeIfPresent(String.self, forKey: .reason) ?? reason
         wasOutOfMemory = try fields.decodeIfPresent(Bool.self, forKey: .wasOutOfMemory) ?? wasOutOfMemory
         startedAt = try fields.decodeIfPresent(String.self, forKey: .startedAt) ?? startedAt
         finishedAt = try fields.decodeIfPresent(String.self, forKey: .finishedAt) ?? finishedAt

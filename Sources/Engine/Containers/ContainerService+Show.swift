@@ -120,13 +120,15 @@ extension ContainerService {
         let state = container.apiState
         let settings = Self.networkSettings(record)
         let command = ([record.path] + record.arguments).map { $0.contains(" ") ? "'\($0)'" : $0 }.joined(separator: " ")
-        return ContainerSummary(
+        var summary = ContainerSummary(
             Id: record.id, Names: ["/\(record.name)"], Image: shownImage(record), ImageID: record.imageID, Command: command,
             Created: Timestamp(record.created)?.seconds ?? 0, Ports: Self.ports(container), Labels: record.config.Labels ?? [:],
             State: state.Status,
             Status: StatusText.text(state),
             HostConfig: .init(NetworkMode: record.hostConfig.NetworkMode ?? "default", Annotations: record.hostConfig.Annotations),
             NetworkSettings: .init(Networks: settings.Networks), Mounts: record.mounts.filter { $0.kind != .tmpfs }.map(Self.mountPoint))
+        summary.Reason = state.Reason
+        return summary
     }
 
     /// The image's name as the container was made with; its ID once the name is another image's, or nobody's.
@@ -139,7 +141,7 @@ extension ContainerService {
 
     public func top(_ id: String, arguments: String) async throws -> ContainerTop {
         let container = try store.find(id)
-        let connection = try container.connection(to: "top")
+        let connection = try container.connection()
         if case .restarting = container.phase {
             throw EngineError.conflict("Container \(id) is restarting, wait until the container is running")
         }

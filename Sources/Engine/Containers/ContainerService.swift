@@ -34,7 +34,8 @@ public final class ContainerService: Sendable {
         self.logger = logger
         execs = ExecSessions()
         creation = ContainerCreation(
-            store: store, images: images, volumes: volumes, configuration: configuration, events: events, logger: logger)
+            store: store, images: images, volumes: volumes, networkName: { try? networks.network($0).name }, configuration: configuration,
+            events: events, logger: logger)
         launcher = ContainerLauncher(
             store: store, images: images, volumes: volumes, networks: networks, supervisor: supervisor, configuration: configuration,
             events: events,
@@ -68,7 +69,12 @@ public final class ContainerService: Sendable {
         }
     }
 
-    public func kill(_ id: String, signal: String?) async throws { try await lifecycle.kill(try store.find(id), signal: signal) }
+    public func kill(_ id: String, signal: String?) async throws {
+        do { try await lifecycle.kill(try store.find(id), signal: signal) } catch {
+            let failure = EngineError.from(error)
+            throw EngineError(failure.code, "cannot kill container: \(id): \(failure.message)", cause: error)
+        }
+    }
 
     public func pause(_ id: String) async throws { try await lifecycle.pause(try store.find(id)) }
 
@@ -83,11 +89,15 @@ public final class ContainerService: Sendable {
         let container = try store.find(id)
         let name = newName.hasPrefix("/") ? String(newName.dropFirst()) : newName
         if name.isEmpty { throw EngineError.invalid("Neither old nor new names may be empty") }
-        try ContainerNames.check(name)
+        func refuse(_ error: any Error) -> EngineError {
+            let failure = EngineError.from(error)
+            return EngineError(failure.code, "Error when allocating new name: \(failure.message)", cause: error)
+        }
+        do { try ContainerNames.check(name) } catch { throw refuse(error) }
         try await container.transition.withLock {
             let old = container.name
             if old == name { throw EngineError.invalid("Renaming a container with the same name as its current name") }
-            try store.reserve(name, for: container.id)
+            do { try store.reserve(name, for: container.id) } catch { throw refuse(error) }
             func setName(_ name: String) {
                 container.withState { state in
                     state.record.name = name
@@ -108,7 +118,7 @@ public final class ContainerService: Sendable {
 
     public func resize(_ id: String, rows: Int, columns: Int) async throws {
         let container = try store.find(id)
-        let connection = try container.connection(to: "resize")
+        let connection = try container.connection()
         do { try await connection.resize(rows: UInt16(clamping: rows), columns: UInt16(clamping: columns)) } catch {
             throw EngineError.from(error)
         }
@@ -123,17 +133,18 @@ public final class ContainerService: Sendable {
         let observer = container.observe { milestone in
             switch (milestone, condition) {
             case (.started, _), (.exited, .removed): return false
-            case (.exited(let code, let error), _):
-                continuation.yield(ContainerWaitResponse(StatusCode: Int64(code), Error: error.isEmpty ? nil : .init(Message: error)))
-            case (.removed(let code), _): continuation.yield(ContainerWaitResponse(StatusCode: Int64(code)))
+            case (.exited(let code, let error, let reason), _):
+                continuation.yield(
+                    ContainerWaitResponse(StatusCode: Int64(code), Error: error.isEmpty ? nil : .init(Message: error), Reason: reason))
+            case (.removed(let code, let reason), _): continuation.yield(ContainerWaitResponse(StatusCode: Int64(code), Reason: reason))
             }
             continuation.finish()
             return true
         }
         if condition == .notRunning && !container.isAlive {
             container.stopObserving(observer)
-            let code = container.record.outcome.exitCode
-            return { ContainerWaitResponse(StatusCode: Int64(code)) }
+            let outcome = container.record.outcome
+            return { ContainerWaitResponse(StatusCode: Int64(outcome.exitCode), Reason: outcome.reason) }
         }
         return {
             defer { container.stopObserving(observer) }
@@ -217,13 +228,35 @@ public final class ContainerService: Sendable {
     public func archivePut(_ id: String, path: String, noOverwriteDirNonDir: Bool, copyUIDGID: Bool, tar: Descriptor) async throws {
         defer { _ = close(tar) }
         let container = try store.find(id)
-        let operation = RootfsRequest.Operation.archiveIn(path: path, noOverwriteDirNonDir: noOverwriteDirNonDir, copyOwner: copyUIDGID)
+        try checkWritable(container, path)
+        // Docker's meaning: with it, what is copied belongs to the container's user; else to whom the archive says.
+        var owner: RootfsRequest.Owner?
+        if copyUIDGID, let user = container.record.config.User, !user.isEmpty {
+            let image = try images.image(container.record.imageID)
+            let files = LayeredFiles(layers: [configuration.paths(of: container.id).upper] + images.layerDirectories(of: image))
+            let account = try UserLookup(files: files).resolve(user)
+            owner = RootfsRequest.Owner(uid: account.uid, gid: account.gid)
+        }
+        let operation = RootfsRequest.Operation.archiveIn(path: path, noOverwriteDirNonDir: noOverwriteDirNonDir, owner: owner)
         do {
             try await supervisor.runHelper(RootfsRequest(target: try rootTarget(container), operation: operation), input: tar)
             lifecycle.publish(container, "extract-to-dir")
         } catch let error as ShimFailure where error.kind == .notFound {
             throw EngineError.notFound("Could not find the file \(path) in container \(id)")
         } catch { throw EngineError.from(error) }
+    }
+
+    /// Docker's words for what the kernel would refuse file by file, and what it would allow on a container that has ended.
+    private func checkWritable(_ container: Container, _ path: String) throws(EngineError) {
+        let parts = path.split(separator: "/").filter { $0 != "." }
+        let whole = "/" + parts.joined(separator: "/")
+        let mount = container.record.mounts.filter { whole == $0.destination || whole.hasPrefix($0.destination + "/") }
+            .max { $0.destination.utf8.count < $1.destination.utf8.count }
+        if let mount {
+            if mount.isReadOnly { throw .invalid("mounted volume is marked read-only") }
+        } else if container.record.hostConfig.ReadonlyRootfs == true {
+            throw .invalid("container rootfs is marked read-only")
+        }
     }
 
     public func export(_ id: String) async throws -> Descriptor {
@@ -235,7 +268,7 @@ public final class ContainerService: Sendable {
 
     /// Where a container's files are: behind its process, or in its layers.
     func rootTarget(_ container: Container) throws -> RootfsRequest.Target {
-        if let connection = try? container.connection(to: "read") { return .process(connection.containerPID) }
+        if let connection = try? container.connection() { return .process(connection.containerPID) }
         let paths = configuration.paths(of: container.id)
         let image = try images.image(container.record.imageID)
         return .overlay(Overlay(layers: images.layerDirectories(of: image), upper: paths.upper, work: paths.work))

@@ -20,6 +20,8 @@ extension ContainerService {
             do {
                 updated = try record.hostConfig.updated(by: request)
                 try updated.check(config: record.config)
+            } catch { throw EngineError.from(error) }
+            do {
                 try await apply(updated, old: record.hostConfig, to: container)
             } catch {
                 let failure = EngineError.from(error)
@@ -37,7 +39,7 @@ extension ContainerService {
 
     /// All or nothing: what was set before the limit that the kernel refused goes back.
     private func apply(_ new: HostConfig, old: HostConfig, to container: Container) async throws {
-        guard let connection = try? container.connection(to: "update") else { return }
+        guard let connection = try? container.connection() else { return }
         let resources = try ResourceLimits(new).resolve()
         if resources == (try ResourceLimits(old).resolve()) { return }
         do throws(ShimFailure) { try await connection.update(resources: resources.json) } catch {

@@ -1,4 +1,5 @@
 internal import EngineTypes
+internal import Linux
 
 extension HostConfig {
     /// Refuses by name what cannot be applied, with Docker's texts where Docker has them.
@@ -42,7 +43,9 @@ extension HostConfig {
         try refuse(!(Links ?? []).isEmpty && ["default", "bridge", ""].contains(NetworkMode ?? ""), "Links on the default network")
         try refuse(!(DeviceRequests ?? []).isEmpty, "DeviceRequests")
         try refuse(!["", "host"].contains(UsernsMode ?? ""), "UsernsMode=\(UsernsMode ?? "")")
-        try refuse(!["", "default"].contains(Isolation ?? ""), "Isolation=\(Isolation ?? "")")
+        if let isolation = Isolation, !["", "default"].contains(isolation) {
+            throw .invalid("Invalid isolation: \"\(isolation)\" - linux only supports 'default'")
+        }
         try refuse(!(StorageOpt ?? [:]).isEmpty, "StorageOpt")
         try refuse(!(Cgroup ?? "").isEmpty, "Cgroup")
         try refuse(!["", "local"].contains(VolumeDriver ?? ""), "VolumeDriver=\(VolumeDriver ?? "")")
@@ -87,12 +90,36 @@ extension HostConfig {
                 throw .invalid("range of CPUs is from 0.01 to \(available).00, as there are only \(available) CPUs available")
             }
         }
+        try Self.checkSet(CpusetCpus, available: "/sys/devices/system/cpu/online", "CPUs")
+        try Self.checkSet(CpusetMems, available: "/sys/devices/system/node/online", "memory nodes")
         if let period = CpuPeriod, period != 0, !(1000...1_000_000).contains(period) {
             throw .invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
         }
         if let quota = CpuQuota, quota > 0, quota < 1000 { throw .invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)") }
         if let weight = BlkioWeight, weight != 0, !(10...1000).contains(weight) {
             throw .invalid("Range of blkio weight is from 10 to 1000")
+        }
+    }
+
+    /// `0-2,7` has to lie within what the kernel has.
+    private static func checkSet(_ text: String?, available path: String, _ what: String) throws(EngineError) {
+        guard let text, !text.isEmpty else { return }
+        func numbers(_ list: String) -> Set<Int>? {
+            var found: Set<Int> = []
+            for part in list.split(separator: ",") {
+                let ends = part.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false).map { Int($0) }
+                guard let first = ends[0], let last = ends.count == 2 ? ends[1] : first, 0 <= first, first <= last, last < 1 << 16 else {
+                    return nil
+                }
+                found.formUnion(first...last)
+            }
+            return found
+        }
+        guard let wanted = numbers(text) else { throw .invalid("Invalid value \(text) for cpuset \(what == "CPUs" ? "cpus" : "mems")") }
+        let known = ((try? Files.readText(path)) ?? "").split(separator: "\n").first.map(String.init) ?? ""
+        guard let there = numbers(known), !there.isEmpty else { return }
+        if !wanted.isSubset(of: there) {
+            throw .invalid("Requested \(what) are not available - requested \(text), available: \(known)")
         }
     }
 

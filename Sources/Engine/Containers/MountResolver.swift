@@ -41,7 +41,10 @@ struct MountResolver {
         if let wrong = words.first(where: { !["ro", "rw", "z", "Z"].contains($0) }) {
             throw EngineError.invalid("invalid mode for volumes-from: \(wrong)")
         }
-        return try mountsOfContainer(parts[0]).filter { $0.kind != .tmpfs }.map { mount in
+        let found: [ResolvedMount]
+        // Not "not found": a client would take that for the image, and pull it.
+        do { found = try mountsOfContainer(parts[0]) } catch { throw EngineError.invalid(EngineError.from(error).message) }
+        return found.filter { $0.kind != .tmpfs }.map { mount in
             var mount = mount
             if words.contains("ro") { mount.isReadOnly = true }
             if parts.count > 1 { mount.mode = parts[1] }
@@ -58,7 +61,7 @@ struct MountResolver {
         for part in path.split(separator: "/") where part != "." {
             if part == ".." { _ = parts.popLast() } else { parts.append(part) }
         }
-        if parts.isEmpty { throw .invalid("invalid volume specification: '\(path)': destination can't be '/'") }
+        if parts.isEmpty { throw .invalid("invalid specification: destination can't be '/'") }
         return "/" + parts.joined(separator: "/")
     }
 
@@ -69,7 +72,12 @@ struct MountResolver {
             throw EngineError.invalid("invalid volume specification: '\(text)'")
         }
         if parts.count == 1 { return try volume("", at: try Self.destination(parts[0]), mode: "", isReadOnly: false, copies: true) }
-        let destination = try Self.destination(parts[1])
+        let destination: String
+        do { destination = try Self.destination(parts[1]) } catch {
+            let kind = parts[0].hasPrefix("/") ? "bind" : "volume"
+            throw EngineError.invalid(
+                "invalid volume specification: '\(text)': invalid mount config for type \"\(kind)\": \(error.message)")
+        }
         let mode = parts.count == 3 ? parts[2] : ""
         let words = mode.isEmpty ? [] : mode.split(separator: ",").map(String.init)
         let isReadOnly = words.contains("ro")
@@ -101,7 +109,10 @@ struct MountResolver {
     )
         throws -> ResolvedMount
     {
-        let volume = try volumes.create(name: name, options: options, labels: labels)
+        let volume: Volume
+        do { volume = try volumes.create(name: name, options: options, labels: labels) } catch {
+            throw VolumeService.creationFailure(name, error)
+        }
         var mount = ResolvedMount(
             kind: .volume, name: volume.name, source: volume.mountpoint, destination: destination, isReadOnly: isReadOnly, mode: mode)
         mount.copiesImageContent = copies
@@ -138,7 +149,7 @@ struct MountResolver {
             if let mode = request.TmpfsOptions?.Mode, mode > 0 { options.append("mode=\(String(mode, radix: 8))") }
             for pair in request.TmpfsOptions?.Options ?? [] { options.append(pair.joined(separator: "=")) }
             return ResolvedMount(kind: .tmpfs, destination: destination, isReadOnly: request.ReadOnly == true, options: options)
-        default: throw EngineError.invalid("mount type unknown: \"\(kind)\"")
+        default: throw refuse("mount type unknown")
         }
     }
 }

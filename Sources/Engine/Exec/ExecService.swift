@@ -28,9 +28,18 @@ extension ContainerService {
         let wanted = session.request
         let isDetached = request.Detach == true
         var socket: Int32?
+        let process: Spec.Process
         do {
-            let process = try await execProcesses.process(
+            process = try await execProcesses.process(
                 container, request: wanted, arguments: session.arguments, consoleSize: request.ConsoleSize ?? wanted.ConsoleSize)
+        } catch {
+            await failed(session, connection, error)
+            let failure = EngineError.from(error)
+            if isDetached { throw failure }
+            // As Docker: a client that has asked for the stream is told in the stream.
+            return try Self.stream(saying: failure.message, isTerminal: wanted.Tty == true)
+        }
+        do {
             try await connection.execCreate(
                 id: execID, process: process.json, terminal: wanted.Tty == true, stdin: wanted.AttachStdin == true && !isDetached)
             if isDetached {
@@ -52,8 +61,9 @@ extension ContainerService {
     public func execBegin(_ execID: String) async -> [UInt8] {
         do {
             let session = try execs.session(execID)
+            if case .exited = session.phase { return [] }
             let container = try store.find(session.containerID)
-            let connection = try container.connection(to: "exec")
+            let connection = try container.connection()
             do {
                 try await begin(session, container, connection)
                 return []
@@ -66,6 +76,15 @@ extension ContainerService {
             // The container ended in between; the stream just ends.
             return []
         }
+    }
+
+    private static func stream(saying text: String, isTerminal: Bool) throws -> AttachedStream {
+        let pair = try OwnedFD.socketPair(type: Int32(SOCK_STREAM.rawValue))
+        let line = Array("\(text)\r\n".utf8)
+        let bytes = isTerminal ? line : LogReader.frameHeader(isError: false, count: line.count) + line
+        // A line fits in the socket's buffer: no reader is waited for.
+        try pair.second.writeAll(bytes)
+        return AttachedStream(socket: pair.first.duplicateRaw(), isTerminal: isTerminal)
     }
 
     private func begin(_ session: ExecSessions.Session, _ container: Container, _ connection: ShimConnection) async throws {
@@ -101,7 +120,7 @@ extension ContainerService {
     public func execResize(_ execID: String, rows: Int, columns: Int) async throws {
         let session = try execs.session(execID)
         guard session.phase == .running else { throw EngineError.invalid("exec process is not started") }
-        let connection = try store.find(session.containerID).connection(to: "resize")
+        let connection = try store.find(session.containerID).connection()
         do { try await connection.execResize(id: execID, rows: UInt16(clamping: rows), columns: UInt16(clamping: columns)) } catch {
             throw EngineError.from(error)
         }

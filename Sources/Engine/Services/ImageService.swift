@@ -85,6 +85,9 @@ public final class ImageService: Sendable {
 
     public func tag(_ name: String, repository: String, tag: String) async throws {
         let reference = try Self.reference(repository, tag: tag)
+        if ["sha256", "sha512"].contains(reference.familiarName) {
+            throw EngineError.invalid("refusing to create an ambiguous tag using digest algorithm as name")
+        }
         let image = try await offloading { [images] in
             try images.tag(name, as: reference)
             return try images.image(name)

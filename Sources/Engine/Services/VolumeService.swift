@@ -45,13 +45,21 @@ public final class VolumeService: Sendable {
     }
 
     public func create(_ request: VolumeCreateRequest) async throws -> VolumeResource {
-        let volume = try await offloading { [volumes] in
-            try volumes.create(
-                name: request.Name ?? "", driver: request.Driver.flatMap { $0.isEmpty ? nil : $0 } ?? "local",
-                options: request.DriverOpts ?? [:],
-                labels: request.Labels ?? [:])
-        }
+        let volume: Volume
+        do {
+            volume = try await offloading { [volumes] in
+                try volumes.create(
+                    name: request.Name ?? "", driver: request.Driver.flatMap { $0.isEmpty ? nil : $0 } ?? "local",
+                    options: request.DriverOpts ?? [:],
+                    labels: request.Labels ?? [:])
+            }
+        } catch { throw Self.creationFailure(request.Name ?? "", error) }
         return Self.resource(volume)
+    }
+
+    static func creationFailure(_ name: String, _ error: any Error) -> EngineError {
+        let failure = EngineError.from(error)
+        return name.isEmpty ? failure : EngineError(failure.code, "create \(name): \(failure.message)", cause: error)
     }
 
     public func inspect(_ name: String) async throws -> VolumeResource {

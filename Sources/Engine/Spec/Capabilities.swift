@@ -4,8 +4,8 @@ internal import EngineTypes
 enum CapabilitySet {
     static func resolve(add: [String], drop: [String], isPrivileged: Bool) throws(EngineError) -> [String] {
         if isPrivileged { return SpecDefaults.allCapabilities }
-        let added = try names(add)
-        let dropped = try names(drop)
+        let added = try names(add, "CapAdd")
+        let dropped = try names(drop, "CapDrop")
         let base = added.contains("ALL") ? SpecDefaults.allCapabilities : dropped.contains("ALL") ? [] : SpecDefaults.capabilities
         var result = base.filter { !dropped.contains($0) }
         // With ALL, what is dropped by name stays dropped, also when it is added by name.
@@ -13,13 +13,13 @@ enum CapabilitySet {
         return result
     }
 
-    private static func names(_ list: [String]) throws(EngineError) -> [String] {
+    private static func names(_ list: [String], _ field: String) throws(EngineError) -> [String] {
         var result: [String] = []
         for text in list {
             let upper = text.uppercased()
             let name = upper == "ALL" || upper.hasPrefix("CAP_") ? upper : "CAP_\(upper)"
             guard name == "ALL" || SpecDefaults.allCapabilities.contains(name) else {
-                throw .invalid("invalid capability: \"\(text)\"")
+                throw .invalid("invalid \(field): unknown capability: \"\(name)\"")
             }
             result.append(name)
         }

@@ -51,6 +51,9 @@ struct UserLookup {
                 UInt32($0[2])
             }
         }
+        // Docker's own group is among the additional ones too: what a program drops by setgid(2) alone must not come back.
+        account.additionalGroups.removeAll { $0 == account.gid }
+        account.additionalGroups.insert(account.gid, at: 0)
         for name in extraGroups {
             let gid = try groupID(name)
             if !account.additionalGroups.contains(gid) { account.additionalGroups.append(gid) }

@@ -34,7 +34,7 @@ extension ContainerService {
 
     /// Nil of a container that does not run: its document has no figures.
     private func sample(_ container: Container) async throws -> ResourceSample? {
-        guard let connection = try? container.connection(to: "read the statistics of") else { return nil }
+        guard let connection = try? container.connection() else { return nil }
         let cgroup = lifecycle.launcher.cgroupPath(of: container.record)
         let mode = container.record.hostConfig.NetworkMode ?? ""
         let pid = mode == "host" || mode.hasPrefix("container:") ? nil : connection.containerPID
