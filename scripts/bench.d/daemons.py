@@ -57,19 +57,19 @@ class Daemon:
 
 
 class Clipperd(Daemon):
-    def __init__(self, work):
+    def __init__(self, work, cgroup=CGROUP):
         super().__init__(work, "clipper")
         (self.work / "daemon.json").write_text("{}\n")
         self.parts.append(start(
             [str(BIN / "clipperd"), "-H", self.socket, "--data-root", f"{self.work}/data", "--exec-root", f"{self.run}/exec",
-             "--cgroup-parent", f"/{CGROUP}-clipper", "--bip", "172.30.0.1/16", "--config-file", f"{self.work}/daemon.json"],
+             "--cgroup-parent", f"/{cgroup}-clipper", "--bip", "172.30.0.1/16", "--config-file", f"{self.work}/daemon.json"],
             f"{self.work}/log", f"{self.run}/api.sock"))
 
 
 class Dockerd(Daemon):
     NEEDED = ("dockerd", "containerd", "runc", "iptables")
 
-    def __init__(self, work):
+    def __init__(self, work, cgroup=CGROUP):
         super().__init__(work, "docker")
         (self.work / "containerd.toml").write_text(
             f'version = 2\nroot = "{self.work}/containerd"\nstate = "{self.run}/containerd"\n'
@@ -80,7 +80,7 @@ class Dockerd(Daemon):
         self.parts.append(start(
             ["dockerd", "-H", self.socket, "--config-file", f"{self.work}/daemon.json", "--containerd", f"{self.run}/containerd.sock",
              "--data-root", f"{self.work}/data", "--exec-root", f"{self.run}/exec", "--pidfile", f"{self.run}/pid",
-             "--bip", "172.29.0.1/16", "--cgroup-parent", f"/{CGROUP}-docker", "--storage-driver", "overlay2"],
+             "--bip", "172.29.0.1/16", "--cgroup-parent", f"/{cgroup}-docker", "--storage-driver", "overlay2"],
             f"{self.work}/log", f"{self.run}/api.sock"))
 
     @classmethod
