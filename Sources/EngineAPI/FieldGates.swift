@@ -9,7 +9,7 @@ enum FieldGates {
     static func container(_ value: JSONValue, for version: APIVersion) -> JSONValue {
         changing(value) { object in
             addNulls(&object, ["ExecIDs"])
-            change(&object, "HostConfig", hostConfig)
+            change(&object, "HostConfig") { hostConfig(&$0, for: version) }
             change(&object, "Config") { addNulls(&$0, ["Cmd", "Entrypoint", "Env", "OnBuild", "Volumes"]) }
             let (id, config, mode) = (object["Id"]?.stringValue ?? "", object["Config"], object["HostConfig"]?["NetworkMode"]?.stringValue)
             change(&object, "NetworkSettings") { settings in
@@ -40,7 +40,9 @@ enum FieldGates {
         }
     }
 
-    private static func hostConfig(_ object: inout JSONObject) {
+    private static func hostConfig(_ object: inout JSONObject, for version: APIVersion) {
+        // A container that an older client made may have it.
+        if version >= APIVersion("1.42") { object["KernelMemory"] = nil }
         addNulls(
             &object,
             [

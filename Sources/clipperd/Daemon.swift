@@ -114,6 +114,8 @@ struct Daemon {
 
     /// Listens on all addresses and answers until told to stop. `activated` are sockets that the service manager has opened.
     func run(_ commands: AsyncStream<Command>, flags: FlagValues, activated: [Int32], tell: (String) -> Void) async throws {
+        // A daemon that cannot open its doors leaves no bridge and no firewall table behind either.
+        defer { networks.shutdown(removeAll: options.cleansUp && !containers.hasLivingContainers) }
         try await containers.restore()
         try await open(activated)
         for warning in Self.insecureDoors(options) { logger.warning("insecure API", metadata: ["warning": "\(warning)"]) }
@@ -130,7 +132,6 @@ struct Daemon {
         logger.info("clipperd stops; containers go on")
         let grace = current.shutdownTimeout ?? 5
         await server.stop(grace: grace < 0 ? nil : .seconds(Int64(grace)))
-        networks.shutdown(removeAll: options.cleansUp && !containers.hasLivingContainers)
     }
 
     private func open(_ activated: [Int32]) async throws {

@@ -25,8 +25,12 @@ STATUS = {
     ("get", "/images/{name}/get"): {404: "no such image"},
 }
 
-# Members that dockerd sends and the reference does not have: where, member: reason.
+# Members that the reference does not have and dockerd, or this engine alone, sends: where, member: reason.
 MEMBERS = {
+    # Why a container stopped, in one sentence: docs/compatibility.md. Absent where there is nothing to tell.
+    "/containers/json": {"Reason": "this engine's own"},
+    "/containers/{id}/json": {"Reason": "this engine's own, in State"},
+    "/containers/{id}/wait": {"Reason": "this engine's own"},
     "/events": {
         "status": "the action once more, for clients before 1.22; sent to all up to 1.51",
         "id": "the actor's, as `status`",
