@@ -154,8 +154,7 @@ def test_terminal_with_resize(cli, terminal):
     tty.type("until stty size 2>/dev/null; do sleep 0.1; done\n")
     tty.expect("31 97")
     tty.resize(40, 120)
-    time.sleep(0.3)
-    tty.type("stty size\n")
+    tty.type("until stty size | grep '^40 12.$'; do sleep 0.1; done\n")
     tty.expect("40 120")
     tty.type("exit 5\n")
     assert tty.wait() == 5

@@ -15,7 +15,8 @@ from .harness import PROGRAM, REPOSITORY, find_program
 
 TOOL = pathlib.Path(os.environ.get("CLIPPER_CGROUP2_VM") or REPOSITORY.parent / "shared/tools/cgroup2-vm")
 HERE = pathlib.Path(__file__).parent / "vm"
-pytestmark = pytest.mark.skipif(not TOOL.exists(), reason=f"there is no {TOOL}")
+# The machine is emulated: on a loaded host it takes minutes.
+pytestmark = [pytest.mark.skipif(not TOOL.exists(), reason=f"there is no {TOOL}"), pytest.mark.timeout(900)]
 
 
 def write(scope, directory, name, path, resources, args=("sleep", "1000"), **changes):
