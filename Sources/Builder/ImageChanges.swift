@@ -15,7 +15,7 @@ public enum ImageChanges {
         let known: Set = [
             "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "ONBUILD", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
         ]
-        guard known.contains(word) else { throw BuildError(.invalid, "\(word) is not a valid change command") }
+        guard known.contains(word) else { throw BuildError(.invalid, "\(word.lowercased()) is not a valid change command") }
         let file: ParsedDockerfile
         do { file = try ParsedDockerfile(parsing: "FROM scratch\n\(text)") } catch { throw BuildError(.invalid, error.message) }
         guard let instructions = file.stages.first?.instructions, instructions.count == 1 else {

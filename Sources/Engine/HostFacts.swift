@@ -26,11 +26,16 @@ enum HostFacts {
     }()
 
     /// PRETTY_NAME of os-release(5).
-    static let operatingSystem: String = {
+    static let operatingSystem: String = release("PRETTY_NAME") ?? "Linux"
+
+    /// VERSION_ID of os-release(5); empty for a system without versions.
+    static let operatingSystemVersion: String = release("VERSION_ID") ?? ""
+
+    private static func release(_ name: String) -> String? {
         let text = (try? Files.readText("/etc/os-release")) ?? ""
-        let line = text.split(separator: "\n").first { $0.hasPrefix("PRETTY_NAME=") }
-        return line.map { String($0.dropFirst("PRETTY_NAME=".count).filter { $0 != "\"" }) } ?? "Linux"
-    }()
+        let line = text.split(separator: "\n").first { $0.hasPrefix("\(name)=") }
+        return line.map { String($0.dropFirst(name.utf8.count + 1).filter { $0 != "\"" }) }
+    }
 
     /// As `uname -m` names it.
     static let machine: String =

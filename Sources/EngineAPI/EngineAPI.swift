@@ -71,6 +71,7 @@ public struct EngineAPI: Sendable {
                     logger: logger))
         case .notBuilt:
             throw APIError(.notImplemented, "not implemented: \(match.route.method) \(match.route.path)")
+        case .notInSwarm: throw APIError(.serviceUnavailable, "This node is not part of a swarm")
         case .noSwarm:
             throw APIError(.serviceUnavailable, APIError.notAManager)
         }

@@ -11,6 +11,8 @@ struct Route: Sendable {
         case notBuilt
         /// Answers 503, as a dockerd that is in no swarm.
         case noSwarm
+        /// Answers 503 to one who wants to leave the swarm.
+        case notInSwarm
     }
 
     let method: HTTPMethod
@@ -41,7 +43,7 @@ struct Route: Sendable {
         switch action {
         case .handler: unbuilt.map { "done without \($0)" } ?? "done"
         case .notBuilt: "501"
-        case .noSwarm: "503"
+        case .noSwarm, .notInSwarm: "503"
         }
     }
 }

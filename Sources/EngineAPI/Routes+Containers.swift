@@ -48,7 +48,7 @@ extension EngineAPI {
                 if call.version < APIVersion("1.24") { throw APIError(.notImplemented, "not implemented: HostConfig in a start") }
                 throw APIError.invalid("starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24")
             }
-            try await call.backends.containers.start(call.id, detachKeys: call.text("detachKeys"))
+            try await call.backends.containers.start(call.id, detachKeys: try call.detachKeys())
             return Call.noContent
         },
         Route(.POST, "/containers/{id}/stop") { call in
@@ -138,7 +138,7 @@ extension EngineAPI {
     private static func attach(_ call: Call) async throws -> Response {
         let request = AttachRequest(
             stdin: call.flag("stdin"), stdout: call.flag("stdout"), stderr: call.flag("stderr"), stream: call.flag("stream"),
-            logs: call.flag("logs"), detachKeys: call.text("detachKeys"))
+            logs: call.flag("logs"), detachKeys: try call.detachKeys())
         let stream = try await call.backends.containers.attach(call.id, request)
         return .hijack(socket: stream.socket, upgradedContentType: call.streamType(isTerminal: stream.isTerminal))
     }
@@ -179,6 +179,17 @@ extension EngineAPI {
 }
 
 extension Call {
+    /// The keys that detach, checked.
+    func detachKeys() throws -> String? {
+        guard let keys = text("detachKeys") else { return nil }
+        try Self.check(detachKeys: keys)
+        return keys
+    }
+
+    static func check(detachKeys keys: String) throws {
+        do { _ = try KeySequence(parsing: keys) } catch { throw APIError.invalid("Invalid escape keys (\(keys)) provided") }
+    }
+
     /// The signal of a stop came with 1.42.
     func stopSignal() -> String? { version < APIVersion("1.42") ? nil : text("signal") }
 

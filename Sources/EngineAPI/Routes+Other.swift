@@ -25,7 +25,7 @@ extension EngineAPI {
         Route(.GET, "/swarm", action: .noSwarm),
         Route(.POST, "/swarm/init", action: .notBuilt),
         Route(.POST, "/swarm/join", action: .notBuilt),
-        Route(.POST, "/swarm/leave", action: .noSwarm),
+        Route(.POST, "/swarm/leave", action: .notInSwarm),
         Route(.POST, "/swarm/update", action: .noSwarm),
         Route(.GET, "/swarm/unlockkey", action: .noSwarm),
         Route(.POST, "/swarm/unlock", action: .noSwarm),

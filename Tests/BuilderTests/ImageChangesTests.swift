@@ -19,7 +19,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("RUN x", "RUN is not a valid change command"), ("", " is not a valid change command"),
+        ("RUN x", "run is not a valid change command"), ("", " is not a valid change command"),
         ("STOPSIGNAL NOPE", "Invalid signal: NOPE"), ("EXPOSE 99999", "Invalid containerPort: 99999"),
         ("USER a\nUSER b", "a change is one instruction: USER a\nUSER b"),
     ])

@@ -45,11 +45,13 @@ class Answer:
 RULES = [(re.compile(pattern), word) for pattern, word in [
     # Whether the client sees that the daemon has stopped reading is a matter of time.
     (r"time=\S+ level=error msg=\"Can.t (add file|close tar writer).*\n?", ""),
+    # Docker 20.10's client says so when it hears of the failed start before it has heard that its wait has begun.
+    (r"time=\S+ level=error msg=\"error waiting for container: context canceled\"\s*\n?", ""),
     # The docker client's own opinion of builders, and how far the context has been sent.
     (r"DEPRECATED: The legacy builder is deprecated.*\n(.*\n){2}\n?", ""),
     (r"Sending build context to Docker daemon.*\r*\n+(\r*\n)*", ""),
     (r"\b[0-9a-f]{64}\b", "<id>"),
-    (r"\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{12}\b", "<id>"),
+    (r"\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{12}\b|(?<=---> )[0-9a-f]{12}\b", "<id>"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| ?[+-]\d\d:?\d\d)?( UTC)?", "<time>"),
     (r"(Less than|About) an? (second|minute|hour)( ago)?|\b\d+ (second|minute|hour|year)s?( ago)?", "<ago>"),
     (r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b", "<mac>"),

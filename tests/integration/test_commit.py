@@ -37,7 +37,7 @@ def test_commit_changes(cli, name, repository):
     assert {"B=2", "C=3"} <= set(config["Env"]) and config["ExposedPorts"] == {"80/tcp": {}}
     assert cli("run", "--rm", repository) == "from the image"
     result = cli.run("commit", "-c", "RUN x", name)
-    assert result.code == 1 and "RUN is not a valid change command" in result.err
+    assert result.code == 1 and "run is not a valid change command" in result.err
 
 
 def test_commit_leaves_the_engines_own_files_out(cli, sdk, name, repository):

@@ -9,16 +9,15 @@ enum CommandTable {
 
     /// Docker's commands that are not here yet; they are refused by name.
     static let notBuilt: Set<String> = [
-        "buildx", "checkpoint", "compose", "config", "login", "logout", "manifest", "node", "plugin", "scout", "search",
-        "secret",
-        "service", "stack", "swarm", "trust", "volume update", "system dial-stdio",
+        "buildx", "checkpoint", "compose", "login", "logout", "manifest", "plugin", "scout", "search", "trust", "volume update",
+        "system dial-stdio",
     ]
 
     static let all: [Command] =
         containerCommands + imageCommands + contextCommands + [
             .build, .builderPrune, .volumeCreate, .volumeList, .volumeInspect, .volumeRemove, .volumePrune, .networkCreate, .networkList,
             .networkInspect, .networkRemove, .networkPrune, .networkConnect, .networkDisconnect, .systemInfo, .systemVersion, .systemEvents,
-            .systemDiskUsage, .systemPrune, .inspect, .completion,
+            .systemDiskUsage, .systemPrune, .pluginList, .inspect, .completion,
         ]
 
     private static var containerCommands: [Command] {

@@ -88,6 +88,7 @@ public struct Program {
         }
         if let command = CommandTable.find(arguments[0]) { return run(command, as: arguments[0], Array(arguments.dropFirst()), global) }
         if CommandTable.nouns[arguments[0]] != nil { return noun(arguments) }
+        if let command = Command.ofSwarm(arguments[0]) { return run(command, as: arguments[0], Array(arguments.dropFirst()), global) }
         if CommandTable.notBuilt.contains(arguments[0]) {
             err.line("not implemented: \(name) \(arguments[0])")
             return 1

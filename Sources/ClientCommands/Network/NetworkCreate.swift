@@ -65,14 +65,14 @@ enum NetworkPools {
             return []
         }
         var pools = subnets.map { IPAMConfig(Subnet: $0) }
-        func index(of address: String) throws -> Int {
+        func index(of address: String, _ what: String) throws -> Int {
             guard let found = try subnets.firstIndex(where: { try AddressRange($0).contains(address) }) else {
-                throw Failure("no matching subnet for \(address)")
+                throw Failure("no matching subnet for \(what)\(address)")
             }
             return found
         }
         for range in flags.list("ip-range") {
-            let found = try index(of: String(range.prefix { $0 != "/" }))
+            let found = try index(of: String(range.prefix { $0 != "/" }), "range ")
             guard pools[found].IPRange == nil else {
                 throw Failure(
                     "cannot configure multiple ranges (\(range), \(pools[found].IPRange ?? "")) on the same subnet (\(subnets[found]))")
@@ -80,7 +80,7 @@ enum NetworkPools {
             pools[found].IPRange = range
         }
         for gateway in flags.list("gateway") {
-            let found = try index(of: gateway)
+            let found = try index(of: gateway, "gateway ")
             guard pools[found].Gateway == nil else {
                 throw Failure(
                     "cannot configure multiple gateways (\(gateway), \(pools[found].Gateway ?? "")) for the same subnet (\(subnets[found]))"
@@ -89,7 +89,7 @@ enum NetworkPools {
             pools[found].Gateway = gateway
         }
         for (name, address) in flags.pairs("aux-address") {
-            let found = try index(of: address)
+            let found = try index(of: address, "aux-address ")
             pools[found].AuxiliaryAddresses = (pools[found].AuxiliaryAddresses ?? [:]).merging([name: address]) { $1 }
         }
         return pools

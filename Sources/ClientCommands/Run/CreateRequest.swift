@@ -197,6 +197,9 @@ struct CreateRequest {
         host.CapDrop = many("cap-drop")
         host.CgroupnsMode = flags.given("cgroupns")
         host.Devices = try many("device").map { try $0.map(ValueSpecs.device) }
+        for text in flags.list("device-cgroup-rule") where !ValueSpecs.isDeviceRule(text) {
+            throw Failure.flag("--device-cgroup-rule", text, "invalid device cgroup format '\(text)'")
+        }
         host.DeviceCgroupRules = many("device-cgroup-rule")
         host.DeviceRequests = try parsed("gpus", ValueSpecs.gpus)
         host.GroupAdd = many("group-add")
@@ -214,6 +217,9 @@ struct CreateRequest {
         host.ReadonlyRootfs = flags.givenBool("read-only")
         host.UsernsMode = flags.given("userns")
         host.UTSMode = flags.given("uts")
+        for text in flags.list("sysctl") where !ValueSpecs.isNamespacedSysctl(text) {
+            throw Failure.flag("--sysctl", text, "sysctl '\(text)' is not allowed")
+        }
         if flags.has("sysctl") { host.Sysctls = flags.pairs("sysctl") }
         var options: [String] = []
         for text in flags.list("security-opt") {
@@ -261,7 +267,8 @@ struct CreateRequest {
         host.DnsOptions = many("dns-option") ?? many("dns-opt")
         host.DnsSearch = many("dns-search")
         host.Links = many("link")
-        request.config.MacAddress = flags.given("mac-address")
+        let address = flags.given("mac-address")
+        if let address, !ValueSpecs.isMACAddress(address) { throw Failure("\(address) is not a valid mac address", code: 125) }
         let networks = try (flags.list("network") + flags.list("net")).map(NetworkSpec.parse)
         host.NetworkMode = networks.first?.name
         var endpoints: [String: EndpointSettings?] = [:]
@@ -275,6 +282,9 @@ struct CreateRequest {
             try addFlags(to: &endpoint)
             if let endpoint { endpoints["default"] = endpoint }
         }
+        for (name, endpoint) in endpoints where endpoint?.Aliases?.isEmpty == false && !Self.isUserDefined(name) {
+            throw Failure("network-scoped aliases are only supported for user-defined networks", code: 125)
+        }
         if !endpoints.isEmpty {
             var configuration = NetworkingConfig()
             configuration.EndpointsConfig = endpoints
@@ -282,12 +292,17 @@ struct CreateRequest {
         }
     }
 
-    /// --network-alias, --ip, --ip6, --link-local-ip belong to the first network.
+    private static func isUserDefined(_ network: String) -> Bool {
+        !["", "default", "bridge", "host", "none"].contains(network) && !network.hasPrefix("container:")
+    }
+
+    /// --network-alias, --ip, --ip6, --link-local-ip, --mac-address belong to the first network.
     private func addFlags(to endpoint: inout EndpointSettings?) throws {
         let aliases = flags.list("network-alias") + flags.list("net-alias")
         let local = flags.list("link-local-ip")
-        guard !aliases.isEmpty || flags.has("ip") || flags.has("ip6") || !local.isEmpty else { return }
+        guard !aliases.isEmpty || flags.has("ip") || flags.has("ip6") || !local.isEmpty || flags.has("mac-address") else { return }
         var settings = endpoint ?? EndpointSettings()
+        if let address = flags.given("mac-address") { settings.MacAddress = address }
         if !aliases.isEmpty { settings.Aliases = (settings.Aliases ?? []) + aliases }
         if flags.has("ip") || flags.has("ip6") || !local.isEmpty {
             var addresses = settings.IPAMConfig ?? EndpointIPAMConfig()

@@ -1,3 +1,5 @@
+internal import EngineTypes
+
 /// Looks for the keys that detach in what the user types; the bytes before them go on, the keys themselves don't.
 struct DetachKeys {
     private let keys: [UInt8]
@@ -11,19 +13,9 @@ struct DetachKeys {
     /// Nil for the standard keys.
     init(orStandard text: String?) throws { self = try text.map { try DetachKeys(parsing: $0) } ?? DetachKeys() }
 
-    /// `ctrl-a,d`: letters, `ctrl-` and a letter or one of @[\]^_, divided by commas. Throws `Failure`.
+    /// As `KeySequence` has them. Throws `Failure`.
     init(parsing text: String) throws {
-        keys = try text.split(separator: ",", omittingEmptySubsequences: false).map { key in
-            let bytes = Array(key.utf8)
-            if bytes.count == 1, bytes[0] < 128 { return bytes[0] }
-            if key.lowercased().hasPrefix("ctrl-"), bytes.count == 6 {
-                let letter = bytes[5]
-                if (97...122).contains(letter) { return letter - 96 }
-                if letter == UInt8(ascii: "@") { return 0 }
-                if (91...95).contains(letter) { return letter - 64 }
-            }
-            throw Failure("Invalid detach keys (\(text)): Unknown character: '\(key)'")
-        }
+        do { keys = try KeySequence(parsing: text).bytes } catch { throw Failure("Invalid detach keys (\(text)): \(error)") }
     }
 
     /// What may go on, and whether the keys are complete.

@@ -139,7 +139,9 @@ enum VolumeSpec: Equatable {
 
     static func parse(_ text: String) throws -> VolumeSpec {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-        guard parts.count <= 3, !text.isEmpty else { throw Failure("invalid spec: \(text): too many colons", code: 125) }
+        if text.isEmpty { throw Failure("invalid empty volume spec", code: 125) }
+        // As Docker's client: the daemon says what it thinks of that.
+        if parts.count > 3 { return .bind(text) }
         if parts.contains("") { throw Failure("invalid spec: \(text): empty section between colons", code: 125) }
         if parts.count == 1 {
             if text == "/" {

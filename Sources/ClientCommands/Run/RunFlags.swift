@@ -90,7 +90,7 @@ enum RunFlags {
         Flag("read-only", .bool, "Mount the container's root filesystem as read only"),
         Flag("runtime", .string, "Runtime to use for this container"),
         Flag("security-opt", .list, "Security Options"),
-        Flag("sysctl", .map, "Sysctl options"),
+        Flag("sysctl", .list, "Sysctl options", valueName: "map"),
         Flag("userns", .string, "User namespace to use"),
         Flag("uts", .string, "UTS namespace to use"),
     ]

@@ -38,8 +38,36 @@ enum ValueSpecs {
         case 2 where isMode(parts[1]): return DeviceMapping(PathOnHost: parts[0], PathInContainer: parts[0], CgroupPermissions: parts[1])
         case 2: return DeviceMapping(PathOnHost: parts[0], PathInContainer: parts[1], CgroupPermissions: "rwm")
         case 3 where isMode(parts[2]): return DeviceMapping(PathOnHost: parts[0], PathInContainer: parts[1], CgroupPermissions: parts[2])
+        case 3: throw fail("bad mode specified: \(parts[2])")
         default: throw fail("invalid device specification: \(text)")
         }
+    }
+
+    /// A rule of the devices controller: `c 1:3 rwm`, with `*` for any number.
+    static func isDeviceRule(_ text: String) -> Bool {
+        let words = text.split(separator: " ", omittingEmptySubsequences: false)
+        guard words.count == 3, ["a", "b", "c"].contains(words[0]), (1...3).contains(words[2].count),
+            words[2].allSatisfy({ "rwm".contains($0) })
+        else { return false }
+        let numbers = words[1].split(separator: ":", omittingEmptySubsequences: false)
+        return numbers.count == 2 && numbers.allSatisfy { $0 == "*" || !$0.isEmpty && $0.allSatisfy { ("0"..."9").contains($0) } }
+    }
+
+    /// Whether a sysctl (`net.core.somaxconn=1`) belongs to a namespace, so that a container can have it.
+    static func isNamespacedSysctl(_ text: String) -> Bool {
+        let pair = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let inIPC: Set<Substring> = [
+            "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni",
+            "kernel.shm_rmid_forced",
+        ]
+        return pair.count == 2 && (inIPC.contains(pair[0]) || pair[0].hasPrefix("net.") || pair[0].hasPrefix("fs.mqueue."))
+    }
+
+    /// Six, eight or twenty bytes in hexadecimal, divided by colons or hyphens.
+    static func isMACAddress(_ text: String) -> Bool {
+        let separator: Character = text.contains("-") ? "-" : ":"
+        let parts = text.split(separator: separator, omittingEmptySubsequences: false)
+        return [6, 8, 20].contains(parts.count) && parts.allSatisfy { $0.utf8.count == 2 && $0.allSatisfy(\.isHexDigit) }
     }
 
     private static func devicePair(_ text: String) throws -> (path: String, value: String) {

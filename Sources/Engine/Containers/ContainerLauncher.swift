@@ -21,6 +21,7 @@ final class ContainerLauncher: Sendable {
 
     private let store: ContainerStore
     private let images: ImageStore
+    private let initLayers: InitLayers
     private let volumes: VolumeStore
     let networks: NetworkManager
     private let supervisor: Supervisor
@@ -31,11 +32,12 @@ final class ContainerLauncher: Sendable {
     private let pendingStreams = Locked<[String: [InitialStream]]>([:])
 
     init(
-        store: ContainerStore, images: ImageStore, volumes: VolumeStore, networks: NetworkManager, supervisor: Supervisor,
-        configuration: EngineConfiguration, events: EventBus, logger: Logger
+        store: ContainerStore, images: ImageStore, initLayers: InitLayers, volumes: VolumeStore, networks: NetworkManager,
+        supervisor: Supervisor, configuration: EngineConfiguration, events: EventBus, logger: Logger
     ) {
         self.store = store
         self.images = images
+        self.initLayers = initLayers
         self.volumes = volumes
         self.networks = networks
         self.supervisor = supervisor
@@ -66,10 +68,7 @@ final class ContainerLauncher: Sendable {
         let streams = takePendingStreams(of: record.id)
         var streamsAreMine = true
         defer { if streamsAreMine { for stream in streams { _ = close(stream.socket) } } }
-        let image = try await offloading { [images] in
-            let image = try images.image(record.imageID)
-            return images.layerDirectories(of: image)
-        }
+        let image = try await offloading { [images, initLayers] in try initLayers.layers(of: try images.image(record.imageID)) }
         let shared = try sharedNamespaces(record)
         try await copyImageContentIntoVolumes(record, layers: image)
         let firstDescriptor = Int32(4 + streams.count)

@@ -3,13 +3,14 @@ internal import EngineTypes
 /// Names of containers: what is allowed, and what one gets that was given none.
 enum ContainerNames {
     /// Docker's rule: a letter or digit, then letters, digits, `_`, `.` and `-`.
-    static func check(_ name: String) throws(EngineError) {
+    /// `shown` is how the message has it.
+    static func check(_ name: String, shown: String? = nil) throws(EngineError) {
         let scalars = name.utf8
         let isFirst = { (byte: UInt8) in (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) }
         guard let first = scalars.first, isFirst(first), scalars.count > 1,
             scalars.dropFirst().allSatisfy({ isFirst($0) || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-") })
         else {
-            throw .invalid("Invalid container name (\(name)), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
+            throw .invalid("Invalid container name (\(shown ?? name)), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
         }
     }
 

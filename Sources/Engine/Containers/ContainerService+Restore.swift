@@ -10,6 +10,9 @@ extension ContainerService {
     /// that ended, and the policies of those that should run. Call once, before the API answers.
     public func restore() async throws {
         lifecycle.directories.empty()
+        do { try initLayers.removeUnused() } catch {
+            logger.warning("cannot remove init layers of images that are gone", metadata: ["error": "\(error)"])
+        }
         let isComplete = try store.load { Container($0, phase: .exited) }
         // Without a record: a creation that was cut short. But never what belongs to a record that cannot be read.
         if isComplete {

@@ -10,6 +10,10 @@ extension ContainerService {
         let container = try store.find(id)
         let record = container.record
         let paths = configuration.paths(of: container.id)
+        var directories = ["UpperDir": paths.upper, "WorkDir": paths.work, "MergedDir": "\(paths.run)/rootfs"]
+        if let image = try? images.image(record.imageID) {
+            directories["LowerDir"] = ([initLayers.path(for: image)] + images.layerDirectories(of: image)).joined(separator: ":")
+        }
         var answer = ContainerInspect(
             Id: record.id, Created: record.created, Path: record.path, Args: record.arguments, State: container.apiState,
             Image: record.imageID,
@@ -17,8 +21,7 @@ extension ContainerService {
             LogPath: record.hostConfig.LogConfig?.Type == "json-file" ? configuration.logPath(of: record) ?? "" : "",
             Name: "/\(record.name)",
             RestartCount: record.restartCount, Driver: "overlay2", Platform: "linux", ExecIDs: nil, HostConfig: record.hostConfig,
-            GraphDriver: DriverData(
-                Data: ["UpperDir": paths.upper, "WorkDir": paths.work, "MergedDir": "\(paths.run)/rootfs"], Name: "overlay2"),
+            GraphDriver: DriverData(Data: directories, Name: "overlay2"),
             Mounts: record.mounts.filter { $0.kind != .tmpfs }.map(Self.mountPoint), Config: record.config,
             NetworkSettings: Self.networkSettings(record))
         let open = execs.open(in: record.id)

@@ -14,6 +14,7 @@ public import Volumes
 public final class ContainerService: Sendable {
     let store: ContainerStore
     let images: ImageStore
+    let initLayers: InitLayers
     let lifecycle: ContainerLifecycle
     let execs: ExecSessions
     let execProcesses: ExecProcesses
@@ -29,6 +30,7 @@ public final class ContainerService: Sendable {
     ) {
         self.store = store
         self.images = images
+        initLayers = InitLayers(root: "\(configuration.dataRoot)/init", images: images)
         self.configuration = configuration
         self.supervisor = supervisor
         self.logger = logger
@@ -37,9 +39,8 @@ public final class ContainerService: Sendable {
             store: store, images: images, volumes: volumes, networkName: { try? networks.network($0).name }, configuration: configuration,
             events: events, logger: logger)
         launcher = ContainerLauncher(
-            store: store, images: images, volumes: volumes, networks: networks, supervisor: supervisor, configuration: configuration,
-            events: events,
-            logger: logger)
+            store: store, images: images, initLayers: initLayers, volumes: volumes, networks: networks, supervisor: supervisor,
+            configuration: configuration, events: events, logger: logger)
         let processes = ExecProcesses(images: images, configuration: configuration)
         execProcesses = processes
         let probe = HealthProbe(execs: execs, events: events) { container, command in
@@ -93,7 +94,7 @@ public final class ContainerService: Sendable {
             let failure = EngineError.from(error)
             return EngineError(failure.code, "Error when allocating new name: \(failure.message)", cause: error)
         }
-        do { try ContainerNames.check(name) } catch { throw refuse(error) }
+        do { try ContainerNames.check(name, shown: "/\(name)") } catch { throw refuse(error) }
         try await container.transition.withLock {
             let old = container.name
             if old == name { throw EngineError.invalid("Renaming a container with the same name as its current name") }
@@ -271,7 +272,7 @@ public final class ContainerService: Sendable {
         if let connection = try? container.connection() { return .process(connection.containerPID) }
         let paths = configuration.paths(of: container.id)
         let image = try images.image(container.record.imageID)
-        return .overlay(Overlay(layers: images.layerDirectories(of: image), upper: paths.upper, work: paths.work))
+        return .overlay(Overlay(layers: try initLayers.layers(of: image), upper: paths.upper, work: paths.work))
     }
 
     /// Starts the helper and gives the reading end of its output.

@@ -34,7 +34,8 @@ enum HostCommand {
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, pipe.writing.raw, 1)
-        posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+        let errors = try OwnedFD.pipe()
+        posix_spawn_file_actions_adddup2(&actions, errors.writing.raw, 2)
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -52,9 +53,15 @@ enum HostCommand {
         guard code == 0 else { throw EngineError(.system, "cannot run \(program): \(SystemError.text(of: code))") }
         let ends = consume pipe
         let output = try Self.drain(consume ends)
+        // A few lines: they fit into the pipe while nobody reads it.
+        let errorEnds = consume errors
+        let said = try Self.drain(consume errorEnds)
         var status: Int32 = 0
         _ = try retrying("wait for", program) { waitpid(pid, &status, 0) }
-        guard status == 0 else { throw EngineError.invalid("\(program) \(arguments.joined(separator: " ")) failed") }
+        guard status == 0 else {
+            let reason = String(decoding: said, as: UTF8.self).split(separator: "\n").first ?? "\(arguments.joined(separator: " ")) failed"
+            throw EngineError.invalid("\(program): \(reason)")
+        }
         return String(decoding: output, as: UTF8.self)
     }
 

@@ -54,12 +54,13 @@ public final class BuildService: Sendable {
         }
         try await withTaskCancellationHandler {
             do {
+                // With `quiet` what was done is told only when it failed.
+                var held: [BuildProgress] = []
                 for await message in progress {
-                    if query.quiet, case .failure = message {
-                        try await emit(message.json)
-                    } else if !query.quiet {
-                        try await emit(message.json)
-                    }
+                    held.append(message)
+                    if case .failure = message {} else if query.quiet { continue }
+                    for message in held { try await emit(message.json) }
+                    held.removeAll()
                 }
             } catch {
                 // The client has gone: nobody wants the image.

@@ -85,6 +85,7 @@ public final class SystemService: Sendable {
         info.NEventsListener = bus.listenerCount
         info.KernelVersion = HostFacts.kernelRelease
         info.OperatingSystem = HostFacts.operatingSystem
+        info.OSVersion = HostFacts.operatingSystemVersion
         info.Architecture = HostFacts.machine
         info.RegistryConfig = ["InsecureRegistryCIDRs": ["127.0.0.0/8"], "IndexConfigs": [:], "Mirrors": []]
         info.NCPU = HostFacts.processorCount
