@@ -80,6 +80,8 @@ public struct CreateOptions: Sendable {
     public var systemdCgroup = false
     /// Where compiled seccomp programs are kept; nil compiles each time.
     public var seccompCacheDirectory: String?
+    /// Hears what the container was to have and cannot get, which stops nothing (runtime.md, "Warnings").
+    public var warn: (@Sendable (String) -> Void)?
 
     public init(id: String, bundle: String) {
         self.id = id
@@ -124,7 +126,6 @@ public struct CreatedContainer: ~Copyable {
     let hooks: Spec.Hooks
     let state: [UInt8]
     let bundle: String
-    let listener: SeccompListener?
 
     /// Executes the program and returns when it runs. A program that cannot be executed is a `commandNotFound` or
     /// `commandNotExecutable` error; the process has ended and is reaped then, and the control group is left to remove.
@@ -133,7 +134,7 @@ public struct CreatedContainer: ~Copyable {
         let channel = SyncChannel(gate)
         do {
             try channel.send(.start)
-            try Launcher.waitForProgram(channel, listener, pid: pid, pidfd: pidfd.raw)
+            try Launcher.waitForProgram(channel)
         } catch {
             _ = clp_pidfd_send_signal(pidfd.raw, SIGKILL)
             _ = try? ProcessStatus.reap(pid)
@@ -184,6 +185,7 @@ public struct ExecOptions: Sendable {
     public var stdio = StandardStreams.inherited
     public var preserveFDs = 0
     public var seccompCacheDirectory: String?
+    public var warn: (@Sendable (String) -> Void)?
 
     public init() {}
 }

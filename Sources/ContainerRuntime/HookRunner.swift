@@ -63,11 +63,11 @@ enum HookRunner {
                 throw RuntimeError(kind: .hook, message: "still running after \(timeout) s, killed")
             }
         }
-        let code = try ProcessStatus.reap(child.pid)
-        if code == 0 { return }
+        let ending = try ProcessStatus.ending(child.pid)
+        if ending == .exited(0) { return }
         lseek(output.raw, 0, SEEK_SET)
         let text = String(decoding: (try? output.readAll(limit: 1 << 16))?.suffix(1024) ?? [], as: UTF8.self)
         let words = text.split(whereSeparator: \.isNewline).joined(separator: "; ")
-        throw RuntimeError(kind: .hook, message: "exit code \(code)\(words.isEmpty ? "" : ": \(words)")")
+        throw RuntimeError(kind: .hook, message: "\(ending)\(words.isEmpty ? "" : ": \(words)")")
     }
 }

@@ -12,7 +12,8 @@ internal import Linux
 //                                                     unshare, mounts, devices
 //     write timens_offsets           ◀─ timed ──────  (only with new user and time namespaces)
 //                                    ── resume ────▶
-//     adopt the grandchild           ◀─ cloned ─────  (only when a user namespace is joined, or made with a time namespace)
+//     adopt the grandchild           ◀─ cloned ─────  (only when a user namespace is joined, or made with a time namespace;
+//                                    ── resume ────▶  from here on the grandchild speaks)
 //     move interfaces in             ◀─ network ────  (only with netDevices)
 //                                    ── resume ────▶
 //     run prestart, createRuntime    ◀─ hooks ──────  (only when there are such hooks)
@@ -23,11 +24,17 @@ internal import Linux
 //                                    ── resume ────▶
 //                                                     look the program up
 //     create: return                 ◀─ ready ──────  wait at the gate: this socket, or the socket in the state directory
-//     start                          ── start ─────▶  startContainer hooks, seccomp
+//     start                          ── start ─────▶  startContainer hooks
 //                                    ◀─ executing ──
-//     give it to the listener        ◀─ listener ───  (only with a seccomp listener; the descriptor or its number)
-//                                    ── resume ────▶  execve
+//                                                     seccomp, execve
 //     run: return                    ◀─ end of file   (the socket is close-on-exec)
+//
+// The filter comes as late as it can, so that it need not allow what the child itself does. Earlier come that of a listener,
+// which hears of a container while it is created (before `ready`), and that of startContainer hooks, which are the image's
+// programs (before them). With a listener it is
+//
+//     give it to the listener        ◀─ listener ───  load the filter (the message carries the descriptor or its number)
+//                                    ── resume ────▶
 //
 // A failure of the child at any point is one `failed` message, then its exit. End of file before `executing` means it
 // was killed.
@@ -71,18 +78,17 @@ struct SyncChannel: ~Copyable {
         try self.await(.resume)
     }
 
-    /// Sends with write(2) and waits with read(2): what a process may still do whose system calls are filtered by a
-    /// listener that has not got its descriptor yet.
-    func askPlainly(_ message: SyncMessage, _ payload: String) throws(SystemError) {
+    /// Sends with write(2): what a process may still do whose system calls are filtered by a listener that has not got its
+    /// descriptor yet, and what every filter allows.
+    func sendPlainly(_ message: SyncMessage, _ payload: String = "") throws(SystemError) {
         try socket.descriptor.writeAll([message.rawValue] + Array(payload.utf8))
-        try awaitPlainly()
     }
 
-    /// Waits for `resume` with read(2).
-    func awaitPlainly() throws(SystemError) {
+    /// Waits with read(2).
+    func awaitPlainly(_ kind: SyncMessage) throws(SystemError) {
         var buffer = [UInt8](repeating: 0, count: 16)
-        guard try socket.descriptor.read(into: &buffer) > 0, buffer[0] == SyncMessage.resume.rawValue else {
-            throw SystemError("wait for the seccomp listener", code: EPIPE)
+        guard try socket.descriptor.read(into: &buffer) > 0, buffer[0] == kind.rawValue else {
+            throw SystemError("wait for \(kind) from the runtime: it has gone", code: EPIPE)
         }
     }
 

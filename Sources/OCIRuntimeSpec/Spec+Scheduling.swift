@@ -145,7 +145,8 @@ extension Spec.Scheduler {
 extension Spec.IOPriority {
     init(_ fields: SpecObject) throws(SpecError) {
         ioClass = try fields.word("class", Class.self)
-        priority = try fields.required("priority")
+        // The idle class has no priorities, and engines leave it out there (ioprio_set(2)).
+        priority = ioClass == .idle ? try fields.number("priority") ?? 0 : try fields.required("priority")
     }
 
     var json: JSONValue { ["class": .string(ioClass.rawValue), "priority": .integer(Int64(priority))] }

@@ -3,6 +3,14 @@ internal import Linux
 
 /// systemd's manager, of the system or of a user, over D-Bus (org.freedesktop.systemd1(5)).
 public final class SystemdManager {
+    /// Whose units it manages.
+    public enum Owner: String, Sendable, CaseIterable {
+        case system, user
+
+        /// The manager that the calling process may ask: a user's own, unless it is root.
+        public static var current: Owner { geteuid() == 0 ? .system : .user }
+    }
+
     private let bus: BusConnection
     /// The number in `Version`: properties came with versions.
     public let version: Int
@@ -17,9 +25,8 @@ public final class SystemdManager {
     /// Connects to the system's manager or, for another user than root, to that user's. Throws `BusError.unavailable`
     /// when no systemd runs.
     public static func connect(environment: (String) -> String? = environmentValue) throws -> SystemdManager {
-        let isUser = geteuid() != 0
         var failures: [String] = []
-        for address in addresses(isUser: isUser, environment: environment) {
+        for address in addresses(of: .current, environment: environment) {
             do { return try SystemdManager(try BusConnection(path: address.path), isBroker: address.isBroker) } catch let error as BusError
             {
                 guard case .unavailable(let reason) = error else { throw error }
@@ -38,14 +45,14 @@ public final class SystemdManager {
     }
 
     /// Where the manager may be: the bus that the environment names; else its private socket, then the usual bus.
-    static func addresses(isUser: Bool, environment: (String) -> String?) -> [Address] {
-        let named = environment(isUser ? "DBUS_SESSION_BUS_ADDRESS" : "DBUS_SYSTEM_BUS_ADDRESS") ?? ""
+    static func addresses(of owner: Owner, environment: (String) -> String?) -> [Address] {
+        let named = environment(owner == .user ? "DBUS_SESSION_BUS_ADDRESS" : "DBUS_SYSTEM_BUS_ADDRESS") ?? ""
         let paths = named.split(separator: ";").compactMap { entry -> Address? in
             guard entry.hasPrefix("unix:") else { return nil }
             let path = entry.dropFirst(5).split(separator: ",").first { $0.hasPrefix("path=") }
             return path.map { Address(path: String($0.dropFirst(5)), isBroker: true) }
         }
-        if !isUser {
+        if owner == .system {
             if !paths.isEmpty { return paths }
             return [Address(path: "/run/systemd/private", isBroker: false), Address(path: "/run/dbus/system_bus_socket", isBroker: true)]
         }

@@ -286,6 +286,8 @@ func goodSpec() -> Spec {
         #expect(features["linux"]?["capabilities"]?.arrayValue?.count == Capability.allCases.count)
         #expect(features["mountOptions"]?.arrayValue?.contains("rro") == true)
         #expect(features["hooks"]?.arrayValue?.count == 6)
+        for module in SecurityModule.allCases { #expect(features["linux"]?[module.rawValue]?["enabled"] == true) }
+        for name in ["v1", "v2", "systemd", "systemdUser", "rdma"] { #expect(features["linux"]?["cgroup"]?[name] == true, "\(name)") }
     }
 
     /// A state file that is read is the one that was written.

@@ -21,12 +21,30 @@ import Testing
         #expect(options.data.isEmpty)
     }
 
-    /// mount_setattr(2): an access-time mode is set only with its whole field cleared.
-    @Test func attributesOfTimes() {
-        let (set, clear) = MountOptions(parsing: ["bind", "noatime", "nodev", "suid"]).attributes
-        #expect(set == 0x10 | 0x4)  // MOUNT_ATTR_NOATIME, NODEV
-        #expect(clear == 0x70 | 0x2)  // MOUNT_ATTR__ATIME, NOSUID
-        #expect(MountOptions(parsing: ["bind"]).attributes == (0, 0))
+    /// mount_setattr(2): an access-time mode is set only with its whole field cleared. RDONLY 1, NOSUID 2, NODEV 4, NOEXEC 8,
+    /// NOATIME 0x10, STRICTATIME 0x20, their field 0x70, NODIRATIME 0x80, NOSYMFOLLOW 0x200000.
+    @Test(
+        arguments: [
+            ([], 0, 0), (["rprivate"], 0, 0), (["ro"], 1, 0x20000e), (["dev"], 0, 0x20000f),
+            (["noatime", "nodev", "suid"], 0x14, 0x2000fb),
+            (["atime"], 0, 0x20000f), (["nodiratime"], 0x80, 0x2000ff), (["relatime"], 0, 0x2000ff),
+            (["nodiratime", "strictatime", "noatime"], 0xa0, 0x2000ff),
+        ] as [([String], UInt64, UInt64)])
+    func attributesOfBinds(_ options: [String], _ set: UInt64, _ clear: UInt64) {
+        let found = MountOptions(parsing: ["bind"] + options).attributes
+        #expect(found == (set, clear), "\(String(found.set, radix: 16)) \(String(found.clear, radix: 16))")
+    }
+
+    /// statfs(2): RDONLY 1, NOSUID 2, NODEV 4, NOEXEC 8, NOATIME 0x400, NODIRATIME 0x800, RELATIME 0x1000, NOSYMFOLLOW 0x2000.
+    @Test(
+        arguments: [
+            (["ro"], 0xe, 0xf, 0x200000), (["dev"], 0x2001, 1, 0x20000e), (["rw"], 1, nil, 0), (["nosuid"], 1, 3, 0x20000c),
+            (["noatime"], 0x400, 0, 0x20000f), (["noatime"], 0x1000, nil, 0), (["relatime"], 0x400, nil, 0), (["relatime"], 0, nil, 0),
+            (["strictatime"], 0, 0, 0x20000f), (["strictatime"], 0x1000, nil, 0), (["nodiratime"], 0x1000, nil, 0),
+        ] as [([String], Int, UInt64?, UInt64)])
+    func lockedFlagsStay(_ options: [String], _ source: Int, _ set: UInt64?, _ clear: UInt64) {
+        let found = MountOptions(parsing: ["bind"] + options).attributes(keeping: source)
+        #expect(found?.set == set && (found == nil || found?.clear == clear), "\(String(describing: found))")
     }
 
     @Test func laterRecursiveOptionsWin() {

@@ -123,12 +123,12 @@ import Testing
     @Test func addresses() {
         let none: (String) -> String? = { _ in nil }
         #expect(
-            SystemdManager.addresses(isUser: false, environment: none).map(\.path) == [
+            SystemdManager.addresses(of: .system, environment: none).map(\.path) == [
                 "/run/systemd/private", "/run/dbus/system_bus_socket",
             ])
-        let named = SystemdManager.addresses(isUser: false) { $0 == "DBUS_SYSTEM_BUS_ADDRESS" ? "tcp:x;unix:guid=1,path=/my/bus" : nil }
+        let named = SystemdManager.addresses(of: .system) { $0 == "DBUS_SYSTEM_BUS_ADDRESS" ? "tcp:x;unix:guid=1,path=/my/bus" : nil }
         #expect(named == [.init(path: "/my/bus", isBroker: true)])
-        let user = SystemdManager.addresses(isUser: true) { $0 == "XDG_RUNTIME_DIR" ? "/run/user/5" : nil }
+        let user = SystemdManager.addresses(of: .user) { $0 == "XDG_RUNTIME_DIR" ? "/run/user/5" : nil }
         #expect(user.map(\.path) == ["/run/user/5/systemd/private", "/run/user/5/bus"])
     }
 }

@@ -22,7 +22,10 @@ static inline pid_t clp_fork(void) { return fork(); }
 // fork(2) with clone3's flags; 0 in the child. Only from a single-threaded process: no handler of pthread_atfork runs.
 static inline pid_t clp_clone3(uint64_t flags, int *pidfd, uint64_t cgroup) {
     struct clone_args args = {.flags = flags, .pidfd = (uint64_t)(uintptr_t)pidfd, .exit_signal = (flags & CLONE_PARENT) ? 0 : 17, .cgroup = cgroup};
-    return (pid_t)syscall(SYS_clone3, &args, sizeof args);
+    pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+    // Docker's seccomp profile hides clone3, whose flags it cannot see. The rest has a place in the older call.
+    if (pid < 0 && errno == ENOSYS && !(flags >> 32) && !(flags & 0xff)) pid = (pid_t)syscall(SYS_clone, flags | args.exit_signal, 0, pidfd, 0, 0);
+    return pid;
 }
 static inline int clp_setns(int fd, int type) { return (int)syscall(SYS_setns, fd, type); }
 static inline int clp_unshare(int flags) { return (int)syscall(SYS_unshare, flags); }

@@ -80,7 +80,7 @@ struct ContainerRestorer {
         let state = ContainerState.document(plan: plan, pid: pid, status: .running)
         let container = CreatedContainer(
             pid: pid, pidfd: pidfd, terminalMaster: master, cgroup: cgroup, systemdUnit: nil, gate: nil, hooks: plan.spec.hooks,
-            state: state, bundle: plan.options.bundle, listener: nil)
+            state: state, bundle: plan.options.bundle)
         do {
             try store?.save(ContainerState(plan: plan, pid: pid, startTime: ProcessStatus.snapshot(pid)?.startTime ?? 0))
             try container.runPoststartHooks()

@@ -58,7 +58,11 @@ struct ContainerInit: ~Copyable {
             try awaitMapping { try makeTimeNamespace() }
         }
         let process = try ClonedProcess.clone(namespaces: namespaces.secondClone, asSibling: true) {
-            do { try setUp() } catch { return giveUp(error) }
+            do {
+                // What it asks for is done to the process that the runtime knows.
+                try sync.await(.resume)
+                try setUp()
+            } catch { return giveUp(error) }
             return 1
         }
         try sync.send(.cloned, descriptor: process.pidfd.raw)
@@ -216,20 +220,27 @@ struct ContainerInit: ~Copyable {
 
     /// Waits, runs the last hooks, and becomes the program.
     private func waitAtGate(_ program: Program, _ setup: ProcessSetup, pid: Int32) throws {
+        // A listener hears of a container that is being created (config-linux.md, "The Container Process State"), as under runc.
+        let isConfined = plan.listener != nil
         switch gate {
-        case .open: try launch(program, setup, sync, pid: pid)
+        case .open: try launch(program, setup, sync, pid: pid, isConfined: false)
         case .parent:
             clp_end_by_signals()
-            try sync.send(.ready)
-            try sync.await(.start)
-            try launch(program, setup, sync, pid: pid)
+            if isConfined { try setup.confine(sync) }
+            try sync.sendPlainly(.ready)
+            try sync.awaitPlainly(.start)
+            try launch(program, setup, sync, pid: pid, isConfined: isConfined)
         case .listener(let number):
             // Before the runtime says that there is a container, which can be killed from then on.
             clp_end_by_signals()
-            try sync.send(.ready)
-            try closeAll(but: number)
+            if isConfined {
+                try closeAll(but: number)
+                try setup.confine(sync)
+            }
+            try sync.sendPlainly(.ready)
+            if !isConfined { try closeAll(but: number) }
             let starter = SyncChannel(OwnedFD(owning: try retrying("wait for start") { clp_process_accept(number) }))
-            do { try launch(program, setup, starter, pid: pid) } catch {
+            do { try launch(program, setup, starter, pid: pid, isConfined: isConfined) } catch {
                 // The runtime that created this process has gone: its follower hears of the failure.
                 let failure = RuntimeError(wrapping: error)
                 starter.fail(failure)
@@ -249,13 +260,19 @@ struct ContainerInit: ~Copyable {
         try retrying("close descriptors") { clp_close_range(first, UInt32.max, 0) }
     }
 
-    private func launch(_ program: Program, _ setup: ProcessSetup, _ channel: borrowing SyncChannel, pid: Int32) throws {
+    private func launch(
+        _ program: Program, _ setup: ProcessSetup, _ channel: borrowing SyncChannel, pid: Int32, isConfined: Bool
+    ) throws {
+        var isConfined = isConfined
         var hooks = plan.spec.hooks.startContainer
         if !hooks.isEmpty {
+            // What they execute is the image's: it gets no more of the kernel than the program.
+            if !isConfined { try setup.confine(channel) }
+            isConfined = true
             // In the container there is no environment but the program's.
             for index in hooks.indices where hooks[index].env.isEmpty { hooks[index].env = program.environment }
             try HookRunner.run(hooks, .startContainer, state: ContainerState.document(plan: plan, pid: pid, status: .created))
         }
-        throw try setup.execute(program, channel)
+        throw try isConfined ? setup.executeConfined(program, channel) : setup.execute(program, channel)
     }
 }

@@ -31,7 +31,11 @@ struct ExecInit: ~Copyable {
             try prepare()
             if !joins.pid { throw try setUp() }
             let process = try ClonedProcess.clone(namespaces: 0, asSibling: true) {
-                do { throw try setUp() } catch { return giveUp(error) }
+                do {
+                    // What it asks for is done to the process that the runtime knows.
+                    try sync.await(.resume)
+                    throw try setUp()
+                } catch { return giveUp(error) }
             }
             try sync.send(.cloned, descriptor: process.pidfd.raw)
             return 0

@@ -110,14 +110,38 @@ struct ProcessSetup {
 
     /// From here on nothing but the program: the filter as late as it can be, so that it need not allow our own calls.
     func execute(_ program: Program, _ sync: borrowing SyncChannel) throws -> RuntimeError {
-        if let profile = process.apparmorProfile { try SecurityLabels.setAppArmor(profile) }
-        if let label = process.selinuxLabel { try SecurityLabels.setSELinux(label) }
+        try seal()
+        try sync.send(.executing)
+        try loadFilter(sync)
+        return program.execute()
+    }
+
+    /// The filter before the program: for what else runs in the container, and for a listener that is to hear early.
+    func confine(_ sync: borrowing SyncChannel) throws {
+        try seal()
+        try loadFilter(sync)
+    }
+
+    /// What `execute` does, for a process that is confined already.
+    func executeConfined(_ program: Program, _ sync: borrowing SyncChannel) throws -> RuntimeError {
+        try sync.sendPlainly(.executing)
+        return program.execute()
+    }
+}
+
+extension ProcessSetup {
+    /// Labels and no_new_privs, which the filter would have to allow, and the end of everybody else's descriptors.
+    private func seal() throws {
+        for module in SecurityModule.allCases { if let label = module.label(of: process) { try module.set(label) } }
         // Descriptors that the runtime did not mean to hand over end at execve (CVE-2024-21626).
         let first = UInt32(3 + plan.preserveFDs)
         for number in 3..<Int32(first) { _ = clp_fcntl(number, F_SETFD, 0) }
         try retrying("close descriptors") { clp_close_range(first, UInt32.max, UInt32(CLOSE_RANGE_CLOEXEC)) }
         if process.noNewPrivileges { try retrying("set no_new_privs") { clp_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } }
-        try sync.send(.executing)
+    }
+
+    /// And the program's own capabilities: before the filter, or, without no_new_privs, after it.
+    private func loadFilter(_ sync: borrowing SyncChannel) throws {
         let capabilities = plan.capabilities.intersection(available)
         if process.noNewPrivileges {
             try capabilities.apply()
@@ -130,20 +154,17 @@ struct ProcessSetup {
             }
             try capabilities.apply()
         }
-        return program.execute()
     }
-}
 
-extension ProcessSetup {
     /// Loads the filter; the descriptor of one that asks a listener goes there before anything else is done.
     private func load(_ filter: SeccompFilter?, _ sync: borrowing SyncChannel) throws {
         guard let filter, let listener = try filter.load() else { return }
         if plan.sendsListener {
             try sync.send(.listener, descriptor: listener.raw)
-            try sync.awaitPlainly()
         } else {
-            try sync.askPlainly(.listener, "\(listener.raw)")
+            try sync.sendPlainly(.listener, "\(listener.raw)")
         }
+        try sync.awaitPlainly(.resume)
     }
 }
 

@@ -38,11 +38,15 @@ extension RootFilesystem {
         if plan.namespaces.isNewCgroup || plan.namespaces.joined.contains(where: { $0.kind == .cgroup }) {
             let data = hierarchy.isUnified ? mount.options.data : hierarchy.controllers.joined(separator: ",")
             let type = hierarchy.isUnified ? "cgroup2" : "cgroup"
-            return try Mounts.mount(type: type, source: "cgroup", on: target, name: name, flags: mount.options.flags, data: data)
+            do throws(SystemError) {
+                return try Mounts.mount(type: type, source: "cgroup", on: target, name: name, flags: mount.options.flags, data: data)
+            } catch {
+                // Of a cgroup namespace that another user namespace owns, or over the host's own: bound there, as without one.
+                if ![EPERM, EBUSY].contains(error.code) || !hierarchy.isUnified { throw error }
+            }
         }
         let tree = try Mounts.clone(hierarchy.mountPoint + plan.cgroupPath)
-        let (set, clear) = mount.options.attributes
-        try Mounts.setAttributes(tree, name: name, set: set, clear: clear)
+        try Mounts.setAttributes(tree, name: name, of: mount.options)
         try Mounts.attach(tree, to: target, name: name)
     }
 }

@@ -14,7 +14,7 @@ struct RootFilesystem: ~Copyable {
         // Nothing that is mounted here may reach the host unless the spec wants it: before the first mount.
         if plan.namespaces.hasMount { try Mounts.setPropagation("/", Self.firstPropagation(propagation)) }
         let place = try OwnedFD.open(plan.rootPath, O_PATH | O_DIRECTORY)
-        if propagation != nil { try makeParentPrivate(of: plan.rootPath) }
+        if let propagation { try keepParentFromSharing(of: plan.rootPath, propagation) }
         if let given = plan.options.rootfsDescriptor {
             let tree = OwnedFD(owning: try retrying("duplicate root filesystem") { clp_fcntl(given, F_DUPFD_CLOEXEC, 3) })
             try Mounts.attach(tree, to: place, name: plan.rootPath)
@@ -38,8 +38,9 @@ struct RootFilesystem: ~Copyable {
         return wanted & ~UInt(CLinux.MS_UNBINDABLE) | UInt(CLinux.MS_PRIVATE)
     }
 
-    /// pivot_root refuses a shared parent mount, which only a rootfsPropagation of the spec leaves behind.
-    private static func makeParentPrivate(of path: String) throws {
+    /// pivot_root refuses a shared parent mount, which only a rootfsPropagation of the spec leaves behind. That of a root
+    /// filesystem that is to be a slave becomes one itself, for what is bound from it is what it is.
+    private static func keepParentFromSharing(of path: String, _ wanted: UInt) throws {
         var best = "/"
         for line in try Files.readText("/proc/self/mountinfo").split(separator: "\n") {
             let fields = line.split(separator: " ", maxSplits: 5)
@@ -47,7 +48,7 @@ struct RootFilesystem: ~Copyable {
             let point = String(fields[4])
             if (path == point || path.hasPrefix(point == "/" ? "/" : point + "/")) && point.utf8.count >= best.utf8.count { best = point }
         }
-        try Mounts.setPropagation(best, UInt(CLinux.MS_PRIVATE))
+        try Mounts.setPropagation(best, UInt(wanted & UInt(CLinux.MS_SLAVE) != 0 ? CLinux.MS_SLAVE : CLinux.MS_PRIVATE))
     }
 
     /// Mounts everything in the spec's order; `trees` are those that the runtime has made.
@@ -86,8 +87,7 @@ struct RootFilesystem: ~Copyable {
         let isDirectory = try tree.status().st_mode & S_IFMT == S_IFDIR
         let target = isDirectory ? try root.makeDirectoriesInRoot(mount.destination) : try root.makeFileInRoot(mount.destination)
         try checkTarget(target, mount.destination)
-        let (set, clear) = mount.options.attributes
-        if set != 0 || clear != 0 { try Mounts.setAttributes(tree, name: name, set: set, clear: clear) }
+        try Mounts.setAttributes(tree, name: name, of: mount.options)
         try attach(tree, to: target, name, mount.options)
     }
 
@@ -141,6 +141,11 @@ struct RootFilesystem: ~Copyable {
         if Self.isFixed(type, destination) {
             // A link to nothing must not have its target made either: look first.
             do throws(SystemError) { return try root.openInRootWithoutLinks(destination, O_PATH | O_DIRECTORY) } catch {
+                if [ELOOP, ENOTDIR].contains(error.code) {
+                    // The words by which callers know this refusal (CVE-2019-19921).
+                    throw RuntimeError(
+                        kind: .system(error.code), message: "mount \(type) on \(destination): must be mounted on ordinary directory")
+                }
                 if error.code != ENOENT { throw SystemError("mount \(type) on", destination, code: error.code) }
             }
             _ = try root.makeDirectoriesInRoot(destination)

@@ -58,6 +58,7 @@ enum CreateCommand {
         options.noNewKeyring = arguments.has("no-new-keyring")
         options.systemdCgroup = globals.systemdCgroup
         options.seccompCacheDirectory = globals.seccompCache
+        options.warn = { [log = globals.log] in log.warn($0) }
         options.preserveFDs = try arguments.number("preserve-fds") ?? 0
         globals.log.debug("container \(id): read \(bundle)/config.json")
         let bytes: [UInt8]

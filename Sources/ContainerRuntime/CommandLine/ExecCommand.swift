@@ -48,6 +48,7 @@ enum ExecCommand {
         var options = ExecOptions()
         options.preserveFDs = try arguments.number("preserve-fds") ?? 0
         options.seccompCacheDirectory = globals.seccompCache
+        options.warn = { [log = globals.log] in log.warn($0) }
         if process.terminal && consoleSocket == nil { options.stdio = .relayedTerminal }
         var target = ExecTarget(
             pid: container.state.pid, pidfd: pidfd.raw, id: id, bundle: container.state.bundle, spec: container.state.spec,

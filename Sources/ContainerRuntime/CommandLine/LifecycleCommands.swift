@@ -58,19 +58,14 @@ enum StartCommand {
         case .stopped: throw RuntimeError(kind: .state, message: "cannot start a container that has stopped")
         case .running, .paused: throw RuntimeError(kind: .state, message: "cannot start an already running container")
         }
-        let listener = SeccompListener(spec: container.state.spec, id: id, bundle: container.state.bundle)
         // Held before the start: a short program may have ended when the answer comes.
-        let pidfd = listener == nil && container.state.spec.hooks.poststart.isEmpty ? OwnedFD(owning: -1) : try container.pidfd()
+        let pidfd = container.state.spec.hooks.poststart.isEmpty ? OwnedFD(owning: -1) : try container.pidfd()
         let connection: OwnedFD
         do { connection = try store.connectToGate(id) } catch {
             throw RuntimeError(kind: .state, message: "cannot start container \(id): it does not wait for its start")
         }
         store.closeGate(id)
-        do { try Launcher.waitForProgram(SyncChannel(connection), listener, pid: container.state.pid, pidfd: pidfd.raw) } catch {
-            // Its filter may be loaded, and nobody answers for it.
-            if listener != nil { _ = clp_pidfd_send_signal(pidfd.raw, SIGKILL) }
-            throw error
-        }
+        try Launcher.waitForProgram(SyncChannel(connection))
         let hooks = container.state.spec.hooks.poststart
         if hooks.isEmpty { return 0 }
         let state = container.state.document(status: .running).serialized()
@@ -101,10 +96,15 @@ enum KillCommand {
             try container.cgroup().kill(signal)
             return 0
         }
-        if container.status == .stopped || container.state.pid == 0 { throw RuntimeError(kind: .state, message: "container not running") }
-        // The kernel ends the others with the first process of a pid namespace, and only then.
+        // The kernel ends the others with the first process of a pid namespace, and only then: they may outlive it.
         let namespace = container.state.spec.linux.namespace(.pid)
-        if signal == SIGKILL && (namespace == nil || namespace?.path != nil) {
+        let isShared = namespace == nil || namespace?.path != nil
+        let hasOthers =
+            container.status == .stopped && signal == SIGKILL && isShared && (try? container.cgroup().processes().isEmpty) == false
+        if (container.status == .stopped && !hasOthers) || container.state.pid == 0 {
+            throw RuntimeError(kind: .state, message: "container not running")
+        }
+        if signal == SIGKILL && isShared {
             try container.cgroup().kill()
             return 0
         }

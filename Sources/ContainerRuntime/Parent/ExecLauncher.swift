@@ -22,11 +22,21 @@ struct ExecLauncher {
         cacheAllocation = try CacheAllocation(target.spec.linux.intelRdt, id: target.id)
     }
 
+    /// In the container's control group; in the part of it where its first process is when it has divided that, and the
+    /// kernel wants no processes in the outer part (cgroups(7), "no internal processes").
     func launch() throws -> ExecutedProcess {
         let container = try openTarget()
+        do { return try launch(container, in: target.cgroup) } catch is DividedCgroup {
+            return try launch(container, in: try target.cgroup?.following(process: target.pid))
+        }
+    }
+
+    private struct DividedCgroup: Error {}
+
+    private func launch(_ container: borrowing OwnedFD, in cgroup: CgroupManager?) throws -> ExecutedProcess {
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_SEQPACKET.rawValue))
         let channel = SyncChannel(pair.first)
-        var process = try clone(container, sync: SyncChannel(pair.second), parentEnd: channel.raw)
+        var process = try clone(container, into: cgroup, sync: SyncChannel(pair.second), parentEnd: channel.raw)
         var master: OwnedFD?
         do {
             try cacheAllocation?.enter(process.pid)
@@ -45,9 +55,9 @@ struct ExecLauncher {
         return OwnedFD(owning: try retrying("open container process", "\(target.pid)") { clp_pidfd_open(target.pid, 0) })
     }
 
-    private func clone(_ container: borrowing OwnedFD, sync: consuming SyncChannel, parentEnd: Int32) throws -> ClonedProcess {
-        // Where the container's process is: one that has divided its cgroup leaves no room in the outer part.
-        let cgroup = target.followsProcess ? try target.cgroup?.following(process: target.pid) : target.cgroup
+    private func clone(
+        _ container: borrowing OwnedFD, into cgroup: CgroupManager?, sync: consuming SyncChannel, parentEnd: Int32
+    ) throws -> ClonedProcess {
         let unified = try cgroup?.descriptorForClone()
         let unifiedNumber: Int32?
         switch unified {
@@ -70,15 +80,26 @@ struct ExecLauncher {
         if !joins.pid { try visit.enter(.pid, container, name: "of process \(target.pid)") }
         let home = try leaveCPUs()
         defer { if let home { try? ProcessPlacement.setAffinity(home, of: 0) } }
-        let process = try ClonedProcess.clone(namespaces: 0, cgroup: unifiedNumber) {
-            _ = close(parentEnd)
-            return child.run()
+        let process = try Self.noticingDivision(unifiedNumber != nil && target.followsProcess) { () throws(SystemError) in
+            try ClonedProcess.clone(namespaces: 0, cgroup: unifiedNumber) {
+                _ = close(parentEnd)
+                return child.run()
+            }
         }
         do { try visit.leave() } catch {
             process.killAndReap()
             throw error
         }
+        if let warn = options.warn { plan.warnings(available: joins.user ? .all : child.available).forEach(warn) }
         return process
+    }
+
+    /// On a hybrid host nothing but cgroup2 can refuse a process so; v1 takes it anywhere.
+    private static func noticingDivision<T: ~Copyable>(_ follows: Bool, _ clone: () throws(SystemError) -> T) throws -> T {
+        do throws(SystemError) { return try clone() } catch {
+            if error.code == EBUSY && follows { throw DividedCgroup() }
+            throw error
+        }
     }
 
     /// Goes to the CPUs on which the process starts (config.md, "execCPUAffinity"); answers those to go back to.
@@ -105,6 +126,7 @@ struct ExecLauncher {
                 _ = try ProcessStatus.reap(process.pid)
                 guard let pidfd = event.descriptor.take() else { throw SystemError("adopt process", code: EPROTO) }
                 process = try ClonedProcess.adopting(pidfd)
+                try channel.send(.resume)
             case .place:
                 try plan.place(process.pid)
                 try channel.send(.resume)

@@ -88,8 +88,7 @@ struct Launcher {
         let state = ContainerState.document(plan: plan, pid: pid, status: .running)
         let container = CreatedContainer(
             pid: pid, pidfd: process.takePidfd(), terminalMaster: master, cgroup: cgroup, systemdUnit: plan.systemdUnit?.name,
-            gate: gate == .parent ? channel.takeDescriptor() : nil, hooks: plan.spec.hooks, state: state, bundle: plan.options.bundle,
-            listener: plan.listener)
+            gate: gate == .parent ? channel.takeDescriptor() : nil, hooks: plan.spec.hooks, state: state, bundle: plan.options.bundle)
         if gate == .open { try container.runPoststartHooks() }
         return container
     }
@@ -132,6 +131,8 @@ struct Launcher {
             process.killAndReap()
             throw error
         }
+        // While the child works; in a user namespace of its own it lacks nothing.
+        if let warn = plan.options.warn { plan.process.warnings(available: namespaces.hasUser ? .all : child.available).forEach(warn) }
         return process
     }
 
@@ -164,6 +165,7 @@ struct Launcher {
                 guard let pidfd = event.descriptor.take() else { throw SystemError("adopt container process", code: EPROTO) }
                 process = try ClonedProcess.adopting(pidfd)
                 try adopt(process, store)
+                try channel.send(.resume)
             case .timed, .network, .place: try help(event.kind, process.pid, channel)
             case .source: try openSource(&event, channel)
             case .listener:
@@ -189,14 +191,12 @@ struct Launcher {
     }
 
     /// Follows a container's first process from its gate to its program.
-    static func waitForProgram(_ channel: borrowing SyncChannel, _ listener: SeccompListener?, pid: Int32, pidfd: Int32) throws {
+    static func waitForProgram(_ channel: borrowing SyncChannel) throws {
         var isExecuting = false
         while let event = try channel.receive() {
             switch event.kind {
             case .executing: isExecuting = true
             case .failed: throw event.failure
-            case .listener where listener != nil:
-                try listener?.serve(event, channel, process: pid, pidfd: pidfd, container: pid, status: .created)
             default: throw SystemError("receive \(event.kind) from container process", code: EPROTO)
             }
         }

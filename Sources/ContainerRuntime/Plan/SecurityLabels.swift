@@ -1,14 +1,54 @@
 internal import CLinux
 internal import Glibc
 internal import Linux
+internal import OCIRuntimeSpec
 
-/// Labels of the security modules for the next execve(2).
-enum SecurityLabels {
-    static var hasAppArmor: Bool {
-        guard let text = try? Files.readText("/sys/module/apparmor/parameters/enabled") else { return false }
-        return text.hasPrefix("Y")
+/// The security modules whose labels a process can be given; what `features` lists.
+enum SecurityModule: String, CaseIterable {
+    case apparmor, selinux
+
+    /// What users call it.
+    var name: String {
+        switch self {
+        case .apparmor: "AppArmor"
+        case .selinux: "SELinux"
+        }
     }
 
+    /// Whether this kernel has it, and it is switched on.
+    var isAvailable: Bool {
+        switch self {
+        case .apparmor: (try? Files.readText("/sys/module/apparmor/parameters/enabled"))?.hasPrefix("Y") ?? false
+        case .selinux: Files.exists("/sys/fs/selinux/enforce")
+        }
+    }
+
+    /// The field of `process` that asks for it.
+    var field: String {
+        switch self {
+        case .apparmor: "apparmorProfile"
+        case .selinux: "selinuxLabel"
+        }
+    }
+
+    func label(of process: Spec.Process) -> String? {
+        switch self {
+        case .apparmor: process.apparmorProfile
+        case .selinux: process.selinuxLabel
+        }
+    }
+
+    /// For the program to come.
+    func set(_ label: String) throws {
+        switch self {
+        case .apparmor: try SecurityLabels.setAppArmor(label)
+        case .selinux: try SecurityLabels.setSELinux(label)
+        }
+    }
+}
+
+/// Labels of the security modules, for the next execve(2) and for files.
+enum SecurityLabels {
     /// The mount option that gives all files of a new filesystem one label (mount(8), "context"); quoted, for labels have
     /// commas.
     static func withContext(_ data: String, _ label: String?) -> String {

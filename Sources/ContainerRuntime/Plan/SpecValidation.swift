@@ -210,16 +210,16 @@ enum SpecValidation {
 
     /// A label that was asked for and cannot be given is an error: the container would run less confined than wanted.
     static func securityLabels(_ spec: Spec) throws(SpecError) {
-        let hasSELinux = Files.exists("/sys/fs/selinux/enforce")
-        if spec.process?.selinuxLabel != nil && !hasSELinux {
-            throw SpecError.invalid("process.selinuxLabel", "this kernel has no SELinux")
+        for module in SecurityModule.allCases {
+            if let process = spec.process, module.label(of: process) != nil, !module.isAvailable {
+                throw SpecError.invalid("process.\(module.field)", "this kernel has no \(module.name)")
+            }
         }
-        if spec.linux.mountLabel != nil && !hasSELinux { throw SpecError.invalid("linux.mountLabel", "this kernel has no SELinux") }
+        if spec.linux.mountLabel != nil && !SecurityModule.selinux.isAvailable {
+            throw SpecError.invalid("linux.mountLabel", "this kernel has no \(SecurityModule.selinux.name)")
+        }
         if spec.linux.mountLabel?.contains("\"") == true {
             throw SpecError.invalid("linux.mountLabel", "must not contain a quotation mark")
-        }
-        if spec.process?.apparmorProfile != nil && !SecurityLabels.hasAppArmor {
-            throw SpecError.invalid("process.apparmorProfile", "this kernel has no AppArmor")
         }
     }
 }

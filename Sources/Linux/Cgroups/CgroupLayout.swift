@@ -3,7 +3,7 @@ internal import Glibc
 
 /// Which cgroup hierarchies this host has, where, and which controllers each carries (cgroups(7)).
 public struct CgroupLayout: Sendable, Hashable {
-    public enum Version: String, Sendable, Hashable {
+    public enum Version: String, Sendable, Hashable, CaseIterable {
         /// Only v1 hierarchies.
         case v1 = "1"
         /// One cgroup2 hierarchy with all controllers.

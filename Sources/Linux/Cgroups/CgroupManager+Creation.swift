@@ -105,7 +105,7 @@ extension CgroupManager {
 
 extension CgroupResources {
     /// The controllers that the limits set here need, by their v2 names.
-    var needed: Set<String> {
+    public var needed: Set<String> {
         var names: Set<String> = []
         if memory != Memory() { names.insert("memory") }
         if cpu.cpus != nil || cpu.mems != nil { names.insert("cpuset") }

@@ -132,34 +132,4 @@ public struct MountOptions: Equatable, Sendable {
         table["rstrictatime"] = .recursive(set: UInt64(MOUNT_ATTR_STRICTATIME), clear: times)
         table["rnostrictatime"] = .recursive(set: UInt64(MOUNT_ATTR_RELATIME), clear: times)
     }
-
-    /// The mount's own attributes for mount_setattr(2): bind mounts take no flags at mount time.
-    public var attributes: (set: UInt64, clear: UInt64) {
-        let map: [(UInt, UInt64)] = [
-            (UInt(MS_RDONLY), UInt64(MOUNT_ATTR_RDONLY)), (UInt(MS_NOSUID), UInt64(MOUNT_ATTR_NOSUID)),
-            (UInt(MS_NODEV), UInt64(MOUNT_ATTR_NODEV)), (UInt(MS_NOEXEC), UInt64(MOUNT_ATTR_NOEXEC)),
-            (UInt(MS_NODIRATIME), UInt64(MOUNT_ATTR_NODIRATIME)), (UInt(MS_NOSYMFOLLOW), UInt64(MOUNT_ATTR_NOSYMFOLLOW)),
-        ]
-        var set: UInt64 = 0
-        var clear: UInt64 = 0
-        for (flag, attribute) in map {
-            if flags & flag != 0 { set |= attribute }
-            if cleared & flag != 0 { clear |= attribute }
-        }
-        let time: UInt64? =
-            if flags & UInt(MS_NOATIME) != 0 {
-                UInt64(MOUNT_ATTR_NOATIME)
-            } else if flags & UInt(MS_STRICTATIME) != 0 {
-                UInt64(MOUNT_ATTR_STRICTATIME)
-            } else if flags & UInt(MS_RELATIME) != 0 || cleared & UInt(MS_NOATIME | MS_STRICTATIME) != 0 {
-                UInt64(MOUNT_ATTR_RELATIME)
-            } else {
-                nil
-            }
-        if let time {
-            set |= time
-            clear |= UInt64(MOUNT_ATTR__ATIME)
-        }
-        return (set, clear)
-    }
 }

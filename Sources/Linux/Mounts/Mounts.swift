@@ -47,6 +47,19 @@ public enum Mounts {
         try retrying("set mount attributes of", name) { clp_mount_setattr(tree.raw, "", flags, set, clear, propagation) }
     }
 
+    /// Gives a bind mount, by its root, the flags that its options name.
+    public static func setAttributes(_ tree: borrowing OwnedFD, name: String, of options: MountOptions) throws(SystemError) {
+        let (set, clear) = options.attributes
+        if set == 0 && clear == 0 { return }
+        do throws(SystemError) { try setAttributes(tree, name: name, set: set, clear: clear) } catch {
+            var status = statfs()
+            guard error.code == EPERM, fstatfs(tree.raw, &status) == 0, let locked = options.attributes(keeping: Int(status.f_flags)) else {
+                throw error
+            }
+            try setAttributes(tree, name: name, set: locked.set, clear: locked.clear)
+        }
+    }
+
     /// Maps the owners of a detached mount by a user namespace (MOUNT_ATTR_IDMAP, Linux 5.12): what belongs to an id inside
     /// the namespace belongs to the id outside then.
     public static func mapIDs(_ tree: borrowing OwnedFD, by namespace: Int32, name: String, recursive: Bool) throws(SystemError) {

@@ -33,6 +33,9 @@ public struct CapabilitySet: OptionSet, Hashable, Sendable {
     public init(rawValue: UInt64) { self.rawValue = rawValue }
     public init(_ capability: Capability) { rawValue = 1 << UInt64(capability.rawValue) }
 
+    /// Every capability known here.
+    public static let all = CapabilitySet(rawValue: (1 << UInt64(Capability.allCases.count)) - 1)
+
     public func contains(_ capability: Capability) -> Bool { rawValue >> UInt64(capability.rawValue) & 1 == 1 }
 
     /// What this process may use: its permitted set. What is not in it cannot be given to a child either.

@@ -60,6 +60,26 @@ public enum ProcessStatus {
         return exitCode(status)
     }
 
+    /// Waits for a child and tells an exit from a signal.
+    public static func ending(_ pid: pid_t) throws(SystemError) -> Ending {
+        var status: Int32 = 0
+        try retrying("wait for process", "\(pid)") { waitpid(pid, &status, 0) }
+        return clp_wifexited(status) != 0 ? .exited(clp_wexitstatus(status)) : .killed(clp_wtermsig(status))
+    }
+
+    /// How a process ended.
+    public enum Ending: Equatable, Sendable, CustomStringConvertible {
+        case exited(Int32), killed(Int32)
+
+        /// `exit code 1`, `killed by SIGSYS (bad system call)`.
+        public var description: String {
+            switch self {
+            case .exited(let code): "exit code \(code)"
+            case .killed(let signal): "killed by \(Signal.name(signal)) (\(Signal.meaning(signal)))"
+            }
+        }
+    }
+
     /// waitpid(2)'s status as a shell shows it.
     public static func exitCode(_ status: Int32) -> Int32 {
         clp_wifexited(status) != 0 ? clp_wexitstatus(status) : 128 + clp_wtermsig(status)

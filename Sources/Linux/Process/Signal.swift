@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Signals by name and number (signal(7), x86 and arm).
 public enum Signal {
     /// The names without `SIG`; the index is the number.
@@ -18,6 +20,9 @@ public enum Signal {
         if name.hasPrefix("RTMAX-"), let offset = Int32(name.dropFirst(6)), (0...30).contains(offset) { return 64 - offset }
         return nil
     }
+
+    /// `killed` for 9, in the C library's words.
+    public static func meaning(_ number: Int32) -> String { strsignal(number).map { String(cString: $0).lowercased() } ?? "unknown" }
 
     /// `SIGKILL` for 9.
     public static func name(_ number: Int32) -> String {

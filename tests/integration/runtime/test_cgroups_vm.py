@@ -54,6 +54,8 @@ def test_cgroup2(scope, tmp_path):
     # dd's buffer is what is too large for the limit.
     write(scope, tmp_path, "three", "/clp/three", {"memory": {"limit": 20 << 20, "swap": 20 << 20}},
           ["sh", "-c", "/busybox sleep 15; exec /busybox dd if=/dev/zero of=/dev/null bs=100M"])
+    # In the host's cgroup namespace: the paths that are read inside are whole.
+    write(scope, tmp_path, "five", "/clp/five", {})
     config = scope.config()
     ids = [{"containerID": 0, "hostID": 10000, "size": 1000}]
     mounts = [m for m in config["mounts"] if m["type"] != "cgroup"]

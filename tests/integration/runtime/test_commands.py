@@ -4,6 +4,7 @@ import array
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 
@@ -212,6 +213,25 @@ def test_exit_codes(make_container, runtime):
     assert made.exec("no-such-program").code == 255
     assert made.exec().code != 0
     assert runtime("exec", "absent", "true").code == 255
+
+
+def test_kill_reaches_who_outlives_the_first_process(make_container, clipper):
+    """In a pid namespace of others nobody ends with it. (runc does so since 1.2.)"""
+    runtime = clipper
+    shared = lambda config: config["linux"].update(namespaces=[n for n in config["linux"]["namespaces"] if n["type"] != "pid"])
+    made = make_container(runtime, ["sleep", "1000"], shared).up()
+    first = made.pid
+    for _ in range(2):
+        runtime.ok("exec", "--detach", made.id, "sleep", "1000")
+    members = made.cgroup("pids") / "cgroup.procs"
+    os.kill(first, signal.SIGKILL)
+    made.wait_for("stopped")
+    assert len(members.read_text().split()) == 2
+    assert made.kill("TERM").code == 1
+    assert made.kill("KILL").code == 0
+    wait_until(lambda: members.read_text() == "")
+    result = made.kill("KILL")
+    assert result.code == 1 and "not running" in result.err, result
 
 
 def test_a_container_named_like_a_command(clipper, scope):

@@ -205,6 +205,46 @@ def test_root_propagation(make_container, clipper, tmp_path, mode):
         assert not any(f.startswith(("shared:", "unbindable")) for f in fields), result
 
 
+FLAGS = {"ro", "nosuid", "nodev", "noexec", "nosymfollow", "noatime", "nodiratime", "relatime"}
+BINDS = [
+    ("ro,nosuid,noexec,noatime", [], "ro nosuid noexec noatime", "ro nosuid noexec noatime"),
+    ("ro,nosuid,noexec,noatime", ["dev"], "noatime", "ro nosuid noexec noatime"),
+    ("nosuid,nodev,nosymfollow,noatime", ["ro"], "ro noatime", "ro nosuid nodev noatime"),
+    ("ro,noatime", ["nodev", "relatime"], "nodev relatime", None), ("ro", ["rw"], "relatime", None),
+    ("noatime", ["nodiratime", "strictatime"], "nodiratime", None), ("noexec", ["exec"], "relatime", None),
+]
+
+
+@pytest.mark.parametrize("before,options,wanted,kept", BINDS, ids=[f"{b} by {','.join(o)}" for b, o, _, _ in BINDS])
+@pytest.mark.parametrize("user", [None, 10000], ids=["", "user namespace"])
+def test_flags_of_a_bind(make_container, clipper, tmp_path, before, options, wanted, kept, user):
+    """Flags that the options do not name are those of a new mount, unless the options name none, or the kernel has locked
+    them: then they stay, or the mount is refused."""
+    tmp_path.chmod(0o755)
+    runtime = in_private_tree(clipper, f"mount -t tmpfs none {tmp_path} && mount -o remount,bind,{before} {tmp_path}")
+    made = make_container(runtime, ["cat", "/proc/self/mounts"], lambda config: writable(config, bind(tmp_path, "/data", *options), user=user))
+    (made.bundle.rootfs / "data").mkdir()
+    result = made.run()
+    if user is not None and kept is None:
+        assert result.code == 1 and "operation not permitted" in result.err, result
+        return
+    line = next(line.split() for line in result.out.splitlines() if line.split()[1] == "/data")
+    found = FLAGS & set(line[3].split(","))
+    expected = set((kept if user is not None else wanted).split())
+    if "strictatime" not in options and not expected & {"noatime", "relatime"}:
+        expected.add("relatime")
+    assert found == expected, result
+
+
+def test_slave_root_is_of_the_hosts_peers(make_container, clipper):
+    """rootfsPropagation "slave": what is mounted on the host below the root filesystem comes into the container."""
+    runtime = Runtime("clipper", [*SHARED, *clipper.command], clipper.root)
+    made = make_container(runtime, ["cat", "/proc/self/mountinfo"], lambda config: config["linux"].update(rootfsPropagation="slave"))
+    result = made.run()
+    root = next(line.split() for line in result.out.splitlines() if line.split()[4] == "/")
+    assert any(field.startswith("master:") for field in root) and not any(field.startswith("shared:") for field in root), result
+
+
 @pytest.mark.parametrize("target", ["/not/there", "not/there", "../../../../not/there", "/first/hop"])
 def test_mount_point_below_a_link_to_nothing(make_container, engine, tmp_path, target):
     """The link's target is made, inside the root filesystem."""

@@ -129,7 +129,7 @@ def test_io_priority(container, name, priority, wanted):
 @pytest.mark.parametrize("value,word", [
     ({"class": "IOPRIO_CLASS_BE", "priority": 8}, "process.ioPriority.priority"),
     ({"class": "IOPRIO_CLASS_BE", "priority": -1}, "process.ioPriority.priority"),
-    ({"class": "IOPRIO_CLASS_BE"}, "process.ioPriority.priority"),
+    ({"class": "IOPRIO_CLASS_BE"}, "process.ioPriority.priority"), ({"class": "IOPRIO_CLASS_IDLE", "priority": 9}, "process.ioPriority.priority"),
     ({"class": "BE", "priority": 1}, "process.ioPriority.class")])
 def test_bad_io_priority(container, value, word):
     refused(container, with_process(ioPriority=value), word)

@@ -280,9 +280,15 @@ def test_listener_decides(make_container, engine, caller, listener):
     assert state["ociVersion"] == state["state"]["ociVersion"]
 
 
+def held_notify_descriptors(pid):
+    """Somebody who holds its own descriptor would wait for ever for a listener that has gone."""
+    links = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
+    return [link for link in links if "seccomp" in link]
+
+
 @pytest.mark.parametrize("privileges", [True, False])
 def test_listener_of_a_created_container(container, caller, listener, privileges):
-    """The filter is loaded by `start`: what `create` and its hooks do does not wait for the listener."""
+    """The filter is loaded by `create`, which hands it over (config-linux.md, "The Container Process State"; as runc does)."""
     mine = listener(lambda number: (1234, 0, 0))
     def edit(config):
         notifying(mine.path)(config)
@@ -293,14 +299,15 @@ def test_listener_of_a_created_container(container, caller, listener, privileges
     (made.bundle.rootfs / "caller").chmod(0o755)
     result = made.create()
     assert result.code == 0, result
-    assert mine.states == []
     pid = made.pid
+    wait_until(lambda: mine.states)
+    assert [(s["pid"], s["state"]["status"]) for s in mine.states] == [(pid, "creating")]
+    assert made.state()["status"] == "created"
+    assert held_notify_descriptors(pid) == []
     result = made.start()
     assert result.code == 0, result
     path = made.bundle.rootfs / "tmp/answer"
     assert wait_until(lambda: path.exists() and path.read_text()) == "1234\n"
-    wait_until(lambda: mine.states)
-    assert [(s["pid"], s["state"]["status"]) for s in mine.states] == [(pid, "created")]
     # A further process has a filter of its own.
     result = made.exec("/caller", str(ACCT), "1")
     assert result.out == "1234\n", result
@@ -327,10 +334,47 @@ def test_listener_that_is_not_there(container, tmp_path, kind):
     made = container(["echo", "ran"], notifying(path))
     result = made.run()
     assert result.code == 1 and "seccomp listener" in result.err and result.out == "", result
-    assert made.create().code == 0
-    result = made.start()
+    result = made.create()
     assert result.code == 1 and "seccomp listener" in result.err, result
-    made.wait_for("stopped")
+    assert made.state() is None
+
+
+def test_listener_decides_while_the_container_waits(container, listener):
+    """What a created container does between its filter and its program can be asked about."""
+    mine = listener(lambda number: (0, 0, CONTINUE))
+    names = ["read", "close", "execve", "capset", "prctl", "sendmsg", "recvmsg", "close_range", "fcntl", "mmap", "brk", "accept4"]
+    made = container(["sleep", "300"], notifying(mine.path, names))
+    assert made.create().code == 0
+    assert made.start().code == 0
+    made.wait_for("running")
+    assert {number for _, number in mine.calls} >= {0, 59, 288}
+
+
+@pytest.mark.parametrize("privileges", [True, False])
+@pytest.mark.parametrize("steps", ["run", "create"])
+def test_start_container_hooks_are_filtered(container, privileges, steps):
+    """Their programs are the image's: they get no more of the kernel than the container's own."""
+    def edit(config):
+        with_seccomp([rule("acct", "SCMP_ACT_KILL_PROCESS"), rule("mkdir", "SCMP_ACT_KILL_PROCESS")])(config)
+        config["process"]["noNewPrivileges"] = privileges
+        config["process"]["rlimits"] = [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]
+        config["hooks"] = {"startContainer": [{"path": "/bin/mkdir", "args": ["mkdir", "/dev/shm/made"]}]}
+    made = container(["echo", "ran"], edit)
+    result = made.run() if steps == "run" else made.create()
+    if steps == "create":
+        assert result.code == 0, result
+        result = made.start()
+    assert result.code == 1 and result.out == "", result
+    assert "error running startContainer hook #0: /bin/mkdir: killed by SIGSYS (bad system call)" in result.err
+
+
+def test_hooks_under_dockers_profile(container):
+    """It hides clone3; the hook is started all the same."""
+    def edit(config):
+        with_seccomp([{"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}])(config)
+        config["hooks"] = {"startContainer": [{"path": "/bin/touch", "args": ["touch", "/dev/shm/touched"]}]}
+    result = container(["ls", "/dev/shm"], edit).run()
+    assert result.out == "touched\n", result
 
 
 def test_listener_is_ignored_without_a_rule(container):

@@ -44,6 +44,17 @@ bundle three
 up run -d three; check oom-event '{"type":"oom","id":"three"}' "$(timeout 60 $R events --interval 100s three)"
 end three
 
+# A further process joins the container's own group, or, where that is divided, the part of the first process.
+G=/sys/fs/cgroup/clp/five
+bundle five
+up run -d five
+mkdir $G/part; cat $G/cgroup.procs >$G/part/cgroup.procs
+check exec-outer 0::/clp/five "$($R exec five /busybox cat /proc/self/cgroup)"
+echo +memory >$G/cgroup.subtree_control
+check exec-divided 0::/clp/five/part "$($R exec five /busybox cat /proc/self/cgroup)"
+contains exec-no-room "resource busy" "$($R exec --cgroup / five /busybox true 2>&1)"
+end five
+
 # The group belongs to the container's root in a user namespace, and nothing that limits it.
 G=/sys/fs/cgroup/clp/four
 bundle four; chown -R 10000:10000 rootfs
