@@ -104,7 +104,9 @@ let package = Package(
         room("EngineTypes", ["JSON", "Linux"]),
         room("RecordStore", ["CSQLite", "Linux", "CLinux", "JSON"]),
         room("OCIImageSpec", ["JSON"]),
-        room("RegistryClient", ["OCIImageSpec", "JSON", "Linux", httpClient, nioSSL, nioCore, nioPosix, nioHTTP1, logging]),
+        room(
+            "RegistryClient",
+            ["OCIImageSpec", "JSON", "Linux", "CCrypto", httpClient, nioSSL, nioCore, nioPosix, nioHTTP1, logging]),
         room(
             "Images",
             ["OCIImageSpec", "RegistryClient", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", "CCrypto", logging]),
@@ -112,20 +114,24 @@ let package = Package(
         room("Volumes", ["RecordStore", "Linux", "CLinux", logging]),
         room("Supervision", ["ShimProtocol", "OCIRuntimeSpec", "Linux", "CLinux", "JSON", nioCore, nioPosix, logging]),
         room("Dockerfile"),
-        room("Builder", ["Dockerfile", "Images", "OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", logging]),
+        room(
+            "Builder",
+            ["Dockerfile", "Images", "OCIImageSpec", "RegistryClient", "Archive", "RecordStore", "Linux", "CLinux", "JSON", logging]),
         room(
             "Engine",
             [
-                "EngineTypes", "Builder", "Images", "OCIImageSpec", "Networking", "Netlink", "Volumes", "Supervision", "ShimProtocol",
+                "EngineTypes", "Builder", "Images", "OCIImageSpec", "RegistryClient", "Networking", "Netlink", "Volumes", "Supervision",
+                "ShimProtocol",
                 "OCIRuntimeSpec", "RecordStore",
                 "Archive", "Linux", "CLinux", "JSON", "CCrypto", logging,
             ]),
         room("HTTPServer", [nioCore, nioPosix, nioHTTP1, nioConcurrency, nioTLS, nioSSL, logging]),
-        room("EngineAPI", ["EngineTypes", "HTTPServer", "JSON", "Linux", nioCore, nioHTTP1, logging]),
+        room("EngineAPI", ["EngineTypes", "OCIImageSpec", "RegistryClient", "HTTPServer", "JSON", "Linux", nioCore, nioHTTP1, logging]),
         .executableTarget(
             name: "clipperd",
             dependencies: [
-                "EngineAPI", "Engine", "ClientUI", "EngineTypes", "HTTPServer", "Images", "Builder", "Networking", "Volumes", "Supervision",
+                "EngineAPI", "Engine", "ClientUI", "EngineTypes", "HTTPServer", "Images", "RegistryClient", "Builder", "Networking",
+                "Volumes", "Supervision",
                 "RecordStore", "Systemd", "Linux", "JSON", nioCore, logging,
             ],
             swiftSettings: strict),
@@ -144,7 +150,7 @@ let package = Package(
         // The client.
         room("EngineClient", ["EngineTypes", "JSON", "Linux", "CLinux"]),
         room("ClientUI", ["JSON", "Linux", "CLinux"]),
-        room("ClientCommands", ["ClientUI", "EngineClient", "EngineTypes", "Archive", "JSON", "Linux", "CLinux"]),
+        room("ClientCommands", ["ClientUI", "EngineClient", "EngineTypes", "OCIImageSpec", "Archive", "JSON", "Linux", "CLinux"]),
         .executableTarget(name: "clipper", dependencies: ["ClientCommands"], swiftSettings: strict, linkerSettings: staticExecutable),
 
         // What reports from inside a container, for tests/integration/runtime.
@@ -167,7 +173,9 @@ let package = Package(
         tests(of: "EngineTypes", ["JSON", "Linux"]),
         tests(of: "RecordStore", ["Linux"]),
         tests(of: "OCIImageSpec", ["JSON"]),
-        tests(of: "RegistryClient", ["OCIImageSpec"]),
+        tests(
+            of: "RegistryClient",
+            ["OCIImageSpec", "HTTPServer", "JSON", "Linux", nioCore, nioPosix, nioHTTP1, logging]),
         tests(of: "Images", ["OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", logging]),
         tests(of: "Networking", ["Netlink", "Linux", "CLinux", "RecordStore", "JSON", logging]),
         tests(of: "Volumes", ["RecordStore", "Linux", logging]),
@@ -182,10 +190,12 @@ let package = Package(
                 logging,
             ]),
         tests(of: "HTTPServer", [nioCore, nioPosix, nioHTTP1, logging]),
-        tests(of: "EngineAPI", ["EngineTypes", "HTTPServer", "JSON", "Linux", nioCore, nioPosix, nioHTTP1, logging]),
+        tests(
+            of: "EngineAPI",
+            ["EngineTypes", "OCIImageSpec", "RegistryClient", "HTTPServer", "JSON", "Linux", nioCore, nioPosix, nioHTTP1, logging]),
         tests(of: "RegistryServer", ["HTTPServer", "Linux", "JSON", nioCore, nioPosix, logging]),
         tests(of: "EngineClient", ["EngineTypes", "JSON", "Linux"]),
         tests(of: "ClientUI", ["JSON"]),
-        tests(of: "ClientCommands", ["ClientUI", "EngineTypes", "JSON", "Linux"]),
+        tests(of: "ClientCommands", ["ClientUI", "EngineTypes", "JSON", "Linux", "CLinux"]),
     ]
 )

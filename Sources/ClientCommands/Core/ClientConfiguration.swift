@@ -7,11 +7,13 @@ internal import Linux
 /// What the user has set down for all commands: `config.json` of the directory that `--config`, `CLIPPER_CONFIG` or
 /// `DOCKER_CONFIG` names, else `~/.docker`. Docker's file and keys; a file that is not there sets nothing.
 ///
-/// Taken from it: `detachKeys`, `psFormat`, `imagesFormat`, `networksFormat`, `volumesFormat`, `HttpHeaders`, `proxies`; beside
-/// it the contexts that `--context` and `DOCKER_CONTEXT` name. `currentContext` tells where the `docker` client goes, and is
+/// Taken from it: `detachKeys`, `psFormat`, `imagesFormat`, `networksFormat`, `volumesFormat`, `HttpHeaders`, `proxies`, `auths`,
+/// `credsStore`, `credHelpers` (`RegistryAuth`); beside it the contexts that `--context` and `DOCKER_CONTEXT` name. `currentContext` tells where the `docker` client goes, and is
 /// Clipper's only when it is installed as `docker`; else `clipper context use` writes to a file beside it, `clipper.json`.
 struct ClientConfiguration {
     let directory: String
+    /// The file itself.
+    let path: String
     /// Why the file could not be used, to be told on stderr.
     let warning: String?
     private let document: JSONValue
@@ -23,7 +25,7 @@ struct ClientConfiguration {
     ///   - program: the name the client is called by.
     init(directory: String?, program: String) {
         let chosen = directory ?? Self.environmentDirectory
-        let path = "\(chosen)/config.json"
+        path = "\(chosen)/config.json"
         self.directory = chosen
         contextFile = program == "docker" ? path : "\(chosen)/clipper.json"
         var document = JSONValue.null
@@ -56,6 +58,23 @@ struct ClientConfiguration {
         (document["HttpHeaders"]?.objectValue?.members ?? []).compactMap { member in
             member.name.lowercased() == "user-agent" ? nil : member.value.stringValue.map { (member.name, $0) }
         }
+    }
+
+    /// The name of the helper that keeps credentials (`docker-credential-NAME`); nil when the file itself does.
+    var credentialsStore: String? { text("credsStore") }
+
+    /// The helpers of single registries.
+    var credentialHelpers: [String: String] {
+        var helpers: [String: String] = [:]
+        for member in document["credHelpers"]?.objectValue?.members ?? [] { helpers[member.name] = member.value.stringValue }
+        return helpers
+    }
+
+    /// Where the file lies when `path` is a symbolic link: a file that is written anew takes the place of what the link names.
+    var resolvedPath: String {
+        guard let resolved = realpath(path, nil) else { return path }
+        defer { free(resolved) }
+        return String(cString: resolved)
     }
 
     private func text(_ key: String) -> String? { document[key]?.stringValue.flatMap { $0.isEmpty ? nil : $0 } }

@@ -1,11 +1,16 @@
 internal import CLinux
 internal import Glibc
-internal import Linux
 
 /// Starting another program with a clean slate.
-enum ChildProcess {
+public enum ChildProcess {
+    /// The environment of a program that needs none of ours.
+    public static let plainEnvironment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+
     /// posix_spawn(3) with default signal actions and nothing blocked. `standard` are descriptors for 0, 1 and 2; -1 is /dev/null.
-    static func spawn(_ arguments: [String], standard: [Int32]) throws(SystemError) -> Int32 {
+    /// A program without a slash is looked for in this process's PATH.
+    public static func spawn(_ arguments: [String], standard: [Int32], environment: [String] = plainEnvironment) throws(SystemError)
+        -> Int32
+    {
         var actions = posix_spawn_file_actions_t()
         var attributes = posix_spawnattr_t()
         posix_spawn_file_actions_init(&actions)
@@ -30,12 +35,18 @@ enum ChildProcess {
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
         var pid: pid_t = 0
         let code = withCStrings(arguments) { argv in
-            withCStrings(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]) { environment in
-                posix_spawn(&pid, arguments[0], &actions, &attributes, argv, environment)
-            }
+            withCStrings(environment) { posix_spawnp(&pid, arguments[0], &actions, &attributes, argv, $0) }
         }
         if code != 0 { throw SystemError("start", arguments[0], code: code) }
         return pid
+    }
+
+    /// waitpid(2) until the program has ended: its exit code, or 128 and the number of the signal that ended it.
+    public static func wait(for pid: Int32) throws(SystemError) -> Int32 {
+        var status: Int32 = 0
+        _ = try retrying("wait for", "process \(pid)") { waitpid(pid, &status, 0) }
+        let signal = status & 0x7f
+        return signal == 0 ? status >> 8 & 0xff : 128 + signal
     }
 
     private static func withCStrings<Result>(_ texts: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result) -> Result {
