@@ -40,11 +40,20 @@ public struct RegistryServer: Sendable {
     /// Opens or makes the registry that is configured. Uploads that an earlier server left unfinished can go on.
     /// Throws `ConfigurationError` or what the store can't do.
     public init(configuration: RegistryConfiguration, logger: Logger) throws {
+        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: Self.clientConfiguration)
+        do { try self.init(configuration, client: client, logger: logger) } catch {
+            // It must not be dropped running.
+            try? client.syncShutdown()
+            throw error
+        }
+    }
+
+    private init(_ configuration: RegistryConfiguration, client: HTTPClient, logger: Logger) throws {
         self.configuration = configuration
+        self.client = client
         self.logger = logger
         let root = configuration.root
         try Files.makeDirectories(root)
-        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: Self.clientConfiguration)
         guard configuration.s3 == nil else { throw ConfigurationError("storage in an S3 bucket is not built") }
         storage = try FileStorage(root: root)
         uploads = try Uploads(directory: "\(root)/uploads")
@@ -70,7 +79,7 @@ public struct RegistryServer: Sendable {
         }
         rules = AccessRules(rules: given, asksForCredentials: authenticator != nil)
         accessLog = configuration.log.access ? AccessLog() : nil
-        let (client, metrics) = (client, metrics)
+        let metrics = metrics
         events = Events(
             notifiers: configuration.notifications.map { Notifier($0, client: client, metrics: metrics, logger: logger) },
             source: (configuration.address, try Uploads.randomName()))
@@ -80,6 +89,8 @@ public struct RegistryServer: Sendable {
         var configuration = HTTPClient.Configuration()
         configuration.timeout = .init(connect: .seconds(10), read: .seconds(60))
         configuration.httpVersion = .http1Only
+        // A server that refuses connections is down now: who waits for it has something else to serve, or tries again.
+        configuration.connectionPool.retryConnectionEstablishment = false
         return configuration
     }
 

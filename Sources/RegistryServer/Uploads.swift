@@ -217,7 +217,9 @@ final class Uploads: Sendable {
         let old = try await offloaded {
             try Files.list(directory).filter { id in
                 var status = stat()
-                return stat("\(directory)/\(id)/data", &status) != 0 || Int64(status.st_mtim.tv_sec) < deadline
+                // Without data it is just being begun, or being removed.
+                guard stat("\(directory)/\(id)/data", &status) == 0 || stat("\(directory)/\(id)", &status) == 0 else { return false }
+                return Int64(status.st_mtim.tv_sec) < deadline
             }
         }
         var count = 0

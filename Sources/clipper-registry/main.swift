@@ -128,7 +128,10 @@ func serve(_ configuration: RegistryConfiguration, _ logger: Logger) async throw
     settings.bodyBufferBytes = 512 * 1024
     settings.idleSeconds = configuration.limits.idle
     let server = HTTPServer(configuration: settings, logger: logger, handler: registry.handle)
-    try await server.listen(on: address, tls: tls)
+    do { try await server.listen(on: address, tls: tls) } catch {
+        await registry.close()
+        throw error
+    }
     let background = Task { await registry.run() }
     for await number in signals {
         if number != SIGHUP { break }
@@ -154,7 +157,10 @@ do {
         try await serve(configuration, logger)
     } else {
         let registry = try RegistryServer(configuration: configuration, logger: logger)
-        print(try await registry.collectGarbage(isDryRun: options.isDryRun))
+        do { print(try await registry.collectGarbage(isDryRun: options.isDryRun)) } catch {
+            await registry.close()
+            throw error
+        }
         await registry.close()
     }
 } catch {

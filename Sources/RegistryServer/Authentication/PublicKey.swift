@@ -56,13 +56,13 @@ final class PublicKey: @unchecked Sendable {
         defer { OSSL_PARAM_BLD_free(builder) }
         var numbers: [OpaquePointer] = []
         defer { for number in numbers { BN_free(number) } }
-        func push(_ name: String, number bytes: [UInt8]) {
+        func push(_ name: StaticString, number bytes: [UInt8]) {
             guard let big = BN_bin2bn(bytes, Int32(bytes.count), nil) else { return }
             numbers.append(big)
-            OSSL_PARAM_BLD_push_BN(builder, name, big)
+            OSSL_PARAM_BLD_push_BN(builder, name.lasting, big)
         }
-        // What the parameters point to must live until they are used.
         var point: [UInt8] = []
+        var group: StaticString = ""
         let type: String
         switch jwk["kty"]?.stringValue {
         case "RSA":
@@ -71,17 +71,26 @@ final class PublicKey: @unchecked Sendable {
             push("n", number: modulus)
             push("e", number: exponent)
         case "EC":
-            let curves = ["P-256": ("prime256v1", 32), "P-384": ("secp384r1", 48), "P-521": ("secp521r1", 66)]
-            guard let curve = jwk["crv"]?.stringValue.flatMap({ curves[$0] }), let x = number("x"), let y = number("y"), x.count == curve.1,
-                y.count == curve.1
+            let curves: [String: (name: StaticString, bytes: Int)] = [
+                "P-256": ("prime256v1", 32), "P-384": ("secp384r1", 48), "P-521": ("secp521r1", 66),
+            ]
+            guard let curve = jwk["crv"]?.stringValue.flatMap({ curves[$0] }), let x = number("x"), let y = number("y"),
+                x.count == curve.bytes, y.count == curve.bytes
             else { return nil }
             type = "EC"
             point = [4] + x + y
-            OSSL_PARAM_BLD_push_utf8_string(builder, "group", curve.0, 0)
-            OSSL_PARAM_BLD_push_octet_string(builder, "pub", point, point.count)
+            group = curve.name
         default: return nil
         }
-        guard let parameters = OSSL_PARAM_BLD_to_param(builder), let context = EVP_PKEY_CTX_new_from_name(nil, type, nil) else {
+        // The builder keeps pointers to names, texts and bytes, not copies, until it makes the parameters.
+        let made = point.withUnsafeBytes { bytes in
+            if !bytes.isEmpty {
+                OSSL_PARAM_BLD_push_utf8_string(builder, ("group" as StaticString).lasting, group.lasting, 0)
+                OSSL_PARAM_BLD_push_octet_string(builder, ("pub" as StaticString).lasting, bytes.baseAddress, bytes.count)
+            }
+            return OSSL_PARAM_BLD_to_param(builder)
+        }
+        guard let parameters = made, let context = EVP_PKEY_CTX_new_from_name(nil, type, nil) else {
             return nil
         }
         defer {
@@ -128,4 +137,9 @@ final class PublicKey: @unchecked Sendable {
         let numbers = integer(raw[..<(raw.count / 2)]) + integer(raw[(raw.count / 2)...])
         return [0x30] + length(numbers.count) + numbers
     }
+}
+
+extension StaticString {
+    /// As C has it; a text of the program itself, which no call outlives.
+    fileprivate var lasting: UnsafePointer<CChar> { UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self) }
 }

@@ -6,6 +6,8 @@ final class Section {
     let line: Int
     private let path: String
     private var members: [String: (line: Int, value: YAML)] = [:]
+    /// Where each key stands, also one that has been read.
+    private var lines: [String: Int] = [:]
 
     /// - Parameter name: where it stands, as `tls`; empty for the whole document.
     init(_ node: YAML, name: String, path: String) throws {
@@ -19,13 +21,15 @@ final class Section {
         for pair in pairs {
             guard members[pair.key] == nil else { throw ConfigurationError("\(path):\(pair.line): \(full(pair.key)) is given twice") }
             members[pair.key] = (pair.line, pair.value)
+            lines[pair.key] = pair.line
         }
     }
 
-    private func full(_ key: String) -> String { name.isEmpty ? key : "\(name).\(key)" }
+    private func full(_ key: String) -> String { name.isEmpty || key.isEmpty ? name + key : "\(name).\(key)" }
 
+    /// - Parameter key: empty for the section itself.
     func error(_ key: String, _ reason: String, line: Int? = nil) -> ConfigurationError {
-        ConfigurationError("\(path):\(line ?? self.line): \(full(key)) \(reason)")
+        ConfigurationError("\(path):\(line ?? lines[key] ?? self.line): \(full(key)) \(reason)")
     }
 
     private func scalar(_ key: String, _ kind: String) throws -> (text: String, isPlain: Bool, line: Int)? {
