@@ -3,7 +3,7 @@ enum CommandTable {
     /// Nouns with verbs below them.
     static let nouns = [
         "builder": "Manage builds", "container": "Manage containers", "context": "Manage contexts", "image": "Manage images",
-        "network": "Manage networks",
+        "network": "Manage networks", "registry": "Run a registry",
         "system": "Manage Clipper", "volume": "Manage volumes",
     ]
 
@@ -17,7 +17,7 @@ enum CommandTable {
         containerCommands + imageCommands + contextCommands + [
             .build, .builderPrune, .volumeCreate, .volumeList, .volumeInspect, .volumeRemove, .volumePrune, .networkCreate, .networkList,
             .networkInspect, .networkRemove, .networkPrune, .networkConnect, .networkDisconnect, .systemInfo, .systemVersion, .systemEvents,
-            .systemDiskUsage, .systemPrune, .pluginList, .inspect, .completion,
+            .systemDiskUsage, .systemPrune, .pluginList, .registryServe, .registryCollect, .inspect, .completion,
         ]
 
     private static var containerCommands: [Command] {
