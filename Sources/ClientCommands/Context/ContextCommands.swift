@@ -4,6 +4,9 @@ internal import Glibc
 internal import JSON
 internal import Linux
 
+/// Where an engine's address may stand in the environment, the stronger first.
+private let hostVariables = ["CLIPPER_HOST", "DOCKER_HOST"]
+
 extension Context {
     var contexts: ContextStore { ContextStore(directory: configuration.directory) }
 
@@ -15,10 +18,7 @@ extension Context {
     }
 
     private var hostOfEnvironment: String {
-        for variable in ["CLIPPER_HOST", "DOCKER_HOST"] {
-            if let host = Context.environment(variable), !host.isEmpty { return host }
-        }
-        return ""
+        hostVariables.lazy.compactMap { Context.environment($0) }.first { !$0.isEmpty } ?? ""
     }
 
     fileprivate func stored(_ name: String) throws -> StoredContext {
@@ -104,6 +104,11 @@ extension Command {
             let list = ListFormat(columns: ["Marked", "Description", "DockerEndpoint", "Error"], headers: headers, quietField: "Name")
             let shown = isTable ? rows : rows.map { row in row.filter { $0.key != "Marked" } }
             try list.print(shown, format: format, quiet: context.flags.bool("quiet"), to: context.out)
+            if let variable = hostVariables.first(where: { Context.environment($0)?.isEmpty == false }) {
+                context.printError(
+                    "Warning: \(variable) environment variable overrides the active context. To use a context, either set the global "
+                        + "--context flag, or unset \(variable) environment variable.")
+            }
             return 0
         }
     }
