@@ -41,6 +41,7 @@ public final class TarReader {
             case UInt8(ascii: "x"), UInt8(ascii: "X"):
                 let bytes = try readExtension(header)
                 try pending.records.parse(bytes)
+                if pending.records.byteCount > limits.headerBytes { throw ArchiveError(.refused, "tar headers of one entry are too large") }
             case UInt8(ascii: "g"):
                 try globalRecords.parse(try readExtension(header))
                 if globalRecords.byteCount > limits.headerBytes { throw ArchiveError(.refused, "global tar headers are too large") }
@@ -201,8 +202,20 @@ public final class TarReader {
     private func skipData() throws {
         try discard(remaining)
         remaining = 0
-        try discard(padding)
+        try skipPadding()
+    }
+
+    /// Some writers (umoci) end their stream with the last file's last byte: that is an end, as Go's reader has it.
+    private func skipPadding() throws {
+        var left = Int(padding)
         padding = 0
+        let wanted = left
+        while left > 0 {
+            let piece = try input.piece(upTo: left)
+            if piece.isEmpty && left == wanted { return }
+            guard !piece.isEmpty else { throw truncated(in: current.pathText) }
+            left -= piece.count
+        }
     }
 
     private func skip(_ size: Int64) throws { try discard(size + TarHeader.padding(size)) }

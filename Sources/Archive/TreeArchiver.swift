@@ -20,6 +20,8 @@ public struct TreeArchiver {
         public var prefix: [UInt8] = []
         /// Owner of everything, instead of the files' own.
         public var owner: Owner?
+        /// False to give every directory the time 0: those that an archive does not mention are made when it is unpacked.
+        public var hasDirectoryTimes = true
 
         public init(mode: Mode = .plain) { self.mode = mode }
     }
@@ -194,6 +196,7 @@ final class ArchiveWalk {
             entry.deviceMajor = UInt32(clp_major(status.st_rdev))
             entry.deviceMinor = UInt32(clp_minor(status.st_rdev))
         }
+        if kind == .directory && !options.hasDirectoryTimes { entry.modified = FileTime(seconds: 0) }
         if let owner = options.owner { (entry.uid, entry.gid) = (owner.uid, owner.gid) }
         return entry
     }

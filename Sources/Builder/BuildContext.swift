@@ -32,7 +32,7 @@ struct BuildContext: ~Copyable {
     private static func unpack(_ archive: Int32, into directory: String) throws -> OwnedFD {
         try Files.makeDirectories(directory, mode: 0o755)
         let root = try OwnedFD.open(directory, O_RDONLY | O_DIRECTORY)
-        let reader = TarReader(try ContextStream.open(archive))
+        let reader = try ContextStream.reader(archive)
         _ = try TreeExtractor(root: root, options: .init(mode: .plain)).extract(reader)
         // What follows the archive's end is read too: a client that still writes must not see a broken pipe.
         try reader.drain()

@@ -3,6 +3,8 @@ internal import Images
 
 /// Tar streams as they come: plain, or compressed by one of the usual programs.
 enum ContextStream {
-    /// The tar stream of a descriptor, which stays the caller's.
-    static func open(_ descriptor: Int32) throws -> any ByteSource { try DecompressingSource(FileSource(descriptor)) }
+    /// A reader of the tar stream of a descriptor, which stays the caller's.
+    static func reader(_ descriptor: Int32) throws -> TarReader {
+        TarReader(try DecompressingSource(FileSource(descriptor)), limits: UnpackLimits.standard.archive)
+    }
 }

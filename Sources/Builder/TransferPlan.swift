@@ -91,7 +91,7 @@ struct TransferPlan {
         options.owner = owner
         options.permissions = permissions
         do {
-            _ = try TreeExtractor(root: directory, options: options).extract(TarReader(try ContextStream.open(file.raw)))
+            _ = try TreeExtractor(root: directory, options: options).extract(try ContextStream.reader(file.raw))
         } catch let error as ArchiveError {
             throw BuildError(.failed, "ADD failed: \(source.path): \(error)")
         }
@@ -109,7 +109,7 @@ struct LocatedFile: ~Copyable {
 enum LocalArchive {
     /// Whether a file is a tar archive, plain or compressed: its first entry can be read.
     static func isArchive(_ file: borrowing OwnedFD) throws -> Bool {
-        do { return try TarReader(try ContextStream.open(file.raw)).next() != nil } catch let error as ArchiveError {
+        do { return try ContextStream.reader(file.raw).next() != nil } catch let error as ArchiveError {
             // A form that can't be unpacked is refused rather than copied as if it were an ordinary file.
             if error.code == .unsupported { throw BuildError(.notImplemented, error.message) }
             return false

@@ -19,6 +19,10 @@ public protocol SystemBackend: Sendable {
     /// What takes space on disk.
     /// - Parameter kinds: `image`, `container`, `volume`, `build-cache`.
     func diskUsage(kinds: Set<String>) async throws -> DiskUsage
+    /// Looks whether images, layers and containers are whole; with `deep` at every file, with `repair` makes it so.
+    func check(deep: Bool, repair: Bool) async throws -> SystemCheck
+    /// What every kind of thing takes on disk.
+    func usage() async throws -> [SystemUsage]
     /// Emits past events (when `since` is given) and then live ones until `until` or cancellation.
     func events(since: Timestamp?, until: Timestamp?, filters: Filters, emit: @escaping @Sendable (EventMessage) async throws -> Void)
         async throws

@@ -21,14 +21,14 @@ public struct EngineAPI: Sendable {
     public init(backends: Backends, serverVersion: String, logger: Logger) {
         self.backends = backends
         self.logger = logger
-        router = Router(routes: Self.routes)
+        router = Router(routes: Self.routes + Self.ownRoutes)
         headers = [
             "Api-Version": "\(APIVersion.newest)", "Docker-Experimental": "false", "Ostype": "linux",
             "Server": "Clipper/\(serverVersion) (linux)",
         ]
     }
 
-    /// All routes, in the order of the reference.
+    /// All routes of the reference, in its order. `ownRoutes` are beside them.
     static let routes: [Route] =
         containerRoutes + execRoutes + imageRoutes + buildRoutes + systemRoutes + networkRoutes + volumeRoutes + otherRoutes
 

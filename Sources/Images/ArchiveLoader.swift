@@ -44,8 +44,14 @@ final class ArchiveLoader {
 
     private let store: ImageStore
     private var members: [String: Member] = [:]
+    private var documentBytes: Int64 = 0
+    /// Holds what the archive's images are made of until they are recorded: layers that were here, and those taken.
+    private let lease: LayerLease
 
-    init(store: ImageStore) { self.store = store }
+    init(store: ImageStore) {
+        self.store = store
+        lease = LayerLease(store: store)
+    }
 
     /// Removes what was unpacked and not taken.
     func discard() {
@@ -56,7 +62,7 @@ final class ArchiveLoader {
 
     func read(_ source: any ByteSource) throws {
         do {
-            let reader = TarReader(try DecompressingSource(source))
+            let reader = TarReader(try DecompressingSource(source, limits: store.limits), limits: store.limits.archive)
             while let entry = try reader.next() { try read(entry, reader) }
             try reader.drain()
         } catch let error as ArchiveError {
@@ -84,8 +90,14 @@ final class ArchiveLoader {
         let name = path.split(separator: "/").last ?? ""
         let isDocument =
             first == UInt8(ascii: "{") || first == UInt8(ascii: "[") || entry.size < 512 || name == "json" || name.hasSuffix(".json")
-        if isDocument && entry.size <= Self.documentLimit { return .document(try source.readAll()) }
-        do { return .layer(try LayerIngest.run(source, workDirectory: store.files.temporary())) } catch {
+        if isDocument && entry.size <= Self.documentLimit {
+            documentBytes += entry.size
+            guard documentBytes <= store.limits.documentBytes else {
+                throw ImageError(.invalid, "invalid archive: more than \(store.limits.documentBytes) bytes of documents")
+            }
+            return .document(try source.readAll())
+        }
+        do { return .layer(try store.ingest(source)) } catch {
             // The outer stream's end is everybody's; a file that is no layer is only the matter of who wants it as one.
             if let error = error as? ArchiveError, error.code != .truncated || !source.isBroken { return .failed(error) }
             throw error
@@ -96,7 +108,7 @@ final class ArchiveLoader {
     private func knownBlob(_ path: String) -> Digest? {
         let parts = path.split(separator: "/")
         guard parts.count == 3, parts[0] == "blobs", let digest = try? Digest("\(parts[1]):\(parts[2])") else { return nil }
-        return store.layerRecord(stream: digest)?.diffID
+        return store.layerRecord(stream: digest, under: lease)?.diffID
     }
 
     /// Without `.`, empty and `..` components; nil when it leads out.
@@ -246,20 +258,37 @@ final class ArchiveLoader {
 
     private func ingest(_ source: any ByteSource, _ path: String) throws -> IngestedLayer {
         do {
-            let layer = try LayerIngest.run(source, workDirectory: store.files.temporary())
+            let layer = try store.ingest(source)
             members[Self.clean(path) ?? path] = .layer(layer)
             return layer
         } catch let error as ArchiveError { throw ImageError(.invalid, "invalid archive: layer \(path): \(error)") }
     }
 
+    /// Puts all that was unpacked on the disk, once for all images.
+    func flush(_ plans: [Plan]) throws {
+        var described: Set<String> = []
+        for plan in plans {
+            var parent: Digest?
+            for path in plan.layerPaths {
+                let chainID = try Layer.chainID(try diffID(path), on: parent)
+                // One that two images have on different parents goes to the first, and the second gets a copy.
+                if case .layer(let layer)? = member(path), described.insert(layer.workDirectory).inserted {
+                    try store.files.describe(try store.record(layer, parent: parent), in: layer.workDirectory)
+                }
+                parent = chainID
+            }
+        }
+        if !described.isEmpty { try store.files.flush() }
+    }
+
     /// Takes the layers into the store, bottom first.
-    func takeLayers(_ plan: Plan, taken: inout [Digest]) throws -> [Layer] {
+    func takeLayers(_ plan: Plan) throws -> [Layer] {
         var layers: [Layer] = []
         for path in plan.layerPaths {
             let layer = try takeLayer(path, parent: layers.last?.chainID)
-            taken.append(layer.chainID)
             layers.append(layer)
         }
+        try store.files.settle()
         return layers
     }
 
@@ -270,8 +299,8 @@ final class ArchiveLoader {
             for (name, value) in members {
                 if case .layer(let other) = value, other.workDirectory == layer.workDirectory { members[name] = .known(layer.diffID) }
             }
-            return try store.commit(layer, parent: parent)
-        case .known(let diffID): return try store.copyLayer(diffID, on: parent)
+            return try store.takeFlushed(layer, parent: parent, under: lease)
+        case .known(let diffID): return try store.copyLayer(diffID, on: parent, under: lease)
         default: throw ImageError(.invalid, "invalid archive: layer \(path) is missing")
         }
     }

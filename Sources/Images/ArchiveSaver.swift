@@ -29,8 +29,7 @@ struct ArchiveSaver {
         for selection in selections {
             let image = selection.image
             var layerPaths: [String] = []
-            for layer in image.layers {
-                let descriptor = store.state.withLock { store.descriptor(of: layer, $0) }
+            for (layer, descriptor) in zip(image.layers, try store.streams(of: image)) {
                 if written.insert(descriptor.digest).inserted { try write(layer, descriptor) }
                 layerPaths.append(ArchiveLoader.blobPath(descriptor.digest))
             }
@@ -80,6 +79,7 @@ struct ArchiveSaver {
 
     // MARK: Layers
 
+    /// Writes a layer's stream: the one that came, or what the directory makes, which is then hashed beside.
     private func write(_ layer: Layer, _ descriptor: Descriptor) throws {
         let entry = {
             var entry = TarEntry(kind: .file, path: Array(ArchiveLoader.blobPath(descriptor.digest).utf8), mode: 0o644)

@@ -5,7 +5,7 @@ internal import Linux
 internal import OCIImageSpec
 
 /// What is known of a layer, in `layer.json` beside its directory.
-struct LayerRecord: Codable, Sendable {
+struct LayerRecord: Codable, Sendable, Equatable {
     var diffID: Digest
     var chainID: Digest
     var parent: Digest?
@@ -15,6 +15,13 @@ struct LayerRecord: Codable, Sendable {
     var tarSize: Int64
     /// The stream as it came, in `blobs`; nil when it is made of the directory on demand.
     var blob: Descriptor?
+    /// The same stream, packed in other ways, as other manifests name it.
+    var otherBlobs: [Descriptor]?
+
+    /// All streams in `blobs`.
+    var blobs: [Descriptor] { (blob.map { [$0] } ?? []) + (otherBlobs ?? []) }
+
+    func has(_ blob: Descriptor) -> Bool { blobs.contains { $0.digest == blob.digest } }
 }
 
 /// The files of an image store: where each thing is, and how it gets there durably.
@@ -37,11 +44,14 @@ struct ContentFiles: Sendable {
         return "\(root)/tmp/\(random)"
     }
 
-    /// Stores bytes under their digest: temporary name, flush, rename.
+    /// Stores bytes under their digest: temporary name, flush, rename. What lies there and is something else is replaced.
     func put(_ bytes: [UInt8]) throws -> Digest {
         let digest = try ContentHash.digest(of: bytes)
         let path = blob(digest)
-        if Files.exists(path) { return digest }
+        if let found = try? Files.read(path, limit: bytes.count + 1) {
+            if found == bytes { return digest }
+            _ = try setAside(path)
+        }
         let temporary = temporary()
         do {
             let file = try OwnedFD.open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
@@ -63,34 +73,71 @@ struct ContentFiles: Sendable {
         return bytes
     }
 
-    /// Moves an unpacked layer, `<work>/diff` and perhaps `<work>/blob`, to its place. All of it is on the disk before it has its name.
-    func commit(_ record: LayerRecord, workDirectory work: String) throws {
-        if let blob = record.blob {
-            let source = "\(work)/blob"
-            if Files.exists(self.blob(blob.digest)) {
-                _ = unlink(source)
-            } else {
-                _ = try retrying("rename", source) { rename(source, self.blob(blob.digest)) }
-            }
-        }
+    // MARK: Layers
+
+    /// Writes what is known of a layer beside its unpacked directory, `<work>/diff`.
+    func describe(_ record: LayerRecord, in work: String) throws {
         _ = chmod("\(work)/diff", 0o755)
         _ = chmod(work, 0o711)
         try Files.write("\(work)/layer.json", String(decoding: try JSON.encode(record), as: UTF8.self))
-        try flush()
-        _ = try retrying("rename", layer(record.chainID)) { rename(work, layer(record.chainID)) }
-        try Files.syncDirectory("\(root)/layers")
     }
 
-    /// One flush of the file system instead of one for each of a layer's files (syncfs(2)).
-    private func flush() throws {
+    /// Puts everything that was written on the disk: one flush of the file system instead of one for each of a layer's files
+    /// (syncfs(2)).
+    func flush() throws {
         let directory = try OwnedFD.open(root, O_RDONLY | O_DIRECTORY)
         _ = try retrying("flush", root) { syncfs(directory.raw) }
     }
 
-    /// Takes a layer's name away at once; what it was is deleted by the caller from the path returned.
-    func detach(_ chainID: Digest) throws -> String {
+    /// Gives a layer, described and flushed, its name, and its stream, `<work>/blob`, its own. What lies there without being
+    /// whole is set aside. Renames only: called under the store's lock.
+    func place(_ record: LayerRecord, workDirectory work: String) throws {
+        try placeBlob(record, workDirectory: work)
+        let target = layer(record.chainID)
+        if Files.exists(target) { _ = try setAside(target) }
+        _ = try retrying("rename", target) { rename(work, target) }
+    }
+
+    /// The stream alone; true when it was missing.
+    @discardableResult
+    func placeBlob(_ record: LayerRecord, workDirectory work: String) throws -> Bool {
+        guard let blob = record.blob, Files.exists("\(work)/blob") else { return false }
+        if hasBlob(blob) {
+            _ = unlink("\(work)/blob")
+            return false
+        }
+        let target = self.blob(blob.digest)
+        if Files.exists(target) { _ = try setAside(target) }
+        _ = try retrying("rename", target) { rename("\(work)/blob", target) }
+        return true
+    }
+
+    /// Makes the names of layers and blobs durable.
+    func settle() throws {
+        try Files.syncDirectory("\(root)/layers")
+        try Files.syncDirectory("\(root)/blobs/sha256")
+    }
+
+    /// Whether a blob is there in its length.
+    func hasBlob(_ blob: Descriptor) -> Bool {
+        var status = stat()
+        return stat(self.blob(blob.digest), &status) == 0 && Int64(status.st_size) == blob.size
+    }
+
+    /// Whether a layer looks like one: its directory and what is known of it.
+    func hasLayer(_ chainID: Digest) -> Bool { Files.isDirectory(diff(chainID)) && Files.exists("\(layer(chainID))/layer.json") }
+
+    /// What `layer.json` says.
+    func record(of chainID: Digest) throws -> LayerRecord {
+        let record = try JSON.decode(LayerRecord.self, from: try Files.read("\(layer(chainID))/layer.json", limit: 1 << 20))
+        guard record.chainID == chainID else { throw ImageError(.damaged, "layer.json names another layer") }
+        return record
+    }
+
+    /// Takes the name of something away at once; what it was is deleted by the caller from the path returned.
+    func detach(_ path: String) throws -> String {
         let target = temporary()
-        _ = try retrying("rename", layer(chainID)) { rename(layer(chainID), target) }
+        _ = try retrying("rename", path) { rename(path, target) }
         return target
     }
 

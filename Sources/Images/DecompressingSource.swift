@@ -25,6 +25,10 @@ public enum Compression: Sendable, Hashable {
 public final class DecompressingSource: ByteSource {
     public let compression: Compression
     private let source: any ByteSource
+    private let limits: UnpackLimits
+    /// Bytes read from the source, and bytes given out.
+    private var packed: Int64 = 0
+    private var unpacked: Int64 = 0
     private let input: UnsafeMutableRawBufferPointer
     /// The unread part of `input`.
     private var start = 0
@@ -35,8 +39,9 @@ public final class DecompressingSource: ByteSource {
     private var isInsideFrame = false
 
     /// Reads the first bytes.
-    public init(_ source: any ByteSource) throws {
+    public init(_ source: any ByteSource, limits: UnpackLimits = .standard) throws {
         self.source = source
+        self.limits = limits
         let input = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
         self.input = input
         var filled = 0
@@ -65,6 +70,7 @@ public final class DecompressingSource: ByteSource {
             throw error
         }
         self.end = filled
+        packed = Int64(filled)
         self.compression = compression
         self.gzip = gzip
         self.zstd = zstd
@@ -77,8 +83,14 @@ public final class DecompressingSource: ByteSource {
     }
 
     public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        if let gzip { return try inflate(gzip, into: buffer) }
-        if let zstd { return try decompress(zstd, into: buffer) }
+        if compression != .none {
+            var count = 0
+            if let gzip { count = try inflate(gzip, into: buffer) }
+            if let zstd { count = try decompress(zstd, into: buffer) }
+            unpacked += Int64(count)
+            try limits.check(packed: packed - Int64(end - start), unpacked: unpacked)
+            return count
+        }
         if start == end { return isAtEnd ? 0 : try source.read(into: buffer) }
         let count = min(buffer.count, end - start)
         buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: input[start..<start + count]))
@@ -92,6 +104,7 @@ public final class DecompressingSource: ByteSource {
     private func refill() throws {
         start = 0
         end = try source.read(into: input)
+        packed += Int64(end)
         isAtEnd = end == 0
     }
 

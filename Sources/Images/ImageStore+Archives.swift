@@ -10,23 +10,21 @@ extension ImageStore {
     public func load(from descriptor: Int32, progress: ((Int64) -> Void)? = nil) throws -> [LoadedImage] {
         let loader = ArchiveLoader(store: self)
         defer { loader.discard() }
+        let damaged = damagedImages
         try loader.read(CountingSource(FileSource(descriptor), progress))
         let plans = try loader.plans()
         for plan in plans { _ = try loader.check(plan) }
-        var taken: [Digest] = []
-        do {
-            var loaded: [LoadedImage] = []
-            for plan in plans {
-                let layers = try loader.takeLayers(plan, taken: &taken)
-                let image = try createImage(
-                    configBytes: plan.configBytes, manifestBytes: plan.manifestBytes, layers: layers, parent: nil, tags: plan.tags)
-                loaded.append(LoadedImage(id: image.id, references: plan.tags.map(\.withDefaultTag)))
-            }
-            return loaded
-        } catch {
-            removeUnused(layers: taken)
-            throw error
+        var loaded: [LoadedImage] = []
+        try loader.flush(plans)
+        // Layers of an image that then fails go with the loader's lease.
+        for plan in plans {
+            let layers = try loader.takeLayers(plan)
+            let image = try createImage(
+                configBytes: plan.configBytes, manifestBytes: plan.manifestBytes, layers: layers, parent: nil, tags: plan.tags)
+            loaded.append(
+                LoadedImage(id: image.id, references: plan.tags.map(\.withDefaultTag), wasDamaged: damaged.contains(image.id)))
         }
+        return loaded
     }
 
     /// Writes an archive that `docker load`, skopeo and every OCI tool read. `names` as `image(_:)` takes them; a
@@ -62,21 +60,35 @@ extension ImageStore {
         return result
     }
 
-    /// A layer whose stream, as this store would give it out, has this digest.
-    func layerRecord(stream digest: Digest) -> LayerRecord? {
-        state.withLock { state in state.layers.values.first { ($0.blob?.digest ?? $0.diffID) == digest } }
+    /// A layer whose stream, as this store can give it out, has this digest. One that has lost its directory or its stream
+    /// is not meant: that has to come anew.
+    func layerRecord(stream digest: Digest, under lease: LayerLease? = nil) -> LayerRecord? {
+        state.withLock { state in
+            let found = state.layers.values.first { record in
+                let isHere =
+                    record.blobs.first { $0.digest == digest }.map { files.hasBlob($0) } ?? (record.blob == nil && record.diffID == digest)
+                return isHere && files.hasLayer(record.chainID)
+            }
+            if let found { lease?.add(found.chainID, &state) }
+            return found
+        }
     }
 
     /// The layer of a diff ID on another parent: overlayfs' directories are per chain, so that it is unpacked once more.
-    func copyLayer(_ diffID: Digest, on parent: Digest?) throws -> Layer {
+    func copyLayer(_ diffID: Digest, on parent: Digest?, under lease: LayerLease) throws -> Layer {
         let chainID = try Layer.chainID(diffID, on: parent)
-        if let layer = try? layer(chainID) { return layer }
+        let known = state.withLock { state in
+            let layer = try? self.layer(chainID, state)
+            if layer != nil { lease.add(chainID, &state) }
+            return layer
+        }
+        if let known { return known }
         guard let record = state.withLock({ state in state.layers.values.first { $0.diffID == diffID } }) else {
             throw ImageError(.failed, "layer \(diffID) went away while loading")
         }
         if let blob = record.blob {
             let file = try OwnedFD.open(files.blob(blob.digest))
-            return try importLayer(from: file.raw, parent: parent)
+            return try commit(try ingest(FileSource(file.raw)), parent: parent, under: lease)
         }
         let pipe = RingPipe()
         let directory = files.diff(record.chainID)
@@ -86,15 +98,15 @@ extension ImageStore {
                 throw error
             }
         }
-        let ingested = Result { try LayerIngest.run(pipe, workDirectory: files.temporary()) }
+        let unpacked = Result { try ingest(pipe) }
         pipe.closeReading()
         try? worker.join()
-        let layer = try ingested.get()
+        let layer = try unpacked.get()
         guard layer.diffID == diffID else {
             try? Files.removeTree(layer.workDirectory)
             throw ImageError(.damaged, "layer \(record.chainID) is not what it was: something changed \(directory)")
         }
-        return try commit(layer, parent: parent)
+        return try commit(layer, parent: parent, under: lease)
     }
 }
 

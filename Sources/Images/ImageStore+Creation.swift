@@ -19,14 +19,22 @@ extension ImageStore {
         -> Image
     {
         let config = try Self.parseConfig(configBytes)
-        let id = try files.put(configBytes)
-        let manifest = try files.put(try manifestBytes ?? makeManifest(id, Int64(configBytes.count), layers))
+        let id = try ContentHash.digest(of: configBytes)
+        let manifestBytes = try manifestBytes ?? makeManifest(id, Int64(configBytes.count), layers)
+        let manifest = try ContentHash.digest(of: manifestBytes)
+        // Another image's deletion must not take the documents before this one is recorded.
+        let lease = lease(blobs: [id, manifest])
+        defer { withExtendedLifetime(lease) {} }
+        _ = try files.put(configBytes)
+        _ = try files.put(manifestBytes)
         let record = ImageRecord(manifest: manifest, topLayer: layers.last?.chainID, parent: parent, taggedAt: nil)
         return try state.withLock { state in
             // Under the lock: nobody deletes a layer between this look and the record that keeps it.
             for layer in layers { _ = try self.layer(layer.chainID, state) }
             if let parent, state.images[parent] == nil { throw ImageError(.notFound, "No such image: \(parent)") }
             var stored = state.images[id] ?? StoredImage(record: record, config: config, layers: layers.map(\.chainID))
+            if let lost = state.lostImages[id] { stored.record = lost }
+            if !Files.exists(files.blob(stored.record.manifest)) { stored.record.manifest = manifest }
             if stored.record.parent == nil && parent != id { stored.record.parent = parent }
             if !tags.isEmpty { stored.record.taggedAt = Timestamp.now().description }
             let names = tags.map(\.withDefaultTag)
@@ -35,7 +43,8 @@ extension ImageStore {
                 for name in names { try referenceTable.put(name.description, ReferenceRecord(image: id), in: transaction) }
             }
             state.images[id] = stored
-            for name in names { state.references[name] = id }
+            for name in names { give(name, to: id, &state) }
+            try findAgain(&state)
             return try makeImage(id, state)
         }
     }
@@ -47,7 +56,7 @@ extension ImageStore {
     }
 
     /// A manifest for layers as this store can give them out: the stream that came, or the directory's plain tar.
-    private func makeManifest(_ config: Digest, _ size: Int64, _ layers: [Layer]) throws -> [UInt8] {
+    func makeManifest(_ config: Digest, _ size: Int64, _ layers: [Layer]) throws -> [UInt8] {
         let descriptors = state.withLock { state in layers.map { descriptor(of: $0, state) } }
         let manifest = Manifest(config: Descriptor(mediaType: MediaType.ociConfig, digest: config, size: size), layers: descriptors)
         return try JSON.encode(manifest)
@@ -55,6 +64,29 @@ extension ImageStore {
 
     func descriptor(of layer: Layer, _ state: State) -> Descriptor {
         state.layers[layer.chainID]?.blob ?? Descriptor(mediaType: MediaType.ociLayer, digest: layer.diffID, size: layer.tarSize)
+    }
+
+    /// The streams by which an image's manifest names its layers, bottom first. Throws `ImageError.damaged` when the store
+    /// can't give one of them out.
+    func streams(of image: Image) throws -> [Descriptor] {
+        let named: [Descriptor]
+        do { named = try JSON.decode(Manifest.self, from: try files.read(image.manifestDigest)).layers } catch {
+            throw ImageError(.damaged, "manifest \(image.manifestDigest) of image \(image.id.short) cannot be read: \(error)")
+        }
+        guard named.count == image.layers.count else {
+            throw ImageError(.damaged, "manifest \(image.manifestDigest) names \(named.count) layers, the image has \(image.layers.count)")
+        }
+        return try state.withLock { state in
+            try zip(image.layers, named).map { layer, wanted in
+                let record = state.layers[layer.chainID]
+                if record?.blob == nil, wanted.digest == layer.diffID { return wanted }
+                guard let blob = record?.blobs.first(where: { $0.digest == wanted.digest }), files.hasBlob(blob) else {
+                    throw ImageError(
+                        .damaged, "stream \(wanted.digest) of layer \(layer.chainID.short) is missing: load or pull the image again")
+                }
+                return wanted
+            }
+        }
     }
 
     /// docker import: a root file system's tar stream as an image of one layer.
@@ -88,7 +120,12 @@ extension ImageStore {
                 try referenceTable.put(name.description, ReferenceRecord(image: id), in: transaction)
             }
             state.images[id] = stored
-            state.references[name] = id
+            give(name, to: id, &state)
         }
+    }
+
+    private func give(_ name: ImageReference, to id: Digest, _ state: inout State) {
+        state.references[name] = id
+        state.lostReferences[name] = nil
     }
 }

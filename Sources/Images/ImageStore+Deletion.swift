@@ -17,7 +17,8 @@ extension ImageStore {
         -> [ImageDeletionStep]
     {
         var garbage = Garbage()
-        let steps = try state.withLock { state in
+        let steps: [ImageDeletionStep] = try state.withLock { state in
+            if let steps = try forgetLost(nameOrID, &state) { return steps }
             var deletion = Deletion(force: force, prunes: !noPrune, users: users)
             try plan(nameOrID, &deletion, &state)
             garbage = try carryOut(deletion, &state)
@@ -75,6 +76,8 @@ extension ImageStore {
     struct Garbage {
         var layers: [LayerRecord] = []
         var blobs: [Digest] = []
+        /// Where it lies until it is removed: it has no name in the store any more.
+        var remains: [String] = []
     }
 
     private func plan(_ nameOrID: String, _ deletion: inout Deletion, _ state: inout State) throws {
@@ -159,52 +162,65 @@ extension ImageStore {
             throw error
         }
         let candidates = deletion.images.values.flatMap { $0.layers.reversed() }
-        var garbage = takeUnused(layers: candidates, &state)
-        let blobs = Set(deletion.images.flatMap { [$0.key, $0.value.record.manifest] } + garbage.layers.compactMap { $0.blob?.digest })
-        garbage.blobs = blobs.subtracting(usedBlobs(state)).sorted()
+        return collect(layers: candidates, blobs: deletion.images.flatMap { [$0.key, $0.value.record.manifest] }, &state)
+    }
+
+    /// Takes out of the state, and takes the names of, those layers and blobs that nothing holds; the streams of layers go
+    /// with them.
+    func collect(layers: [Digest], blobs: [Digest], _ state: inout State) -> Garbage {
+        var garbage = takeUnused(layers: layers, &state)
+        garbage.blobs = Set(blobs + garbage.layers.flatMap(\.blobs).map(\.digest)).subtracting(usedBlobs(state)).sorted()
+        detach(&garbage)
         return garbage
     }
 
     /// Takes those layers out of the state that no image, no lease and no other layer holds.
-    func takeUnused(layers candidates: [Digest], _ state: inout State) -> Garbage {
-        var held = Set(state.images.values.flatMap(\.layers))
+    private func takeUnused(layers candidates: [Digest], _ state: inout State) -> Garbage {
+        // While an image can't be read, nobody knows what it needs.
+        guard var held = layersOfLostImages(state) else { return Garbage() }
+        held.formUnion(state.images.values.flatMap(\.layers))
         for leased in state.leases.keys {
             var next: Digest? = leased
             while let current = next, held.insert(current).inserted { next = state.layers[current]?.parent }
         }
+        var children: [Digest: Int] = [:]
+        for parent in state.layers.values.compactMap(\.parent) { children[parent, default: 0] += 1 }
         var garbage = Garbage()
-        for id in candidates where !held.contains(id) {
-            guard let record = state.layers[id], !state.layers.values.contains(where: { $0.parent == id }) else { continue }
-            state.layers[id] = nil
+        var waiting = candidates.filter { !held.contains($0) }
+        // From the top down, in whatever order they come: a layer goes after those that stand on it.
+        while let index = waiting.firstIndex(where: { state.layers[$0] != nil && children[$0, default: 0] == 0 }) {
+            guard let record = state.layers.removeValue(forKey: waiting.remove(at: index)) else { continue }
+            if let parent = record.parent { children[parent, default: 1] -= 1 }
             garbage.layers.append(record)
         }
         return garbage
     }
 
     func usedBlobs(_ state: State) -> Set<Digest> {
-        Set(state.images.flatMap { [$0.key, $0.value.record.manifest] }).union(state.layers.values.compactMap { $0.blob?.digest })
+        Set(state.images.flatMap { [$0.key, $0.value.record.manifest] }).union(state.layers.values.flatMap(\.blobs).map(\.digest))
+            .union(state.lostImages.flatMap { [$0.key, $0.value.manifest] }).union(state.leases.keys)
     }
 
     /// Deletes layers of work that failed, as far as nothing else uses them.
     func removeUnused(layers: [Digest]) {
-        let garbage = state.withLock { state in
-            var garbage = takeUnused(layers: layers.reversed(), &state)
-            garbage.blobs = Set(garbage.layers.compactMap { $0.blob?.digest }).subtracting(usedBlobs(state)).sorted()
-            return garbage
-        }
-        sweep(garbage)
+        sweep(state.withLock { collect(layers: layers, blobs: [], &$0) })
     }
 
-    /// Removes files. What can't be removed is not lost: nothing refers to it, and the next start tries again.
-    private func sweep(_ garbage: Garbage) {
-        for layer in garbage.layers {
-            do { try Files.removeTree(try files.detach(layer.chainID)) } catch {
-                logger.warning("cannot remove layer", metadata: ["layer": "\(layer.chainID)", "error": "\(error)"])
+    /// Takes the names of garbage away, while the lock still keeps others from finding it and building on it. What can't be
+    /// taken is not lost: nothing refers to it, and the next start tries again.
+    private func detach(_ garbage: inout Garbage) {
+        for path in garbage.layers.map({ files.layer($0.chainID) }) + garbage.blobs.map({ files.blob($0) }) where Files.exists(path) {
+            do { garbage.remains.append(try files.detach(path)) } catch {
+                logger.warning("cannot remove content", metadata: ["path": "\(path)", "error": "\(error)"])
             }
         }
-        for blob in garbage.blobs {
-            do { try Files.removeTree(files.blob(blob)) } catch {
-                logger.warning("cannot remove content", metadata: ["digest": "\(blob)", "error": "\(error)"])
+    }
+
+    /// Removes files that have no name any more; without the lock, because it may take long.
+    func sweep(_ garbage: Garbage) {
+        for path in garbage.remains {
+            do { try Files.removeTree(path) } catch {
+                logger.warning("cannot remove content", metadata: ["path": "\(path)", "error": "\(error)"])
             }
         }
     }

@@ -1,7 +1,9 @@
 internal import Archive
 internal import CLinux
 internal import Glibc
+internal import JSON
 internal import Linux
+internal import Logging
 public import OCIImageSpec
 internal import Synchronization
 
@@ -38,41 +40,90 @@ extension ImageStore {
     }
 
     @discardableResult
-    static func archive(_ directory: String, to sink: any ByteSink) throws -> TreeArchiver.Summary {
+    static func archive(_ directory: String, to sink: any ByteSink, hasDirectoryTimes: Bool = true) throws -> TreeArchiver.Summary {
         let root = try OwnedFD.open(directory, O_RDONLY | O_DIRECTORY)
         let writer = TarWriter(sink)
-        let summary = try TreeArchiver(options: .init(mode: .layer)).archive(root, to: writer)
+        var options = TreeArchiver.Options(mode: .layer)
+        options.hasDirectoryTimes = hasDirectoryTimes
+        let summary = try TreeArchiver(options: options).archive(root, to: writer)
         try writer.finish()
         return summary
     }
 
     /// Takes a layer's tar stream, plain, gzip or zstd, from a descriptor until its end, and unpacks it on `parent`.
     public func importLayer(from descriptor: Int32, parent: Digest?) throws -> Layer {
-        try commit(try LayerIngest.run(FileSource(descriptor), workDirectory: files.temporary()), parent: parent)
+        try commit(try ingest(FileSource(descriptor)), parent: parent)
     }
 
-    /// Puts an unpacked layer in its place on `parent`.
-    func commit(_ layer: IngestedLayer, parent: Digest?) throws -> Layer {
-        let record = LayerRecord(
+    /// Unpacks a layer's stream in a directory of its own, within this store's limits.
+    func ingest(_ source: any ByteSource) throws -> IngestedLayer {
+        try LayerIngest.run(source, workDirectory: files.temporary(), limits: limits)
+    }
+
+    /// Puts an unpacked layer in its place on `parent`, and holds it there by a lease, when there is one.
+    func commit(_ layer: IngestedLayer, parent: Digest?, under lease: LayerLease? = nil) throws -> Layer {
+        try commit(try record(layer, parent: parent), workDirectory: layer.workDirectory, under: lease)
+    }
+
+    func record(_ layer: IngestedLayer, parent: Digest?) throws -> LayerRecord {
+        LayerRecord(
             diffID: layer.diffID, chainID: try Layer.chainID(layer.diffID, on: parent), parent: parent, size: layer.fileBytes,
             tarSize: layer.tarSize, blob: layer.blob)
-        return try commit(record, workDirectory: layer.workDirectory)
     }
 
-    private func commit(_ record: LayerRecord, workDirectory work: String) throws -> Layer {
-        do {
-            if let parent = record.parent { _ = try layer(parent) }
-            // Two threads may bring the same layer: the second finds its name taken (rename(2) of a directory over a full one).
-            let isNew = state.withLock { $0.layers[record.chainID] == nil }
-            if isNew { try files.commit(record, workDirectory: work) } else { try Files.removeTree(work) }
-        } catch {
-            try? Files.removeTree(work)
-            guard let failure = error as? SystemError, failure.code == ENOTEMPTY || failure.code == EEXIST else { throw error }
+    private func commit(_ record: LayerRecord, workDirectory work: String, under lease: LayerLease? = nil) throws -> Layer {
+        defer { try? Files.removeTree(work) }
+        if let layer = try takeKnown(record, under: lease) { return layer }
+        try files.describe(record, in: work)
+        try files.flush()
+        let layer = try place(record, workDirectory: work, under: lease)
+        try files.settle()
+        return layer
+    }
+
+    /// The same for one that `describe` and `flush` have seen, several of which are settled at once by the caller.
+    func takeFlushed(_ layer: IngestedLayer, parent: Digest?, under lease: LayerLease) throws -> Layer {
+        defer { try? Files.removeTree(layer.workDirectory) }
+        let record = try record(layer, parent: parent)
+        return try takeKnown(record, under: lease) ?? place(record, workDirectory: layer.workDirectory, under: lease)
+    }
+
+    /// The layer when the store has it, with its directory and its stream as far as a look can tell.
+    func takeKnown(_ record: LayerRecord, under lease: LayerLease?) throws -> Layer? {
+        try state.withLock { state in
+            guard let known = state.layers[record.chainID], files.hasLayer(record.chainID), record.blob.map({ known.has($0) }) ?? true,
+                known.blobs.allSatisfy(files.hasBlob)
+            else { return nil }
+            lease?.add(record.chainID, &state)
+            return try layer(record.chainID, state)
         }
-        return state.withLock { state in
-            let known = state.layers[record.chainID] ?? record
-            state.layers[record.chainID] = known
-            return Layer(known, files)
+    }
+
+    /// Puts a layer that is described and flushed in its place. Where the store has it already it stays as it is, and gets
+    /// what is missing of it: its stream, or the same stream packed in another way, which another manifest names.
+    func place(_ record: LayerRecord, workDirectory work: String, under lease: LayerLease?) throws -> Layer {
+        try state.withLock { state in
+            if let parent = record.parent { _ = try layer(parent, state) }
+            if var known = state.layers[record.chainID], files.hasLayer(record.chainID) {
+                let isNew = try files.placeBlob(record, workDirectory: work)
+                if let blob = record.blob, known.has(blob) {
+                    if isNew { noteRestored(record.chainID) }
+                } else if let blob = record.blob {
+                    known.otherBlobs = (known.otherBlobs ?? []) + [blob]
+                    try Files.replace("\(files.layer(record.chainID))/layer.json", with: try JSON.encode(known))
+                    state.layers[record.chainID] = known
+                }
+            } else {
+                if state.layers[record.chainID] != nil { noteRestored(record.chainID) }
+                try files.place(record, workDirectory: work)
+                state.layers[record.chainID] = record
+            }
+            lease?.add(record.chainID, &state)
+            return try layer(record.chainID, state)
         }
+    }
+
+    private func noteRestored(_ chainID: Digest) {
+        logger.notice("layer restored", metadata: ["layer": "\(chainID)"])
     }
 }

@@ -28,11 +28,10 @@ extension ImageStore {
         for name in try Files.list("\(files.root)/layers") {
             let path = "\(files.root)/layers/\(name)"
             do {
-                let record = try JSON.decode(LayerRecord.self, from: try Files.read("\(path)/layer.json"))
-                guard record.chainID.hex == name, Files.isDirectory("\(path)/diff") else {
-                    throw ImageError(.damaged, "names another layer")
-                }
-                state.layers[record.chainID] = record
+                guard let chainID = Digest(sha256Hex: name) else { throw ImageError(.damaged, "not the name of a layer") }
+                let record = try files.record(of: chainID)
+                guard files.hasLayer(chainID) else { throw ImageError(.damaged, "its directory is missing") }
+                state.layers[chainID] = record
             } catch {
                 isSound = false
                 let target = try files.setAside(path)
@@ -48,23 +47,40 @@ extension ImageStore {
         var isSound = damagedImages.isEmpty && damagedReferences.isEmpty
         for error in damagedImages + damagedReferences { logger.error("record can't be read", metadata: ["error": "\(error)"]) }
         for (key, record) in images {
-            do {
-                let id = try Digest(key)
-                let config = try Self.parseConfig(try files.read(id))
-                state.images[id] = StoredImage(record: record, config: config, layers: try chain(upTo: record.topLayer, state))
-            } catch {
+            guard let id = try? Digest(key) else {
                 isSound = false
+                logger.error("image with a name that is no digest", metadata: ["image": "\(key)"])
+                continue
+            }
+            do { state.images[id] = try readImage(id, record, state) } catch {
+                isSound = false
+                state.lostImages[id] = record
                 logger.error("image can't be read", metadata: ["image": "\(key)", "error": "\(error)"])
             }
         }
         for (key, record) in references {
-            guard let reference = try? ImageReference(key), state.images[record.image] != nil else {
-                logger.error("name without its image", metadata: ["name": "\(key)", "image": "\(record.image)"])
+            guard let reference = try? ImageReference(key) else {
+                isSound = false
+                logger.error("name that is none", metadata: ["name": "\(key)"])
                 continue
             }
-            state.references[reference] = record.image
+            if state.images[record.image] != nil {
+                state.references[reference] = record.image
+            } else {
+                state.lostReferences[reference] = record.image
+                logger.error("name without its image", metadata: ["name": "\(key)", "image": "\(record.image)"])
+            }
         }
         return isSound
+    }
+
+    func readImage(_ id: Digest, _ record: ImageRecord, _ state: State) throws -> StoredImage {
+        let config = try Self.parseConfig(try files.read(id))
+        let layers = try chain(upTo: record.topLayer, state)
+        guard layers.count == config.rootfs.diffIDs.count else {
+            throw ImageError(.damaged, "its config names \(config.rootfs.diffIDs.count) layers, and there are \(layers.count)")
+        }
+        return StoredImage(record: record, config: config, layers: layers)
     }
 
     private func chain(upTo top: Digest?, _ state: State) throws -> [Digest] {
@@ -103,7 +119,7 @@ extension ImageStore {
         let held = Set(state.images.values.flatMap(\.layers))
         for id in state.layers.keys where !held.contains(id) {
             state.layers[id] = nil
-            try Files.removeTree(try files.detach(id))
+            try Files.removeTree(try files.detach(files.layer(id)))
         }
         let used = usedBlobs(state)
         for name in try Files.list("\(files.root)/blobs/sha256") {

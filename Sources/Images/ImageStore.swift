@@ -31,8 +31,12 @@ public final class ImageStore: Sendable {
         var images: [Digest: StoredImage] = [:]
         var references: [ImageReference: Digest] = [:]
         var layers: [Digest: LayerRecord] = [:]
-        /// How many leases hold a layer.
+        /// How many leases hold a layer or a blob, by digest.
         var leases: [Digest: Int] = [:]
+        /// Images and names that the records have and that can't be used now: a layer or a document is missing. They come
+        /// back with what is missing.
+        var lostImages: [Digest: ImageRecord] = [:]
+        var lostReferences: [ImageReference: Digest] = [:]
     }
 
     let files: ContentFiles
@@ -40,10 +44,12 @@ public final class ImageStore: Sendable {
     let imageTable: RecordTable<ImageRecord>
     let referenceTable: RecordTable<ReferenceRecord>
     let logger: Logger
+    let limits: UnpackLimits
     let state = Mutex(State())
 
     /// Opens the store under `root`, making it when it doesn't exist; cleans up what a crash left.
-    public init(root: String, records: RecordStore, logger: Logger) throws {
+    public init(root: String, records: RecordStore, logger: Logger, limits: UnpackLimits = .standard) throws {
+        self.limits = limits
         files = ContentFiles(root: root)
         self.records = records
         self.logger = logger
@@ -131,30 +137,4 @@ public final class ImageStore: Sendable {
     }
 
     func layers(_ chain: [Digest], _ state: State) throws -> [Layer] { try chain.map { try layer($0, state) } }
-
-    /// Protects layers from deletion until the lease goes away.
-    public func lease(_ layers: [Layer]) throws -> LayerLease {
-        let chain = layers.map(\.chainID)
-        try state.withLock { state in
-            for id in chain { _ = try layer(id, state) }
-            for id in chain { state.leases[id, default: 0] += 1 }
-        }
-        return LayerLease { [self] in
-            state.withLock { state in
-                for id in chain {
-                    let count = (state.leases[id] ?? 1) - 1
-                    state.leases[id] = count > 0 ? count : nil
-                }
-            }
-        }
-    }
-}
-
-/// Keeps layers from being deleted for as long as it lives.
-public final class LayerLease: Sendable {
-    private let onEnd: @Sendable () -> Void
-
-    init(onEnd: @escaping @Sendable () -> Void) { self.onEnd = onEnd }
-
-    deinit { onEnd() }
 }

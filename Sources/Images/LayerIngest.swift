@@ -18,25 +18,25 @@ struct IngestedLayer: Sendable {
 /// Takes a layer's tar stream in one pass: this thread reads, hashes, keeps and inflates it, another unpacks it.
 enum LayerIngest {
     /// Reads `source` to its end. Nothing is left in `workDirectory`'s place when it throws.
-    static func run(_ source: any ByteSource, workDirectory: String) throws -> IngestedLayer {
+    static func run(_ source: any ByteSource, workDirectory: String, limits: UnpackLimits = .standard) throws -> IngestedLayer {
         do {
             try Files.makeDirectories("\(workDirectory)/diff")
-            return try ingest(source, workDirectory)
+            return try ingest(source, workDirectory, limits)
         } catch {
             try? Files.removeTree(workDirectory)
             throw error
         }
     }
 
-    private static func ingest(_ source: any ByteSource, _ workDirectory: String) throws -> IngestedLayer {
+    private static func ingest(_ source: any ByteSource, _ workDirectory: String, _ limits: UnpackLimits) throws -> IngestedLayer {
         let blobFile = try OwnedFD.open("\(workDirectory)/blob", O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
         let blobSink = FileSink(blobFile.raw)
         let packed = try HashingSource(source, copy: blobSink)
-        let plain = try DecompressingSource(packed)
+        let plain = try DecompressingSource(packed, limits: limits)
         // Of a plain stream one hash says both.
         let plainHash = plain.compression == .none ? nil : try ContentHash()
         let pipe = RingPipe()
-        let worker = try Worker { try unpack(pipe, "\(workDirectory)/diff") }
+        let worker = try Worker { try unpack(pipe, "\(workDirectory)/diff", limits) }
         var failure: (any Error)?
         do { try pump(plain, plainHash, into: pipe) } catch { failure = error }
         pipe.end(failure)
@@ -45,7 +45,6 @@ enum LayerIngest {
         if let failure { throw failure }
         try plain.drain()
         try blobSink.finish()
-        try blobFile.sync()
         let size = packed.hash.count
         let digest = packed.hash.finish()
         let tarSize = plainHash?.count ?? size
@@ -68,10 +67,10 @@ enum LayerIngest {
         }
     }
 
-    private static func unpack(_ pipe: RingPipe, _ directory: String) throws -> TreeExtractor.Summary {
+    private static func unpack(_ pipe: RingPipe, _ directory: String, _ limits: UnpackLimits) throws -> TreeExtractor.Summary {
         defer { pipe.closeReading() }
         let root = try OwnedFD.open(directory, O_RDONLY | O_DIRECTORY)
-        let reader = TarReader(pipe)
+        let reader = TarReader(pipe, limits: limits.archive)
         let extractor = try TreeExtractor(root: root, options: .init(mode: .layer))
         let summary = try extractor.extract(reader)
         try reader.drain()

@@ -119,6 +119,14 @@ private final class Trap {
         }
     }
 
+    @Test func endWithoutFillingAndMark() throws {
+        let whole = try tar([(entry(.file, "a"), [1, 2, 3]), (entry(.file, "b"), [4, 5])])
+        // umoci's end: the last byte of the last file.
+        #expect(try entries(Array(whole[..<(512 * 3 + 2)])).map(\.pathText) == ["a", "b"])
+        #expect(throws: ArchiveError.self) { try entries(Array(whole[..<(512 * 3 + 3)])) }
+        #expect(throws: ArchiveError.self) { try entries(Array(whole[..<(512 * 3 + 1)])) }
+    }
+
     @Test func notTar() throws {
         #expect(throws: ArchiveError(.malformed, "invalid tar header")) { try entries([UInt8](repeating: 65, count: 2048)) }
         #expect(throws: ArchiveError.self) { try entries(Array("hello".utf8)) }

@@ -11,9 +11,12 @@ import Testing
     private static let root = Files.parent(of: Files.parent(of: Files.parent(of: #filePath)))
 
     /// The rows of docs/api-coverage.md: `| path | GET done, POST 501 |`.
-    private func document() throws -> Set<String> {
+    private func document(own: Bool = false) throws -> Set<String> {
         var rows: Set<String> = []
-        for line in try Files.readText("\(Self.root)/docs/api-coverage.md").split(separator: "\n") where line.hasPrefix("| `/") {
+        var isOwn = false
+        for line in try Files.readText("\(Self.root)/docs/api-coverage.md").split(separator: "\n") {
+            if line == "## Clipper's own" { isOwn = true }
+            guard isOwn == own, line.hasPrefix("| `/") else { continue }
             let cells = line.split(separator: "|").map { String($0).trimmingSpaces }
             for entry in cells[1].split(separator: ",") { rows.insert("\(cells[0].filter { $0 != "`" }) \(String(entry).trimmingSpaces)") }
         }
@@ -24,6 +27,12 @@ import Testing
         let table = EngineAPI.routes.map { "\($0.path) \($0.method) \($0.state)" }
         #expect(Set(table).count == table.count)
         #expect(Set(table) == (try document()))
+    }
+
+    @Test func tellsOfOurOwnCallsApart() throws {
+        let own = Set(EngineAPI.ownRoutes.map { "\($0.path) \($0.method) \($0.state)" })
+        #expect(own == (try document(own: true)))
+        #expect(own.isDisjoint(with: EngineAPI.routes.map { "\($0.path) \($0.method) \($0.state)" }))
     }
 
     @Test(.enabled(if: Files.exists("\(root)/../shared/reference/docker-engine-api-v1.50.yaml"), "the reference is not here"))
@@ -76,6 +85,9 @@ import Testing
     static let calls: [(String, String, String, String)] = [
         ("-X GET /_ping", "", "200", "OK"), ("-I /v1.30/_ping", "", "200", "Api-Version: 1.50"),
         ("-i /_ping", "", "200", "Builder-Version: 1"),
+        ("-X POST /system/check?deep=1", "", "200", #""Deep":true,"Findings":[{"Kind":"layer","Subject":"sha256:1","Message":"#),
+        ("-X POST /v1.41/system/check?repair=1", "", "200", #""Repair":"done""#),
+        ("/system/usage", "", "200", #"[{"Place":"layers","Path":"/x/layers","Files":2,"Size":4096}]"#),
         ("/v1.99/info", "", "400", "client version 1.99 is too new. Maximum supported API version is 1.50"),
         ("/v1.10/info", "", "400", "client version 1.10 is too old. Minimum supported API version is 1.22, please upgrade"),
         ("/nothing", "", "404", #"{"message":"page not found"}"#), ("-X PATCH /info", "", "404", "page not found"),

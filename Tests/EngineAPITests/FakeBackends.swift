@@ -21,6 +21,13 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
             Os: "linux", Arch: "amd64", KernelVersion: "6", BuildTime: "")
     }
     func info() async throws -> SystemInfo { SystemInfo() }
+    func check(deep: Bool, repair: Bool) async throws -> SystemCheck {
+        var answer = SystemCheck()
+        answer.Deep = deep
+        answer.Findings = [.init(Kind: "layer", Subject: "sha256:1", Message: "layer 1 has no directory", Repair: repair ? "done" : nil)]
+        return answer
+    }
+    func usage() async throws -> [SystemUsage] { [SystemUsage(Place: "layers", Path: "/x/layers", Files: 2, Size: 4096)] }
     func events(
         since: Timestamp?, until: Timestamp?, filters: Filters, emit: @escaping @Sendable (EventMessage) async throws -> Void
     ) async throws {

@@ -14,9 +14,12 @@ final class Fixture {
     private(set) var store: ImageStore
     private(set) var records: RecordStore
 
-    init() throws {
+    private let limits: UnpackLimits
+
+    init(limits: UnpackLimits = .standard) throws {
+        self.limits = limits
         records = try RecordStore(root: path)
-        store = try ImageStore(root: "\(path)/image", records: records, logger: Logger(label: "test"))
+        store = try ImageStore(root: "\(path)/image", records: records, logger: Logger(label: "test"), limits: limits)
     }
 
     deinit { try? Files.removeTree(path) }
@@ -25,10 +28,10 @@ final class Fixture {
     func reopen(between: () throws -> Void = {}) throws {
         let gap = "\(path)/gap"
         records = try RecordStore(root: gap)
-        store = try ImageStore(root: gap, records: records, logger: Logger(label: "test"))
+        store = try ImageStore(root: gap, records: records, logger: Logger(label: "test"), limits: limits)
         try between()
         records = try RecordStore(root: path)
-        store = try ImageStore(root: "\(path)/image", records: records, logger: Logger(label: "test"))
+        store = try ImageStore(root: "\(path)/image", records: records, logger: Logger(label: "test"), limits: limits)
     }
 
     /// A layer whose files have these contents, adopted as the overlay's upper directory would be.

@@ -17,7 +17,7 @@ enum CommandTable {
         containerCommands + imageCommands + contextCommands + [
             .build, .builderPrune, .volumeCreate, .volumeList, .volumeInspect, .volumeRemove, .volumePrune, .networkCreate, .networkList,
             .networkInspect, .networkRemove, .networkPrune, .networkConnect, .networkDisconnect, .systemInfo, .systemVersion, .systemEvents,
-            .systemDiskUsage, .systemPrune, .pluginList, .registryServe, .registryCollect, .inspect, .completion,
+            .systemDiskUsage, .systemPrune, .systemCheck, .pluginList, .registryServe, .registryCollect, .inspect, .completion,
         ]
 
     private static var containerCommands: [Command] {

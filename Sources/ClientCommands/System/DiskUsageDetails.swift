@@ -1,4 +1,5 @@
 internal import ClientUI
+internal import EngineClient
 internal import JSON
 internal import Linux
 
@@ -35,6 +36,23 @@ struct DiskUsageDetails {
         try section(
             "Build cache usage: \(HumanSize.decimal(cacheSize))",
             ["ID", "CacheType", "Size", "CreatedSince", "LastUsedSince", "UsageCount", "Shared"], buildCache)
+        return try showPlaces()
+    }
+
+    /// Where every byte is, which Clipper's daemon alone tells: logs and work in flight among it.
+    private func showPlaces() throws -> Int32 {
+        let answer: JSONValue
+        do { answer = try context.get("/system/usage") } catch let error as ClientError where error.status == 404 { return 0 }
+        let places = answer.arrayValue ?? []
+        let rows = places.map { place in
+            [
+                "Place": place["Place"]?.stringValue ?? "", "Files": "\(place["Files"]?.intValue ?? 0)",
+                "Size": HumanSize.decimal(place["Size"]?.doubleValue ?? 0), "Path": place["Path"]?.stringValue ?? "",
+            ]
+        }
+        let total = places.reduce(0) { $0 + ($1["Size"]?.doubleValue ?? 0) }
+        context.print("")
+        try section("Disk space by place: \(HumanSize.decimal(total))", ["Place", "Files", "Size", "Path"], rows)
         return 0
     }
 
@@ -42,7 +60,7 @@ struct DiskUsageDetails {
         "Repository": "REPOSITORY", "Tag": "TAG", "CreatedSince": "CREATED", "Size": "SIZE", "SharedSize": "SHARED SIZE",
         "UniqueSize": "UNIQUE SIZE", "Containers": "CONTAINERS", "Image": "IMAGE", "Command": "COMMAND", "LocalVolumes": "LOCAL VOLUMES",
         "RunningFor": "CREATED", "Status": "STATUS", "Names": "NAMES", "Name": "VOLUME NAME", "Links": "LINKS", "CacheType": "CACHE TYPE",
-        "LastUsedSince": "LAST USED", "UsageCount": "USAGE", "Shared": "SHARED",
+        "Place": "PLACE", "Files": "FILES", "Path": "PATH", "LastUsedSince": "LAST USED", "UsageCount": "USAGE", "Shared": "SHARED",
     ]
 
     private func section(_ title: String, _ columns: [String], _ rows: [[String: String]]) throws {
@@ -50,7 +68,7 @@ struct DiskUsageDetails {
         let list = ListFormat(columns: columns, headers: Self.headers.merging(["ID": kind]) { $1 }, quietField: "ID")
         context.print("\(title)\n")
         try list.print(rows, format: "", quiet: false, to: context.out)
-        if !columns.contains("CacheType") { context.print("") }
+        if !columns.contains("CacheType") && !columns.contains("Place") { context.print("") }
     }
 
     private var images: [[String: String]] {

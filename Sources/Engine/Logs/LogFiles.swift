@@ -53,7 +53,7 @@ struct LogFiles: ~Copyable {
         let file = try OwnedFD.open(name)
         guard name.hasSuffix(".gz") else { return (file.take(), nil) }
         let memory = OwnedFD(owning: try retrying("memfd_create") { clp_memfd_create("log", UInt32(MFD_CLOEXEC)) })
-        let source = try DecompressingSource(FileSource(file.raw))
+        let source = try DecompressingSource(FileSource(file.raw), limits: .none)
         var buffer = [UInt8](repeating: 0, count: 262_144)
         while true {
             let count = try buffer.withUnsafeMutableBytes { try source.read(into: $0) }

@@ -185,6 +185,7 @@ public final class ImageService: Sendable {
             if let whole = try? await offloading({ [images] in try images.image(image.id.description) }) {
                 events.publish("load", of: whole)
             }
+            if image.wasDamaged { try await emit(["stream": .string("Restored image that was damaged: \(image.id.short)\n")]) }
             if image.references.isEmpty { try await emit(["stream": .string("Loaded image ID: \(image.id)\n")]) }
             for reference in image.references { try await emit(["stream": .string("Loaded image: \(reference.familiar)\n")]) }
         }

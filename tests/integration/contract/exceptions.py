@@ -3,6 +3,9 @@
 Each was seen in answers of Debian's dockerd 20.10, or follows from what later dockerds are known to send to older clients.
 """
 
+# Calls that this engine alone has: docs/api-coverage.md, "Clipper's own".
+OWN = {"/system/check", "/system/usage"}
+
 # What any path may answer: the reference tells it where its authors thought of it.
 STATUS_ANYWHERE = {
     400: "a version, parameter, filter or body that cannot be read",
