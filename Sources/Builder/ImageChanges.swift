@@ -3,29 +3,44 @@ public import OCIImageSpec
 
 /// `--change` of commit and import: Dockerfile instructions applied to an image's configuration, without a build.
 public enum ImageChanges {
-    /// Applies instructions in their order. Throws `BuildError` for what is no instruction, or none that changes configuration.
+    /// Applies instructions in their order; a text may have several lines, as a Dockerfile. Throws `BuildError` for what is no
+    /// instruction, or none that changes configuration.
     public static func apply(_ changes: [String], to config: RunConfig) throws(BuildError) -> RunConfig {
         var config = config
         for text in changes { try apply(text, to: &config) }
         return config
     }
 
+    private static let known: Set = [
+        "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "ONBUILD", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+    ]
+
     private static func apply(_ text: String, to config: inout RunConfig) throws(BuildError) {
-        let word = text.split(separator: " ").first.map { $0.uppercased() } ?? ""
-        let known: Set = [
-            "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "ONBUILD", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
-        ]
-        guard known.contains(word) else { throw BuildError(.invalid, "\(word.lowercased()) is not a valid change command") }
+        let words = words(text)
+        if words.isEmpty { throw BuildError(.invalid, "file with no instructions") }
+        for word in words where !known.contains(word) { throw BuildError(.invalid, "\(word.lowercased()) is not a valid change command") }
         let file: ParsedDockerfile
         do { file = try ParsedDockerfile(parsing: "FROM scratch\n\(text)") } catch { throw BuildError(.invalid, error.message) }
-        guard let instructions = file.stages.first?.instructions, instructions.count == 1 else {
-            throw BuildError(.invalid, "a change is one instruction: \(text)")
+        for instruction in file.stages.first?.instructions ?? [] {
+            do { try apply(instruction.kind, to: &config) } catch let error as ExpansionError {
+                throw BuildError(.invalid, error.description)
+            } catch let error as BuildError { throw BuildError(.invalid, error.message) } catch {
+                throw BuildError(.invalid, "\(error)")
+            }
         }
-        do { try apply(instructions[0].kind, to: &config) } catch let error as ExpansionError {
-            throw BuildError(.invalid, error.description)
-        } catch let error as BuildError { throw BuildError(.invalid, error.message) } catch {
-            throw BuildError(.invalid, "\(error)")
+    }
+
+    /// The first word of each instruction: a line that ends in a backslash goes on in the next, comments and empty lines are none.
+    private static func words(_ text: String) -> [String] {
+        var words: [String] = []
+        var goesOn = false
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+            let trimmed = line.drop { $0 == " " || $0 == "\t" || $0 == "\r" }
+            if trimmed.isEmpty || trimmed.hasPrefix("#") { continue }
+            if !goesOn { words.append(trimmed.prefix { $0 != " " && $0 != "\t" }.uppercased()) }
+            goesOn = trimmed.hasSuffix("\\")
         }
+        return words
     }
 
     private static func apply(_ kind: Instruction.Kind, to config: inout RunConfig) throws {

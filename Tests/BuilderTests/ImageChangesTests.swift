@@ -19,9 +19,9 @@ import Testing
     }
 
     @Test(arguments: [
-        ("RUN x", "run is not a valid change command"), ("", " is not a valid change command"),
+        ("RUN x", "run is not a valid change command"), ("", "file with no instructions"),
         ("STOPSIGNAL NOPE", "Invalid signal: NOPE"), ("EXPOSE 99999", "Invalid containerPort: 99999"),
-        ("USER a\nUSER b", "a change is one instruction: USER a\nUSER b"),
+        ("USER a\n\nFROM b", "from is not a valid change command"), ("ENV A=1 \\\n  B=2\nADD x y", "add is not a valid change command"),
     ])
     func refused(_ change: String, _ text: String) {
         do {
@@ -35,5 +35,10 @@ import Testing
             ["ENV A=1 B=2", "ENV C=${A}x", "HEALTHCHECK --interval=5s CMD true", "ONBUILD RUN x", #"SHELL ["/bin/ash"]"#], to: RunConfig())
         #expect(changed.env == ["A=1", "B=2", "C=1x"] && changed.onBuild == ["RUN x"] && changed.shell == ["/bin/ash"])
         #expect(changed.healthcheck?.test == ["CMD-SHELL", "true"] && changed.healthcheck?.interval == 5_000_000_000)
+    }
+
+    @Test func severalInstructionsInOneText() throws {
+        let changed = try ImageChanges.apply(["# as in a Dockerfile\nENV A=1 \\\n  B=2\n\nUSER ann", "LABEL x=y"], to: RunConfig())
+        #expect(changed.env == ["A=1", "B=2"] && changed.user == "ann" && changed.labels == ["x": "y"])
     }
 }

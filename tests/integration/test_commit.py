@@ -32,9 +32,10 @@ def test_commit_keeps_changes_and_configuration(cli, name, repository):
 
 def test_commit_changes(cli, name, repository):
     cli("create", "--name", name, IMAGE, "true")
-    cli("commit", "-c", 'CMD ["echo", "from the image"]', "-c", "ENV B=2 C=3", "-c", "EXPOSE 80", name, repository)
+    cli("commit", "-c", 'CMD ["echo", "from the image"]', "-c", "ENV B=2 C=3", "-c", "EXPOSE 80\nUSER 33\nLABEL a=b c='d e'", name, repository)
     config = json.loads(cli("image", "inspect", repository))[0]["Config"]
     assert {"B=2", "C=3"} <= set(config["Env"]) and config["ExposedPorts"] == {"80/tcp": {}}
+    assert config["User"] == "33" and config["Labels"] == {"a": "b", "c": "d e"}
     assert cli("run", "--rm", repository) == "from the image"
     result = cli.run("commit", "-c", "RUN x", name)
     assert result.code == 1 and "run is not a valid change command" in result.err
