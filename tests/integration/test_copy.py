@@ -1,0 +1,178 @@
+"""docker cp: its rules for paths, in both directions, on running and on stopped containers; owners; and links that lie."""
+
+import io
+import os
+import subprocess
+import tarfile
+import threading
+
+import pytest
+
+from harness import IMAGE
+
+# In the container, and on the host, the same tree.
+TREE = "mkdir -p d/sub full/d; echo file >f; echo sub >d/sub/s; echo in >d/i; ln -s f link; ln -s d dlink; ln -s nowhere broken; echo old >full/f"
+
+
+@pytest.fixture(params=["running", "stopped"])
+def place(request, clipper, name):
+    """A container with the tree in /w: `sh` runs a script in it and gives what it says."""
+    clipper("run", "-d", "--name", name, "-w", "/w", IMAGE, "sh", "-c", f"{TREE}; chown -R 33:10 d; echo ready; exec sleep 1000")
+    subprocess.run(["sh", "-c", f"until {clipper.program} -H {clipper.daemon.host} logs {name} | grep -q ready; do sleep 0.05; done"],
+                   check=True, timeout=20)
+    if request.param == "stopped":
+        clipper("kill", name)
+    return name
+
+
+@pytest.fixture
+def tree(tmp_path):
+    here = tmp_path / "w"
+    here.mkdir()
+    subprocess.run(["sh", "-c", TREE], cwd=here, check=True)
+    return here
+
+
+def listing(directory):
+    """Every path below a directory, and what is there."""
+    found = {}
+    for root, directories, files in os.walk(directory):
+        for entry in directories + files:
+            path = os.path.join(root, entry)
+            relative = os.path.relpath(path, directory)
+            found[relative] = "-> " + os.readlink(path) if os.path.islink(path) else "dir" if os.path.isdir(path) else open(path).read().strip()
+    return found
+
+
+# From, to, and what is at the destination then; None: the copy fails, with these words.
+RULES = [
+    ("f", "new", {"new": "file"}),
+    ("f", "full", {"full/f": "file"}),
+    ("f", "full/", {"full/f": "file"}),
+    ("f", "full/f", {"full/f": "file"}),
+    ("f", "missing/", None),
+    ("f", "missing/f", None),
+    ("d", "new", {"new": "dir", "new/i": "in", "new/sub/s": "sub"}),
+    ("d", "new/", {"new": "dir", "new/i": "in"}),
+    ("d/.", "new", {"new": "dir", "new/i": "in"}),
+    ("d", "full", {"full/d/i": "in", "full/d/sub/s": "sub", "full/f": "old"}),
+    ("d/", "full", {"full/d/i": "in"}),
+    ("d/.", "full", {"full/i": "in", "full/sub/s": "sub", "full/f": "old"}),
+    ("d", "f", None),
+    ("link", "new", {"new": "-> f"}),
+    ("dlink", "new", {"new": "-> d"}),
+    ("dlink/", "new", {"new": "dir", "new/i": "in"}),
+    ("broken", "new", {"new": "-> nowhere"}),
+    ("f", "dlink", {"d/f": "file"}),
+    ("f", "link", {"f": "file", "link": "-> f"}),
+    ("missing", "new", None),
+]
+
+
+@pytest.mark.parametrize("source, target, expected", RULES, ids=[f"{a}-to-{b}".replace("/", "_") for a, b, _ in RULES])
+def test_rules_out_of_a_container(cli, place, tree, source, target, expected):
+    result = cli.run("cp", f"{place}:/w/{source}", f"{tree}/{target}")
+    assert (result.code == 0) == (expected is not None), result
+    assert expected is None or expected.items() <= listing(tree).items()
+
+
+@pytest.mark.parametrize("source, target, expected", RULES, ids=[f"{a}-to-{b}".replace("/", "_") for a, b, _ in RULES])
+def test_rules_into_a_container(cli, clipper, place, tree, tmp_path, source, target, expected):
+    result = cli.run("cp", f"{tree}/{source}", f"{place}:/w/{target}")
+    assert (result.code == 0) == (expected is not None), result
+    after = tmp_path / "after"
+    clipper("cp", f"{place}:/w", after)
+    assert expected is None or expected.items() <= listing(after).items()
+
+
+def owners(cli, place, path):
+    archive = tarfile.open(fileobj=io.BytesIO(cli.run("cp", f"{place}:{path}", "-").stdout))
+    return {member.name: (member.uid, member.gid) for member in archive}
+
+
+def test_owners(cli, clipper, name, tree):
+    """Into a container files stay whose they were, with -a they are the container's user's; out of it they are the caller's."""
+    clipper("run", "-d", "--name", name, "-u", "33:10", IMAGE, "sleep", "1000")
+    for path in [tree / "d", tree / "d/i", tree / "d/sub", tree / "d/sub/s"]:
+        os.chown(path, 1234, 5678)
+    cli("cp", f"{tree}/d", f"{name}:/plain")
+    assert set(owners(cli, name, "/plain").values()) == {(1234, 5678)}
+    cli("cp", "-a", f"{tree}/d", f"{name}:/own")
+    assert set(owners(cli, name, "/own").values()) == {(33, 10)}
+    cli("cp", "-a", f"{name}:/own", tree / "out")
+    status = (tree / "out/i").stat()
+    assert (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
+
+
+def test_streams(cli, place):
+    archive = cli.run("cp", f"{place}:/w/d", "-").stdout
+    assert {"d", "d/i", "d/sub", "d/sub/s"} == {name.rstrip("/") for name in tarfile.open(fileobj=io.BytesIO(archive)).getnames()}
+    cli("cp", "-", f"{place}:/tmp", input=archive)
+    assert cli("cp", f"{place}:/tmp/d/i", "-") != ""
+
+
+def test_links_that_lead_out_stay_inside(cli, place, tree):
+    """An absolute link in a container leads to the container's own file, in both directions."""
+    evil = tree / "evil"
+    evil.mkdir()
+    os.symlink("/etc", evil / "etc")
+    cli("cp", f"{evil}/etc", f"{place}:/w/etc")
+    secret = tree / "passwd"
+    secret.write_text("copied in")
+    cli("cp", secret, f"{place}:/w/etc/passwd2")
+    assert not os.path.exists("/etc/passwd2")
+    cli("cp", f"{place}:/w/etc/passwd2", tree / "back")
+    assert (tree / "back").read_text() == "copied in"
+    cli("cp", f"{place}:/etc/passwd2", tree / "same")
+    assert (tree / "same").read_text() == "copied in"
+
+
+def test_a_read_only_container_takes_nothing(cli, clipper, name, tree):
+    clipper("run", "-d", "--name", name, "--read-only", "--tmpfs", "/tmp", IMAGE, "sleep", "1000")
+    result = cli.run("cp", tree / "f", f"{name}:/f")
+    assert result.code == 1 and "container rootfs is marked read-only" in result.err
+    cli("cp", f"{name}:/etc/os-release", tree / "release")
+
+
+def test_swapped_links_do_not_lead_out(daemon, clipper, name, tmp_path):
+    """A container swaps a directory for a link to the host's while files are copied into it and out of it: what is written lands
+    in the container, what is read comes from there."""
+    target = tmp_path / "host"
+    target.mkdir()
+    (target / "secret").write_text("the host's")
+    script = f"mkdir -p {target} /w/dir; echo own >/w/dir/secret; ln -s {target} /w/link; echo ready; " \
+        "cd /w; while :; do mv dir keep; mv link dir; mv dir link; mv keep dir; done"
+    clipper("run", "-d", "--name", name, IMAGE, "sh", "-c", script)
+    while "ready" not in clipper("logs", name):
+        pass
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        entry = tarfile.TarInfo("planted")
+        entry.size = 4
+        archive.addfile(entry, io.BytesIO(b"evil"))
+    answers = {"in": set(), "out": set()}
+
+    def work(way):
+        for _ in range(120):
+            if way == "in":
+                answers[way].add(daemon.request("PUT", f"/containers/{name}/archive?path=/w/dir", buffer.getvalue())[0])
+            else:
+                status, body = daemon.request("GET", f"/containers/{name}/archive?path=/w/dir/secret")
+                answers[way].add(status)
+                assert status != 200 or b"the host's" not in body
+
+    threads = [threading.Thread(target=work, args=(way,)) for way in ("in", "out")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert os.listdir(target) == ["secret"] and (target / "secret").read_text() == "the host's"
+    assert 200 in answers["in"] and answers["in"] | answers["out"] <= {200, 400, 404, 500}
+
+
+def test_export_and_changes(cli, clipper, place, tmp_path):
+    out = tmp_path / "all.tar"
+    cli("export", "-o", out, place)
+    names = {member.name.rstrip("/").removeprefix("./") for member in tarfile.open(out)}
+    assert {"w/f", "w/d/sub/s", "etc/passwd", "bin/busybox"} <= names
+    assert {"A /w", "A /w/f", "A /w/d/sub/s", "A /w/link"} <= set(cli("diff", place).splitlines())
