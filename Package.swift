@@ -112,6 +112,7 @@ let package = Package(
             ["OCIImageSpec", "RegistryClient", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", "CCrypto", logging]),
         room("Networking", ["Netlink", "Linux", "CLinux", "RecordStore", "JSON", logging]),
         room("Volumes", ["RecordStore", "Linux", "CLinux", logging]),
+        room("YAML", ["CYAML", "JSON"]),
         room("Supervision", ["ShimProtocol", "OCIRuntimeSpec", "Linux", "CLinux", "JSON", nioCore, nioPosix, logging]),
         room("Dockerfile"),
         room(
@@ -122,7 +123,7 @@ let package = Package(
             [
                 "EngineTypes", "Builder", "Images", "OCIImageSpec", "RegistryClient", "Networking", "Netlink", "Volumes", "Supervision",
                 "ShimProtocol",
-                "OCIRuntimeSpec", "RecordStore",
+                "OCIRuntimeSpec", "RecordStore", "YAML",
                 "Archive", "Linux", "CLinux", "JSON", "CCrypto", logging,
             ]),
         room("HTTPServer", [nioCore, nioPosix, nioHTTP1, nioConcurrency, nioTLS, nioSSL, logging]),
@@ -140,7 +141,7 @@ let package = Package(
         room(
             "RegistryServer",
             [
-                "OCIImageSpec", "RegistryClient", "HTTPServer", "JSON", "Linux", "CLinux", "CCrypt", "CCrypto", "CYAML", nioCore, nioPosix,
+                "OCIImageSpec", "RegistryClient", "HTTPServer", "JSON", "Linux", "CLinux", "CCrypt", "CCrypto", "YAML", nioCore, nioPosix,
                 nioHTTP1, httpClient,
                 logging,
             ]),
@@ -162,6 +163,7 @@ let package = Package(
         tests(of: "Linux", ["CLinux", "JSON"]),
         tests(of: "Netlink", ["Linux", "CLinux"]),
         tests(of: "JSON"),
+        tests(of: "YAML", ["JSON"]),
         tests(of: "Archive", ["Linux", "CLinux"]),
         tests(of: "OCIRuntimeSpec", ["JSON", "Linux"]),
         // A kernel on paper for tests of what is asked of the real one, and in which order.

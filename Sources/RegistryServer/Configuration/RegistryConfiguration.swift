@@ -1,4 +1,5 @@
 internal import Linux
+internal import YAML
 
 /// How a registry serves. Every key of the file stands in docs/registry.md; a unit test compares them.
 public struct RegistryConfiguration: Sendable {
@@ -132,7 +133,9 @@ extension RegistryConfiguration {
 
     init(yaml bytes: [UInt8], path: String) throws {
         self.init()
-        guard let document = try YAML.parse(bytes, path: path) else { return }
+        let parsed: YAML?
+        do { parsed = try YAML.parse(bytes, path: path) } catch let error as YAMLError { throw ConfigurationError(error.description) }
+        guard let document = parsed else { return }
         let top = try Section(document, name: "", path: path)
         address = try top.text("address") ?? address
         root = try top.text("root") ?? root

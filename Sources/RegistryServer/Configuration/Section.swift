@@ -1,4 +1,5 @@
 internal import Glibc
+internal import YAML
 
 /// A mapping of the configuration while it is read: each key is asked for by name and kind, and `end` refuses what nobody asked for.
 final class Section {
