@@ -196,12 +196,19 @@ struct CreateRequest {
         host.CapAdd = many("cap-add")
         host.CapDrop = many("cap-drop")
         host.CgroupnsMode = flags.given("cgroupns")
-        host.Devices = try many("device").map { try $0.map(ValueSpecs.device) }
+        let named = flags.list("device").filter(ValueSpecs.isDeviceName)
+        host.Devices = try many("device").map { try $0.filter { !ValueSpecs.isDeviceName($0) }.map(ValueSpecs.device) }
         for text in flags.list("device-cgroup-rule") where !ValueSpecs.isDeviceRule(text) {
             throw Failure.flag("--device-cgroup-rule", text, "invalid device cgroup format '\(text)'")
         }
         host.DeviceCgroupRules = many("device-cgroup-rule")
         host.DeviceRequests = try parsed("gpus", ValueSpecs.gpus)
+        if !named.isEmpty {
+            var request = DeviceRequest()
+            request.Driver = "cdi"
+            request.DeviceIDs = named
+            host.DeviceRequests = (host.DeviceRequests ?? []) + [request]
+        }
         host.GroupAdd = many("group-add")
         host.IpcMode = flags.given("ipc")
         func check(_ flag: String, _ allowed: [String], _ what: String) throws {
@@ -212,6 +219,7 @@ struct CreateRequest {
         try check("pid", ["", "host"], "PID")
         try check("uts", ["", "host"], "UTS")
         try check("userns", ["", "host"], "USER")
+        try check("cgroupns", ["", "host", "private"], "CGROUP")
         host.PidMode = flags.given("pid")
         host.Privileged = flags.givenBool("privileged")
         host.ReadonlyRootfs = flags.givenBool("read-only")
@@ -266,7 +274,7 @@ struct CreateRequest {
         }
         host.DnsOptions = many("dns-option") ?? many("dns-opt")
         host.DnsSearch = many("dns-search")
-        host.Links = many("link")
+        host.Links = try many("link").map { try $0.map(ValueSpecs.link) }
         let address = flags.given("mac-address")
         if let address, !ValueSpecs.isMACAddress(address) { throw Failure("\(address) is not a valid mac address", code: 125) }
         let networks = try (flags.list("network") + flags.list("net")).map(NetworkSpec.parse)

@@ -78,6 +78,12 @@ struct PortSpec: Equatable {
     /// `--expose 80`, `80-90/udp`.
     static func exposed(_ text: String) throws -> [String] {
         guard !text.contains(":") else { throw Failure("invalid port format for --expose: \(text)", code: 125) }
+        let range = text.split(separator: "/", omittingEmptySubsequences: false)[0]
+        for number in range.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false) where UInt16(number) == nil {
+            let isNumber = !number.isEmpty && number.utf8.allSatisfy { (48...57).contains($0) }
+            let reason = "strconv.ParseUint: parsing \"\(number)\": \(isNumber ? "value out of range" : "invalid syntax")"
+            throw Failure("invalid range format for --expose: \(text), error: \(reason)", code: 125)
+        }
         return try parse(text).map(\.container)
     }
 }

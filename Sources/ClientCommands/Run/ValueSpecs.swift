@@ -28,6 +28,21 @@ enum ValueSpecs {
         return Ulimit(Name: pair[0], Soft: soft, Hard: hard)
     }
 
+    /// `container[:alias]`
+    static func link(_ text: String) throws -> String {
+        if text.isEmpty { throw Failure.flag("--link", text, "empty string specified for links") }
+        let count = text.split(separator: ":", omittingEmptySubsequences: false).count
+        guard count <= 2 else { throw Failure.flag("--link", text, "bad format for links: \(text)") }
+        return text
+    }
+
+    /// `vendor.com/class=name`: a device by its CDI name, not by a path.
+    static func isDeviceName(_ text: String) -> Bool {
+        let halves = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let kind = halves[0].split(separator: "/", omittingEmptySubsequences: false)
+        return halves.count == 2 && !halves[1].isEmpty && kind.count == 2 && !kind.contains("")
+    }
+
     /// `/dev/sda:/dev/xvda:rwm`.
     static func device(_ text: String) throws -> DeviceMapping {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
