@@ -16,6 +16,10 @@ public struct EngineConfiguration: Sendable {
     public var dns: [String] = []
     public var dnsSearch: [String] = []
     public var dnsOptions: [String] = []
+    /// Seconds that a runtime that is not Clipper's own may take for one command; 0: as long as it takes.
+    public var runtimeTimeout: UInt32 = 120
+    /// Directories of CDI specifications, those that win last.
+    public var deviceSpecDirectories = ["/etc/cdi", "/var/run/cdi"]
     /// What is to be told to everybody who asks for `info`, besides what the engine finds itself.
     public var warnings: [String] = []
     /// What a reload of daemon.json changes while the engine runs; all copies of one configuration share it.
@@ -40,6 +44,10 @@ public struct EngineConfiguration: Sendable {
         var bundle: String { run }
         var config: String { "\(run)/config.json" }
         var exitRecord: String { "\(data)/exit.json" }
+        /// Where the shim puts the source of a mount that no path of the host has.
+        func mountSource(_ index: Int) -> String { "\(run)/sources/\(index)" }
+        /// The same for /dev/shm of a container whose IPC namespace is joined.
+        var sharedMemory: String { "\(run)/sources/shm" }
     }
 
     func paths(of id: String) -> ContainerPaths {

@@ -10,6 +10,12 @@ enum HostFacts {
 
     static var isUnifiedCgroup: Bool { cgroups?.version == .v2 }
 
+    /// Whether control groups can give real-time tasks time of their own (CONFIG_RT_GROUP_SCHED, which cgroup v2 has not).
+    static let hasRealtimeLimits = Files.exists("/sys/fs/cgroup/cpu/cpu.rt_runtime_us")
+
+    /// Capabilities that a process of this host can have at all; what the daemon lacks cannot be given to a container.
+    static let capabilities: Linux.CapabilitySet = (try? Linux.CapabilitySet.permitted()) ?? []
+
     /// Total memory in bytes.
     static let totalMemory: Int64 = {
         let text = (try? Files.readText("/proc/meminfo")) ?? ""

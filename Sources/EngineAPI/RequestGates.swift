@@ -37,10 +37,15 @@ enum RequestGates {
         } else {
             for (name, given, owner) in [
                 ("VolumeOptions", mount.VolumeOptions != nil, "volume"), ("BindOptions", mount.BindOptions != nil, "bind"),
-                ("TmpfsOptions", mount.TmpfsOptions != nil, "tmpfs"),
+                ("TmpfsOptions", mount.TmpfsOptions != nil, "tmpfs"), ("ImageOptions", mount.ImageOptions != nil, "image"),
             ] where given && kind != owner {
                 throw APIError.invalid("\(name) must not be specified on mount type \"\(kind)\"")
             }
+        }
+        if version < APIVersion("1.44") && kind == "bind" && mount.ReadOnly == true {
+            // A read-only mount did not reach the mounts below it.
+            mount.BindOptions = mount.BindOptions ?? MountRequest.BindOptions()
+            mount.BindOptions?.ReadOnlyNonRecursive = true
         }
         if version < APIVersion("1.44") && mount.BindOptions?.ReadOnlyForceRecursive == true {
             throw APIError.invalid("BindOptions.ReadOnlyForceRecursive needs API v1.44 or newer")

@@ -21,29 +21,29 @@ extension EngineAPI {
             answer.Warnings += warnings
             return try call.json(answer, status: .created)
         },
-        Route(.GET, "/containers/{id}/json") { call in
+        Route(.GET, "/containers/{id*}/json") { call in
             let inspect = try await call.backends.containers.inspect(call.id, size: call.flag("size"))
             return Call.json(FieldGates.container(try JSON.value(inspect), for: call.version))
         },
-        Route(.GET, "/containers/{id}/top") { call in
+        Route(.GET, "/containers/{id*}/top") { call in
             try call.json(await call.backends.containers.top(call.id, arguments: call.text("ps_args") ?? "-ef"))
         },
-        Route(.GET, "/containers/{id}/logs", logs),
-        Route(.GET, "/containers/{id}/changes") { call in
+        Route(.GET, "/containers/{id*}/logs", logs),
+        Route(.GET, "/containers/{id*}/changes") { call in
             let changes = try await call.backends.containers.changes(call.id)
             // Go's nil slice, as an unchanged container has it.
             return changes.isEmpty ? Call.json(.null) : try call.json(changes)
         },
-        Route(.GET, "/containers/{id}/export") { call in
+        Route(.GET, "/containers/{id*}/export") { call in
             .stream(descriptor: try await call.backends.containers.export(call.id), contentType: "application/octet-stream")
         },
-        Route(.GET, "/containers/{id}/stats", stats),
-        Route(.POST, "/containers/{id}/resize") { call in
+        Route(.GET, "/containers/{id*}/stats", stats),
+        Route(.POST, "/containers/{id*}/resize") { call in
             let (rows, columns) = try call.size()
             try await call.backends.containers.resize(call.id, rows: rows, columns: columns)
             return Response(status: .ok)
         },
-        Route(.POST, "/containers/{id}/start") { call in
+        Route(.POST, "/containers/{id*}/start") { call in
             if let body = try await call.optionalBody(JSONValue.self), body != [:], !body.isNull {
                 if call.version < APIVersion("1.24") { throw APIError(.notImplemented, "not implemented: HostConfig in a start") }
                 throw APIError.invalid("starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24")
@@ -51,57 +51,57 @@ extension EngineAPI {
             try await call.backends.containers.start(call.id, detachKeys: try call.detachKeys())
             return Call.noContent
         },
-        Route(.POST, "/containers/{id}/stop") { call in
+        Route(.POST, "/containers/{id*}/stop") { call in
             try await call.backends.containers.stop(call.id, timeout: call.number("t"), signal: call.stopSignal())
             return Call.noContent
         },
-        Route(.POST, "/containers/{id}/restart") { call in
+        Route(.POST, "/containers/{id*}/restart") { call in
             try await call.backends.containers.restart(call.id, timeout: call.number("t"), signal: call.stopSignal())
             return Call.noContent
         },
-        Route(.POST, "/containers/{id}/kill") { call in
+        Route(.POST, "/containers/{id*}/kill") { call in
             try await call.backends.containers.kill(call.id, signal: call.text("signal"))
             return Call.noContent
         },
-        Route(.POST, "/containers/{id}/update") { call in
+        Route(.POST, "/containers/{id*}/update") { call in
             var request = try await call.body(HostConfig.self)
             if call.version < APIVersion("1.40") { request.PidsLimit = nil }
             if call.version >= APIVersion("1.42") { request.KernelMemory = nil }
             let warnings = try await call.backends.containers.update(call.id, request)
             return Call.json(["Warnings": .names(warnings.isEmpty ? nil : warnings)])
         },
-        Route(.POST, "/containers/{id}/rename") { call in
+        Route(.POST, "/containers/{id*}/rename") { call in
             guard let name = call.text("name") else { throw APIError.invalid("Neither old nor new names may be empty") }
             try await call.backends.containers.rename(call.id, to: name)
             return Call.noContent
         },
-        Route(.POST, "/containers/{id}/pause") { call in
+        Route(.POST, "/containers/{id*}/pause") { call in
             try await call.backends.containers.pause(call.id)
             return Call.noContent
         },
-        Route(.POST, "/containers/{id}/unpause") { call in
+        Route(.POST, "/containers/{id*}/unpause") { call in
             try await call.backends.containers.unpause(call.id)
             return Call.noContent
         },
-        Route(.POST, "/containers/{id}/attach", attach),
-        Route(.GET, "/containers/{id}/attach/ws", action: .notBuilt),
-        Route(.POST, "/containers/{id}/wait", wait),
-        Route(.DELETE, "/containers/{id}") { call in
+        Route(.POST, "/containers/{id*}/attach", attach),
+        Route(.GET, "/containers/{id*}/attach/ws", action: .notBuilt),
+        Route(.POST, "/containers/{id*}/wait", wait),
+        Route(.DELETE, "/containers/{id*}") { call in
             try await call.backends.containers.remove(
                 call.id, force: call.flag("force"), volumes: call.flag("v"), link: call.flag("link"))
             return Call.noContent
         },
-        Route(.HEAD, "/containers/{id}/archive") { call in
+        Route(.HEAD, "/containers/{id*}/archive") { call in
             let status = try await call.backends.containers.archiveStatus(call.id, path: call.archivePath())
             return Response(status: .ok, headers: ["X-Docker-Container-Path-Stat": Base64.encode(status.serialized())])
         },
-        Route(.GET, "/containers/{id}/archive") { call in
+        Route(.GET, "/containers/{id*}/archive") { call in
             let (status, tar) = try await call.backends.containers.archiveGet(call.id, path: call.archivePath())
             var response = Response.stream(descriptor: tar, contentType: "application/x-tar")
             response.headers.add(name: "X-Docker-Container-Path-Stat", value: Base64.encode(status.serialized()))
             return response
         },
-        Route(.PUT, "/containers/{id}/archive") { call in
+        Route(.PUT, "/containers/{id*}/archive") { call in
             let path = try call.archivePath()
             try await call.backends.containers.archivePut(
                 call.id, path: path, noOverwriteDirNonDir: call.flag("noOverwriteDirNonDir"), copyUIDGID: call.flag("copyUIDGID"),

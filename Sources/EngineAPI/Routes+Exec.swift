@@ -6,7 +6,7 @@ internal import NIOHTTP1
 // Commands in running containers.
 extension EngineAPI {
     static let execRoutes: [Route] = [
-        Route(.POST, "/containers/{id}/exec") { call in
+        Route(.POST, "/containers/{id*}/exec") { call in
             var request = try await call.body(ExecCreateRequest.self)
             if call.version < APIVersion("1.42") { request.ConsoleSize = nil }
             if let keys = request.DetachKeys, !keys.isEmpty { try Call.check(detachKeys: keys) }

@@ -73,6 +73,7 @@ extension ContainerShim {
     }
 
     private func start(_ request: LaunchRequest, _ driver: any RuntimeDriver, _ streams: ProcessStreams) throws -> Int32 {
+        try MountSources.make(request.mountSources)
         var rootfs = RootfsSource(tree: nil)
         if case .overlay(let overlay) = request.rootfs { rootfs.tree = try OverlayMount.make(overlay) }
         let withInput = request.stdin != .closed

@@ -138,11 +138,14 @@ final class ExternalDriver: RuntimeDriver {
         case .some(let streams): numbers = [streams.input.raw, streams.output.raw, streams.error.raw]
         case .none: break
         }
-        let pid: Int32
-        do { pid = try ChildProcess.spawn(all, standard: numbers) } catch { throw ShimFailure(.runtime, "\(error)") }
-        guard let status = try? ProcessStatus.reap(pid), status == 0 else {
-            throw ExternalDriver.failure(program, arguments[0], log: log)
+        let process: RuntimeProcess
+        do { process = try RuntimeProcess(all, standard: numbers) } catch { throw ShimFailure(.runtime, "\(error)") }
+        let seconds = request.runtimeTimeout
+        guard let status = try? process.wait(seconds: seconds) else {
+            let time = "\(seconds) second\(seconds == 1 ? "" : "s")"
+            throw ShimFailure(.runtime, "\(program) \(arguments[0]) did not end within \(time) and was killed")
         }
+        guard status == 0 else { throw ExternalDriver.failure(program, arguments[0], log: log) }
     }
 
     private static let noSuchFile = "no such file or directory"

@@ -69,19 +69,8 @@ public enum RootfsHelper {
     /// mount in being.
     private static func reopened(_ tree: consuming OwnedFD) throws -> OwnedFD { try tree.openAt(".", O_RDONLY | O_DIRECTORY) }
 
-    /// The root filesystem of a running container without what is mounted in it. Only from inside its mount namespace
-    /// can the mount be copied; the way back is kept open.
-    private static func rootMount(of pid: Int32) throws -> OwnedFD {
-        let own = try OwnedFD.open("/proc/self/ns/mnt")
-        let theirs = try OwnedFD.open("/proc/\(pid)/ns/mnt")
-        let root = try OwnedFD.open("/proc/\(pid)/root", O_PATH | O_DIRECTORY)
-        try retrying("enter mount namespace of", "\(pid)") { clp_setns(theirs.raw, CLONE_NEWNS) }
-        let tree = clp_open_tree(root.raw, "", UInt32(OPEN_TREE_CLONE) | UInt32(O_CLOEXEC) | UInt32(AT_EMPTY_PATH))
-        let code = errno
-        try retrying("leave mount namespace of", "\(pid)") { clp_setns(own.raw, CLONE_NEWNS) }
-        if tree < 0 { throw SystemError("copy root mount of", "\(pid)", code: code) }
-        return try reopened(OwnedFD(owning: tree))
-    }
+    /// The root filesystem of a running container without what is mounted in it.
+    private static func rootMount(of pid: Int32) throws -> OwnedFD { try reopened(try NamespaceMounts.copy("/", of: pid)) }
 
     // MARK: Archives
 

@@ -26,6 +26,8 @@ public enum ShimMain {
             ShimLog.write("shim: started by clipperd, not by hand: expected a container and a number of descriptors")
             return 125
         }
+        // Whatever the daemon was started with ends here: an external runtime would hand it on.
+        clp_reset_signals()
         for number in [SIGPIPE, SIGHUP, SIGINT, SIGTERM] { clp_ignore_signal(number) }
         _ = clp_become_subreaper()
         umask(0o022)

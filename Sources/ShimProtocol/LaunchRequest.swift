@@ -8,7 +8,11 @@ public struct LaunchRequest: Sendable, Equatable {
     /// The OCI bundle (absolute): a directory with config.json.
     public var bundle: String
     public var rootfs: RootFilesystem = .ready
+    /// Sources of mounts that the shim makes first.
+    public var mountSources: [MountSource] = []
     public var runtime: Runtime
+    /// Seconds that an external runtime may take for one command; 0: as long as it takes.
+    public var runtimeTimeout: UInt32 = 0
     public var log: Log = .none
     /// The container has a terminal; must agree with `process.terminal` of config.json.
     public var terminal = false
@@ -118,12 +122,14 @@ extension LaunchRequest {
         writer.put("directory", directory)
         writer.put("bundle", bundle)
         if case .overlay(let overlay) = rootfs { writer.put("overlay", overlay.json) }
+        if !mountSources.isEmpty { writer.put("mountSources", .array(mountSources.map(\.json))) }
         switch runtime {
         case .inProcess(let root): writer.put("runtimeRoot", root)
         case .external(let path, let root):
             writer.put("runtimePath", path)
             writer.put("runtimeRoot", root)
         }
+        if runtimeTimeout > 0 { writer.put("runtimeTimeout", runtimeTimeout) }
         switch log {
         case .none: break
         case .jsonFile(let file): writer.put("jsonFile", file.json)
@@ -144,8 +150,12 @@ extension LaunchRequest {
         directory = try fields.string("directory")
         bundle = try fields.string("bundle")
         rootfs = fields.isAbsent("overlay") ? .ready : .overlay(try Overlay(try fields.object("overlay")))
+        for element in value["mountSources"]?.arrayValue ?? [] {
+            mountSources.append(try MountSource(try Fields(element, "launch.mountSources")))
+        }
         let root = try fields.string("runtimeRoot")
         runtime = try fields.optionalString("runtimePath").map { .external(path: $0, root: root) } ?? .inProcess(root: root)
+        runtimeTimeout = try fields.number("runtimeTimeout", default: 0)
         if !fields.isAbsent("jsonFile") { log = .jsonFile(try Log.JSONFile(try fields.object("jsonFile"))) }
         if !fields.isAbsent("remoteLog") { log = .remote(try Log.Remote(try fields.object("remoteLog"))) }
         terminal = try fields.flag("terminal")

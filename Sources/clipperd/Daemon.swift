@@ -94,6 +94,8 @@ struct Daemon {
         configuration.dns = options.dns
         configuration.dnsSearch = options.dnsSearch
         configuration.dnsOptions = options.dnsOptions
+        configuration.deviceSpecDirectories = options.deviceSpecDirectories
+        if let seconds = options.runtimeTimeout { configuration.runtimeTimeout = UInt32(clamping: seconds) }
         configuration.warnings = insecureDoors(options)
         configuration.live.replace(with: options.live)
         return configuration

@@ -28,6 +28,8 @@ struct DaemonOptions {
     var labels: [String] = []
     var runtimes: [String: String] = [:]
     var defaultRuntime = "clipper"
+    var runtimeTimeout: Int?
+    var deviceSpecDirectories = ["/etc/cdi", "/var/run/cdi"]
     var cgroupParent = "/clipper"
     var shmSize: Int64 = 67_108_864
     var logDriver = "json-file"

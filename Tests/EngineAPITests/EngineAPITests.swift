@@ -64,7 +64,13 @@ import Testing
         #expect(match?.parameters["name"] ?? "" == name)
     }
 
-    @Test(arguments: ["/containers//json", "/containers/x", "/", "", "/images//json", "/v1.41", "/containers/a/b/json"])
+    /// A container's other name, by a link, has one.
+    @Test(arguments: [("/containers/web/db/json", "web/db"), ("/containers/web%2Fdb/json", "web/db"), ("/containers/c1/json", "c1")])
+    func containerNamesMayHaveSlashes(_ path: String, _ id: String) {
+        #expect(Router(routes: EngineAPI.routes).match(.GET, path[...])?.parameters["id"] == id)
+    }
+
+    @Test(arguments: ["/containers//json", "/containers/x", "/", "", "/images//json", "/v1.41", "/containers/a/b/nothing"])
     func unknownPathsMatchNothing(_ path: String) { #expect(Router(routes: EngineAPI.routes).match(.GET, path[...]) == nil) }
 
     @Test func versionsCompareAsNumbers() {

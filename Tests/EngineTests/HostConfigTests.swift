@@ -45,18 +45,16 @@ import Testing
         ("SHM size can not be less than 0", { host, _ in host.ShmSize = -1 }),
         ("Invalid value 1001, range for oom score adj is [-1000, 1000]", { host, _ in host.OomScoreAdj = 1001 }),
         ("invalid IPC mode: x", { host, _ in host.IpcMode = "x" }), ("invalid PID mode: private", { host, _ in host.PidMode = "private" }),
-        ("not implemented: HostConfig.Links on the default network", { host, _ in host.Links = ["a"] }),
-        ("not implemented: HostConfig.UTSMode=x", { host, _ in host.UTSMode = "x" }),
+        ("invalid UTS mode: x", { host, _ in host.UTSMode = "x" }),
+        ("invalid user namespace mode: x", { host, _ in host.UsernsMode = "x" }),
+        ("invalid cgroup namespace mode: x", { host, _ in host.CgroupnsMode = "x" }),
+        ("conflicting options: hostname and the UTS mode", { host, config in (host.UTSMode, config.Hostname) = ("host", "h") }),
+        ("invalid ConsoleSize: expected a height and a width", { host, _ in host.ConsoleSize = [1] }),
+        (
+            "invalid Annotations: the empty string is not permitted as an annotation key", { host, _ in host.Annotations = ["": "x"] }
+        ),
         ("not implemented: HostConfig.StorageOpt", { host, _ in host.StorageOpt = ["size": "1g"] }),
         ("not implemented: HostConfig.KernelMemory", { host, _ in host.KernelMemory = 1 }),
-        (
-            "not implemented: HostConfig.Mounts.Type=image",
-            { host, _ in
-                var mount = MountRequest()
-                mount.Type = "image"
-                host.Mounts = [mount]
-            }
-        ),
         (
             "conflicting options: hostname and the network mode",
             { host, config in (host.NetworkMode, config.Hostname) = ("container:x", "h") }

@@ -30,10 +30,17 @@ import Volumes
         fill(&host)
         var config = ContainerConfig()
         config.Volumes = Dictionary(uniqueKeysWithValues: image.map { ($0, EmptyObject()) })
-        return try MountResolver(volumes: volumes) { name in
-            guard let mounts = others[name] else { throw EngineError.notFound("No such container: \(name)") }
-            return mounts
-        }.resolve(host: host, config: config)
+        return try MountResolver(
+            volumes: volumes,
+            mountsOfContainer: { name in
+                guard let mounts = others[name] else { throw EngineError.notFound("No such container: \(name)") }
+                return mounts
+            },
+            imageID: { name in
+                guard name == "tools" else { throw EngineError.notFound("No such image: \(name)") }
+                return "sha256:1"
+            }
+        ).resolve(host: host, config: config)
     }
 
     @Test(arguments: [
@@ -132,8 +139,72 @@ import Volumes
             (request("bind", "/no/such", "/a"), "invalid mount config for type \"bind\": bind source path does not exist: /no/such"),
             (request("tmpfs", "x", "/a"), "invalid mount config for type \"tmpfs\": field Source must not be specified"),
             (request("floppy", "x", "/a"), "invalid mount config for type \"floppy\": mount type unknown"),
-            (request("bind", "/", nil), "invalid mount path: '' mount path must be absolute"),
+            (request("bind", "/", nil), "invalid mount config for type \"bind\": field Target must not be empty"),
+            (request("bind", "", "/a"), "invalid mount config for type \"bind\": field Source must not be empty"),
+            (request("cluster", "x", "/a"), "not implemented: Mounts.Type=cluster"),
+            (request("image", "nobody", "/a"), "No such image: nobody"),
+            (
+                request("volume", "", "/a") { $0.ReadOnly = true },
+                "invalid mount config for type \"volume\": must not set ReadOnly mode when using anonymous volumes"
+            ),
+            (
+                request("bind", "/", "/a") { $0.VolumeOptions = .init() },
+                "invalid mount config for type \"bind\": field VolumeOptions must not be specified"
+            ),
+            (request("bind", "/", "/a") { $0.Consistency = "x" }, "invalid mount config for type \"bind\": invalid consistency: x"),
         ]
         for (request, text) in cases { #expect(message { _ = try resolve([]) { $0.Mounts = [request] } } == text) }
+    }
+
+    @Test(arguments: [
+        ("", true), ("a", true), ("a/../b", true), ("./a/b", true), ("a/..", true), ("..", false), ("a/../../b", false), ("/a", false),
+    ])
+    func subpathsStayInside(_ subpath: String, _ isAllowed: Bool) throws {
+        let image = request("image", "tools", "/i") {
+            $0.ImageOptions = .init()
+            $0.ImageOptions?.Subpath = subpath
+        }
+        let volume = request("volume", "vol", "/v") {
+            $0.VolumeOptions = .init()
+            $0.VolumeOptions?.Subpath = subpath
+        }
+        for (request, what) in [(image, "image"), (volume, "volume")] {
+            let text = message {
+                let mount = try resolve([]) { $0.Mounts = [request] }[0]
+                #expect(mount.subpath == subpath && mount.isMadeByShim == (what == "image" || !subpath.isEmpty))
+            }
+            let refusal = "invalid mount config for type \"\(what)\": subpath must be a relative path within the \(what)"
+            #expect(text == (isAllowed ? nil : refusal))
+        }
+    }
+
+    @Test func readOnlyReachesTheMountsBelow() throws {
+        #expect(try resolve(["/src:/dst:ro"])[0].isRecursivelyReadOnly)
+        #expect(try !resolve(["/src:/dst"])[0].isRecursivelyReadOnly)
+        let bind = request("bind", scratch.path, "/b") { $0.ReadOnly = true }
+        #expect(try resolve([]) { $0.Mounts = [bind] }[0].isRecursivelyReadOnly)
+        let plain = request("bind", scratch.path, "/b") {
+            $0.ReadOnly = true
+            $0.BindOptions = .init()
+            $0.BindOptions?.ReadOnlyNonRecursive = true
+        }
+        #expect(try !resolve([]) { $0.Mounts = [plain] }[0].isRecursivelyReadOnly)
+    }
+}
+
+@Suite struct MountPropagationTests {
+    private static let table = """
+        20 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw
+        21 20 8:1 /x /srv/data rw - ext4 /dev/root rw
+        22 21 0:30 / /srv/data/deep rw,nosuid master:4 propagate_from:2 - tmpfs none rw
+        """
+
+    @Test(arguments: [
+        ("/", "/", "shared:1"), ("/srv", "/", "shared:1"), ("/srv/data", "/srv/data", ""), ("/srv/database", "/", "shared:1"),
+        ("/srv/data/deep/er", "/srv/data/deep", "master:4 propagate_from:2"),
+    ])
+    func findsTheMount(_ path: String, _ point: String, _ options: String) throws {
+        let found = try #require(MountPropagation.hostMount(of: path, in: Self.table))
+        #expect(found.point == point && found.options.joined(separator: " ") == options)
     }
 }

@@ -10,6 +10,12 @@ private func sampleRequest() -> LaunchRequest {
     file.maxFiles = 3
     file.attributes = ["b": "2", "a": "\"1\""]
     request.log = .jsonFile(file)
+    request.runtimeTimeout = 7
+    request.mountSources = [
+        MountSource(origin: .directory("/v"), subpath: "a/b", place: "/run/c1/sources/0"),
+        MountSource(origin: .process(77, path: "/dev/shm"), subpath: "", place: "/run/c1/sources/shm"),
+        MountSource(origin: .layers(["/l/9", "/l/8"]), subpath: "", place: "/run/c1/sources/1"),
+    ]
     request.terminal = true
     request.stdin = .once
     request.exitRecordPath = "/e"

@@ -1,13 +1,15 @@
 """From create to remove, with every client."""
 
 import hashlib
+import json
 import os
+import threading
 import time
 
 import docker.errors
 import pytest
 
-from harness import IMAGE, wait_until
+from harness import IMAGE, UnixConnection, wait_until
 
 
 def test_run_prints_and_returns_the_exit_code(cli):
@@ -213,3 +215,50 @@ def test_twelve_at_once(clipper, name):
     outputs = [process.communicate(timeout=30)[0] for process in started]
     assert outputs == [b"%d\n" % i for i in range(12)]
     assert all(process.returncode == 0 for process in started)
+
+
+def test_a_start_that_is_asked_for_counts_anew(clipper, name):
+    """The policy's attempts are used up; `start` gives it all of them again."""
+    clipper("run", "-d", "--name", name, "--restart", "on-failure:2", IMAGE, "sh", "-c", "echo go; exit 1")
+    for runs in (3, 6):
+        wait_until(lambda: clipper("logs", name).count("go") == runs and clipper.inspect(name)["State"]["Status"] == "exited", what="the last attempt")
+        assert clipper.inspect(name)["RestartCount"] == 2
+        if runs == 3:
+            clipper("start", name)
+
+
+def waiter(daemon, container, condition):
+    """A wait that has begun when this returns; its answer when called."""
+    connection = UnixConnection(daemon.socket, timeout=60)
+    connection.request("POST", f"/v1.50/containers/{container}/wait?condition={condition}")
+    response = connection.getresponse()  # The head comes at once: the daemon waits from then on.
+    answer = {}
+
+    def read():
+        answer.update(json.loads(response.read()))
+        connection.close()
+    thread = threading.Thread(target=read)
+    thread.start()
+
+    def finish(timeout=20):
+        thread.join(timeout)
+        assert not thread.is_alive(), f"wait for {condition} did not end"
+        return answer["StatusCode"]
+    finish.is_waiting = thread.is_alive
+    return finish
+
+
+def test_conditions_of_wait(daemon, clipper, name):
+    clipper("create", "--name", name, IMAGE, "sh", "-c", "sleep 1000 & trap 'exit 7' TERM; wait")
+    # It does not run: that is the condition. The next end and the removal are still to come.
+    assert waiter(daemon, name, "not-running")() == 0
+    following, removed = waiter(daemon, name, "next-exit"), waiter(daemon, name, "removed")
+    clipper("start", name)
+    running = waiter(daemon, name, "not-running")
+    assert following.is_waiting() and running.is_waiting()
+    clipper.run("exec", name, "kill", "1")
+    assert (following(), running()) == (7, 7) and removed.is_waiting()
+    clipper("rm", "-f", name)
+    assert removed() == 7
+    status, answer = daemon.request("POST", f"/containers/{name}/wait?condition=never")
+    assert status in (400, 404), answer

@@ -34,7 +34,12 @@ struct ContainerCreation: Sendable {
             }
         }
         let id = ContainerNames.newID()
-        let filled = host.withDefaults(shmSize: configuration.defaultShmSize, logDriver: configuration.defaultLogDriver)
+        try EndpointChecks.check(request.networkingConfig)
+        let links = try ContainerLinks.resolve(host, in: store)
+        try checkSharing(host)
+        var filled = host.withDefaults(shmSize: configuration.defaultShmSize, logDriver: configuration.defaultLogDriver)
+        // From now on they are the record's, and go with the other container's name.
+        if !links.isEmpty { filled.Links = nil }
         try checkRuntime(filled.Runtime ?? "")
         _ = try configuration.logOptions(filled.LogConfig)
         let config = try merge(request.config, with: image.config.config ?? RunConfig(), id: id, host: filled)
@@ -42,18 +47,21 @@ struct ContainerCreation: Sendable {
         guard let path = words.first else { throw EngineError.invalid("no command specified") }
         let finalName = try reserveName(name, id: id)
         do {
-            let mounts = try await offloading { [volumes, store] in
-                let resolver = MountResolver(volumes: volumes) { try store.find($0).record.mounts }
+            let mounts = try await offloading { [volumes, store, images, filled] in
+                let resolver = MountResolver(
+                    volumes: volumes, mountsOfContainer: { try store.find($0).record.mounts },
+                    imageID: { try images.image($0).id.description }, defaultDriver: filled.VolumeDriver ?? "")
                 return try resolver.resolve(host: filled, config: config)
             }
             // What the request could not be started with is refused now, not at start.
             _ = try SecurityOptions(filled.SecurityOpt ?? [], isPrivileged: filled.Privileged == true)
             _ = try CapabilitySet.resolve(add: filled.CapAdd ?? [], drop: filled.CapDrop ?? [], isPrivileged: filled.Privileged == true)
+            try refuseSharedBesideOwn(mounts, filled)
             let record = ContainerRecord(
                 id: id, name: finalName, created: Timestamp.now().description, imageID: image.id.description, imageName: imageName,
                 config: config,
                 hostConfig: filled, networks: networks(request, mode: filled.NetworkMode ?? "default"), path: path,
-                arguments: Array(words.dropFirst()), mounts: mounts, outcome: .init())
+                arguments: Array(words.dropFirst()), mounts: mounts, links: links, outcome: .init())
             let container = Container(record, phase: .created)
             let paths = configuration.paths(of: id)
             try await offloading {
@@ -83,9 +91,29 @@ struct ContainerCreation: Sendable {
         }
     }
 
+    /// Containers whose namespaces are to be joined have to be there; whether they run counts at the start.
+    private func checkSharing(_ host: HostConfig) throws(EngineError) {
+        for mode in [host.IpcMode, host.PidMode] {
+            guard let mode, mode.hasPrefix("container:") else { continue }
+            // Not "not found": a client would take that for the image, and pull it.
+            do { _ = try store.find(String(mode.dropFirst("container:".count))) } catch { throw .invalid(error.message) }
+        }
+    }
+
     private func checkRuntime(_ name: String) throws(EngineError) {
         guard name == configuration.defaultRuntime || name == "clipper" || configuration.runtimes[name] != nil else {
             throw .invalid("unknown or invalid runtime name: \(name)")
+        }
+    }
+
+    /// What the shim puts together it puts into a mount namespace of its own, and so does it for another runtime: from there a mount
+    /// does not come back to the host.
+    private func refuseSharedBesideOwn(_ mounts: [ResolvedMount], _ host: HostConfig) throws(EngineError) {
+        guard let shared = mounts.first(where: { ["shared", "rshared"].contains($0.propagation) }) else { return }
+        let runtime = host.Runtime ?? ""
+        if configuration.runtimes[runtime] != nil { throw .notImplemented("propagation \(shared.propagation) with runtime \(runtime)") }
+        if mounts.contains(where: \.isMadeByShim) || host.IpcMode?.hasPrefix("container:") == true {
+            throw .notImplemented("propagation \(shared.propagation) beside a mounted image, a subpath or a joined IPC namespace")
         }
     }
 
@@ -120,7 +148,10 @@ struct ContainerCreation: Sendable {
         -> ContainerConfig
     {
         var config = request
-        if (config.Hostname ?? "").isEmpty { config.Hostname = host.NetworkMode == "host" ? HostFacts.hostname : String(id.prefix(12)) }
+        if (config.Hostname ?? "").isEmpty {
+            let isHosts = host.NetworkMode == "host" || host.UTSMode == "host"
+            config.Hostname = isHosts ? HostFacts.hostname : String(id.prefix(12))
+        }
         config.Domainname = config.Domainname ?? ""
         if (config.User ?? "").isEmpty { config.User = image.user ?? "" }
         let given = config.Env ?? []

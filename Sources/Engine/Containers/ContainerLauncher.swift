@@ -19,15 +19,15 @@ final class ContainerLauncher: Sendable {
         let attachments: [NetworkAttachment]
     }
 
-    private let store: ContainerStore
+    let store: ContainerStore
     private let images: ImageStore
     private let initLayers: InitLayers
     private let volumes: VolumeStore
     let networks: NetworkManager
     private let supervisor: Supervisor
-    private let configuration: EngineConfiguration
+    let configuration: EngineConfiguration
     private let events: EventBus
-    private let logger: Logger
+    let logger: Logger
     /// Streams of clients that attached before the start.
     private let pendingStreams = Locked<[String: [InitialStream]]>([:])
 
@@ -70,6 +70,7 @@ final class ContainerLauncher: Sendable {
         defer { if streamsAreMine { for stream in streams { _ = close(stream.socket) } } }
         let image = try await offloading { [images, initLayers] in try initLayers.layers(of: try images.image(record.imageID)) }
         let shared = try sharedNamespaces(record)
+        try ContainerLinks.requireRunning(record, in: store)
         try await copyImageContentIntoVolumes(record, layers: image)
         let firstDescriptor = Int32(4 + streams.count)
         let prepared = try await offloading { [self] in
@@ -83,6 +84,12 @@ final class ContainerLauncher: Sendable {
                 Overlay(
                     layers: image, upper: prepared.paths.upper, work: prepared.paths.work, isVolatile: record.hostConfig.AutoRemove == true)
             )
+            request.runtimeTimeout = configuration.runtimeTimeout
+            request.mountSources = try await mountSources(record, prepared.paths)
+            if let pid = shared.ipc {
+                request.mountSources.append(
+                    MountSource(origin: .process(pid, path: "/dev/shm"), subpath: "", place: prepared.paths.sharedMemory))
+            }
             request.log = try await log(record, prepared.paths.data)
             request.terminal = record.config.Tty == true
             request.stdin = record.config.OpenStdin != true ? .closed : record.config.StdinOnce == true ? .once : .open
@@ -97,6 +104,19 @@ final class ContainerLauncher: Sendable {
             events.publishUnmounts(of: record)
             try? await offloading { try Files.removeTree(prepared.paths.run) }
             throw error
+        }
+    }
+
+    /// What the shim has to put together: images, and parts of volumes and images.
+    private func mountSources(_ record: ContainerRecord, _ paths: EngineConfiguration.ContainerPaths) async throws -> [MountSource] {
+        guard record.mounts.contains(where: \.isMadeByShim) else { return [] }
+        return try await offloading { [images] in
+            try record.mounts.enumerated().filter(\.element.isMadeByShim).map { index, mount in
+                let origin: MountSource.Origin =
+                    mount.kind == .image
+                    ? .layers(images.layerDirectories(of: try images.image(mount.source))) : .directory(mount.source)
+                return MountSource(origin: origin, subpath: mount.subpath, place: paths.mountSource(index))
+            }
         }
     }
 
@@ -130,7 +150,14 @@ final class ContainerLauncher: Sendable {
         var shared = SharedNamespaces()
         shared.network = try target(record.hostConfig.NetworkMode, "network namespace")
         shared.pid = try target(record.hostConfig.PidMode, "PID namespace")?.pid
-        shared.ipc = try target(record.hostConfig.IpcMode, "IPC namespace")?.pid
+        if let donor = try target(record.hostConfig.IpcMode, "IPC namespace") {
+            let mode = try store.find(donor.id).record.hostConfig.IpcMode ?? ""
+            guard mode == "shareable" || mode == "host" || mode.hasPrefix("container:") else {
+                throw .invalid(
+                    "can't join IPC of container \(donor.id): non-shareable IPC (hint: use IpcMode:shareable for the donor container)")
+            }
+            shared.ipc = donor.pid
+        }
         return shared
     }
 
@@ -139,7 +166,7 @@ final class ContainerLauncher: Sendable {
         for mount in record.mounts where mount.kind == .volume {
             let needsContent = try await offloading { [volumes] in
                 _ = try volumes.acquire(mount.name, user: record.id)
-                guard mount.copiesImageContent, try Files.list(mount.source).isEmpty else { return false }
+                guard mount.copiesImageContent, mount.subpath.isEmpty, try Files.list(mount.source).isEmpty else { return false }
                 return layers.contains { Files.exists("\($0)\(mount.destination)") }
                     || layers.count > 0 && mount.destination.split(separator: "/").count > 1
             }
@@ -175,6 +202,7 @@ final class ContainerLauncher: Sendable {
             for mount in record.mounts where mount.kind == .bind && !Files.exists(mount.source) {
                 throw EngineError.invalid("invalid mount config for type \"bind\": bind source path does not exist: \(mount.source)")
             }
+            try MountPropagation.check(record.mounts)
             let mode = record.hostConfig.NetworkMode ?? "default"
             var choice = SpecBuilder.NetworkNamespaceChoice.host
             if let other = shared.network {
@@ -202,6 +230,7 @@ final class ContainerLauncher: Sendable {
                 record: record, paths: prepared.paths, configuration: configuration, layers: layers, networkNamespace: choice)
             builder.sharedPID = shared.pid
             builder.sharedIPC = shared.ipc
+            builder.linkedVariables = ContainerLinks.linked(record, in: store).flatMap { $0.environment(for: record.name) }
             let spec = try builder.build()
             let file = try OwnedFD.open(prepared.paths.config, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
             try file.writeAll(spec.json.serialized())
@@ -216,7 +245,9 @@ final class ContainerLauncher: Sendable {
         guard record.config.NetworkDisabled != true else { return }
         let mode = record.hostConfig.NetworkMode ?? "default"
         let primary = mode == "default" ? "bridge" : (try? networks.network(mode).name) ?? mode
-        for name in record.networks.keys.sorted(by: { ($0 == primary ? 0 : 1, $0) < ($1 == primary ? 0 : 1, $1) }) {
+        // The first with a gateway gives the default route: the highest priority, then the network of NetworkMode.
+        func rank(_ name: String) -> (Int, Int, String) { (-(record.networks[name]?.GwPriority ?? 0), name == primary ? 0 : 1, name) }
+        for name in record.networks.keys.sorted(by: { rank($0) < rank($1) }) {
             let wanted = record.networks[name] ?? EndpointSettings()
             prepared.attachments.append(try attach(record, to: name, wanted, sandbox: prepared.sandbox))
         }
@@ -266,7 +297,6 @@ final class ContainerLauncher: Sendable {
         let hasNames = networks.servesNames(onNetwork: network)
         let links = (wanted.Links ?? []) + (record.hostConfig.NetworkMode == network ? record.hostConfig.Links ?? [] : [])
         if !links.isEmpty && !hasNames { throw EngineError.notImplemented("links on network \(network)") }
-        if !(wanted.DriverOpts ?? [:]).isEmpty { throw EngineError.notImplemented("EndpointSettings.DriverOpts") }
         let request = EndpointRequest(
             ipv4: wanted.IPAMConfig?.IPv4Address.flatMap { $0.isEmpty ? nil : $0 },
             ipv6: wanted.IPAMConfig?.IPv6Address.flatMap { $0.isEmpty ? nil : $0 },
@@ -331,6 +361,7 @@ final class ContainerLauncher: Sendable {
                 hostname: record.config.Hostname ?? "", domainname: record.config.Domainname ?? "",
                 endpoints: attachments.map(\.endpoint), extraHosts: host.ExtraHosts ?? [],
                 hostGateway: attachments.first?.endpoint.ipv4Gateway)
+                + ContainerLinks.hosts(ContainerLinks.linked(record, in: store))
         try Self.overwrite(configuration.paths(of: record.id).hosts, hosts)
     }
 

@@ -37,7 +37,8 @@ final class ContainerLifecycle: Sendable {
 
     // MARK: Start
 
-    func start(_ container: Container) async throws {
+    /// - Parameter anew: whether somebody asked for it: then its restart policy counts from nought.
+    func start(_ container: Container, anew: Bool = true) async throws {
         try await container.transition.withLock {
             switch container.phase {
             case .running: throw EngineError(.notModified, "container is already running")
@@ -47,6 +48,7 @@ final class ContainerLifecycle: Sendable {
             case .restarting(let pause): pause.cancel()
             case .created, .starting, .exited: break
             }
+            if anew { container.withState { $0.record.restartCount = 0 } }
             try await launch(container)
         }
     }
@@ -85,6 +87,7 @@ final class ContainerLifecycle: Sendable {
         try await store.save(container, durable: false)
         publish(container, "start")
         container.announce(.started)
+        await launcher.tellLinked(of: container)
     }
 
     /// Docker's codes for a container that could not be started.

@@ -8,9 +8,13 @@ extension ContainerService {
     /// A container that runs has its new interface when this returns; one that does not joins at its next start.
     func connect(_ id: String, to network: Network, _ settings: EndpointSettings) async throws {
         let container = try store.find(id)
+        try EndpointChecks.check(settings, network: network.name)
         try await container.transition.withLock {
             let record = container.record
             try checkMode(record, network)
+            if (settings.GwPriority ?? 0) != 0, container.isAlive {
+                throw EngineError.notImplemented("EndpointSettings.GwPriority for a container that runs")
+            }
             if case .removing = container.phase { throw EngineError.conflict("container \(container.id) is marked for removal") }
             var attachment: NetworkAttachment?
             if let connection = try? container.connection() {

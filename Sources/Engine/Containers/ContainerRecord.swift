@@ -21,6 +21,8 @@ public struct ContainerRecord: Codable, Sendable {
     public var path: String
     public var arguments: [String]
     public var mounts: [ResolvedMount]
+    /// Containers that it knows under names of its own, on the default network.
+    public var links: [ContainerLink] = []
     public var outcome: Outcome
     public var restartCount = 0
     /// The user stopped it: `unless-stopped` and `always` leave it alone.
@@ -43,20 +45,24 @@ public struct ContainerRecord: Codable, Sendable {
     }
 }
 
-/// One mount of a container with its source found: a volume, a path of the host or a tmpfs.
+/// One mount of a container with its source found: a volume, a path of the host, an image or a tmpfs.
 public struct ResolvedMount: Codable, Sendable, Equatable {
-    public enum Kind: String, Codable, Sendable { case bind, volume, tmpfs }
+    public enum Kind: String, Codable, Sendable { case bind, volume, tmpfs, image }
     public var kind: Kind
-    /// Volume name; empty for the others.
+    /// Volume name, or the image as the user named it; empty for the others.
     public var name = ""
-    /// Path on the host; empty for a tmpfs.
+    /// Path on the host; the digest of an image's configuration; empty for a tmpfs.
     public var source = ""
+    /// What of the volume or image is mounted; empty for all.
+    public var subpath = ""
     public var destination: String
     public var isReadOnly = false
     /// The mode text the user gave (`ro`, `z`…).
     public var mode = ""
     public var propagation = ""
     public var isRecursive = true
+    /// Read-only down to the mounts below it.
+    public var isRecursivelyReadOnly = false
     /// tmpfs options or driver.
     public var options: [String] = []
     /// Image content is copied into an empty volume at first use.
@@ -65,6 +71,17 @@ public struct ResolvedMount: Codable, Sendable, Equatable {
     public var isAnonymous = false
     /// A missing host directory is created (`-v` does, `--mount` does not).
     public var createsSource = false
+}
+
+extension ResolvedMount {
+    /// Whether no path of the host has what is mounted: the shim puts it together.
+    var isMadeByShim: Bool { kind == .image || !subpath.isEmpty }
+}
+
+/// A link on the default network: another container under a name of this one's own (`--link container:alias`).
+public struct ContainerLink: Codable, Sendable, Equatable {
+    public var containerID: String
+    public var alias: String
 }
 
 /// A container's place on one network while it runs.
@@ -92,6 +109,7 @@ extension ContainerRecord {
         path = try fields.decode(String.self, forKey: .path)
         arguments = try fields.decode([String].self, forKey: .arguments)
         mounts = try fields.decodeIfPresent([ResolvedMount].self, forKey: .mounts) ?? []
+        links = try fields.decodeIfPresent([ContainerLink].self, forKey: .links) ?? []
         outcome = try fields.decodeIfPresent(Outcome.self, forKey: .outcome) ?? Outcome()
         restartCount = try fields.decodeIfPresent(Int.self, forKey: .restartCount) ?? 0
         wasStoppedByUser = try fields.decodeIfPresent(Bool.self, forKey: .wasStoppedByUser) ?? false
@@ -121,6 +139,8 @@ extension ResolvedMount {
         name = try fields.decodeIfPresent(String.self, forKey: .name) ?? name
         source = try fields.decodeIfPresent(String.self, forKey: .source) ?? source
         isReadOnly = try fields.decodeIfPresent(Bool.self, forKey: .isReadOnly) ?? isReadOnly
+        subpath = try fields.decodeIfPresent(String.self, forKey: .subpath) ?? subpath
+        isRecursivelyReadOnly = try fields.decodeIfPresent(Bool.self, forKey: .isRecursivelyReadOnly) ?? isRecursivelyReadOnly
         mode = try fields.decodeIfPresent(String.self, forKey: .mode) ?? mode
         propagation = try fields.decodeIfPresent(String.self, forKey: .propagation) ?? propagation
         isRecursive = try fields.decodeIfPresent(Bool.self, forKey: .isRecursive) ?? isRecursive

@@ -78,7 +78,7 @@ extension ContainerLifecycle {
             let wanted = policy == "always" || (policy == "unless-stopped" && !record.wasStoppedByUser)
             guard wanted else { continue }
             if case .restarting = container.phase { continue }
-            do { try await start(container) } catch {
+            do { try await start(container, anew: false) } catch {
                 logger.error("cannot start a container by its policy", metadata: ["container": "\(container.id)", "error": "\(error)"])
             }
         }

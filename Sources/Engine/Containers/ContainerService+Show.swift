@@ -26,6 +26,10 @@ extension ContainerService {
             NetworkSettings: Self.networkSettings(record))
         let open = execs.open(in: record.id)
         answer.ExecIDs = open.isEmpty ? nil : open
+        let links = record.links.compactMap { link in
+            (try? store.find(link.containerID)).map { "/\($0.name):/\(record.name)/\(link.alias)" }
+        }
+        if !links.isEmpty { answer.HostConfig.Links = links }
         if size {
             let upper = paths.upper
             let written = try await offloading { try DirectorySize.bytes(of: upper) }
@@ -39,9 +43,9 @@ extension ContainerService {
 
     static func mountPoint(_ mount: ResolvedMount) -> MountPoint {
         MountPoint(
-            Type: mount.kind.rawValue, Name: mount.kind == .volume ? mount.name : nil, Source: mount.source, Destination: mount.destination,
+            Type: mount.kind.rawValue, Name: mount.name.isEmpty ? nil : mount.name, Source: mount.source, Destination: mount.destination,
             Driver: mount.kind == .volume ? "local" : nil, Mode: mount.mode, RW: !mount.isReadOnly,
-            Propagation: mount.kind == .volume ? "" : mount.propagation)
+            Propagation: mount.kind == .bind ? mount.propagation : "")
     }
 
     static func networkSettings(_ record: ContainerRecord) -> NetworkSettings {
@@ -87,9 +91,11 @@ extension ContainerService {
         var containers = store.all.sorted { $0.record.created > $1.record.created }
             .filter { (showsAll || $0.apiState.Running) && filter.matches($0) }
         if let limit, limit > 0 { containers = Array(containers.prefix(limit)) }
+        let linkNames = store.linkNames()
         var result: [ContainerSummary] = []
         for container in containers {
             var summary = summary(container)
+            summary.Names += linkNames[container.id] ?? []
             if size {
                 let upper = configuration.paths(of: container.id).upper
                 let written = try await offloading { try DirectorySize.bytes(of: upper) }

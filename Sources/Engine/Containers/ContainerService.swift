@@ -82,7 +82,7 @@ public final class ContainerService: Sendable {
     public func unpause(_ id: String) async throws { try await lifecycle.unpause(try store.find(id)) }
 
     public func remove(_ id: String, force: Bool, volumes: Bool, link: Bool) async throws {
-        if link { throw EngineError.notImplemented("removing a link") }
+        if link { return try await removeLink(id) }
         try await lifecycle.remove(try store.find(id), force: force, volumes: volumes)
     }
 
@@ -293,7 +293,10 @@ public final class ContainerService: Sendable {
 
     /// IDs of containers that use an image.
     func users(ofImage id: String) -> [ImageUser] {
-        store.all.filter { $0.record.imageID == id }.map { ImageUser(containerID: $0.id, isRunning: $0.isAlive) }
+        func uses(_ record: ContainerRecord) -> Bool {
+            record.imageID == id || record.mounts.contains { $0.kind == .image && $0.source == id }
+        }
+        return store.all.filter { uses($0.record) }.map { ImageUser(containerID: $0.id, isRunning: $0.isAlive) }
     }
 
     /// IDs of containers that mention a volume.

@@ -43,9 +43,29 @@ public final class ContainerStore: Sendable {
             if let id = index.byName[name], let container = index.byID[id] { return [container] }
             return text.isEmpty ? [] : index.byID.values.filter { $0.id.hasPrefix(text) }
         }
+        if found.isEmpty, let linked = linked(name) { return linked }
         if found.count > 1 { throw .invalid("Multiple IDs found with provided prefix: \(text)") }
         guard let container = found.first else { throw .notFound("No such container: \(text)") }
         return container
+    }
+
+    /// `container/alias`: the container that another knows under that name.
+    private func linked(_ name: String) -> Container? {
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2 else { return nil }
+        return index.withLock { index in
+            let owner = index.byName[parts[0]].flatMap { index.byID[$0] }
+            return owner?.record.links.first { $0.alias == parts[1] }.flatMap { index.byID[$0.containerID] }
+        }
+    }
+
+    /// Names that containers have besides their own, `/container/alias`, by the ID of the one that is called so.
+    func linkNames() -> [String: [String]] {
+        var names: [String: [String]] = [:]
+        for record in all.map(\.record) where !record.links.isEmpty {
+            for link in record.links { names[link.containerID, default: []].append("/\(record.name)/\(link.alias)") }
+        }
+        return names.mapValues { $0.sorted() }
     }
 
     func container(withName name: String) -> String? { index.withLock { $0.byName[name] } }

@@ -1,5 +1,20 @@
 internal import EngineTypes
 internal import Linux
+internal import Networking
+
+extension HealthConfig {
+    /// Docker's bounds: a millisecond at least where a time is given.
+    func check() throws(EngineError) {
+        for (name, time) in [
+            ("Interval", Interval), ("Timeout", Timeout), ("StartPeriod", StartPeriod), ("StartInterval", StartInterval),
+        ] where time != nil && time != 0 && time ?? 0 < 1_000_000 {
+            throw .invalid("\(name) in Healthcheck cannot be less than 1ms")
+        }
+        if let retries = Retries, retries < 0 { throw .invalid("Retries in Healthcheck cannot be negative") }
+        guard let kind = Test?.first, !["NONE", "CMD", "CMD-SHELL"].contains(kind) else { return }
+        throw .invalid("Unknown healthcheck type '\(kind)' (expected 'CMD')")
+    }
+}
 
 extension HostConfig {
     /// Refuses by name what cannot be applied, with Docker's texts where Docker has them.
@@ -21,6 +36,21 @@ extension HostConfig {
             }
             if AutoRemove == true && name != "no" { throw .invalid("can't create 'AutoRemove' container with restart policy") }
         }
+        try checkNamespaces(config)
+        try config.Healthcheck?.check()
+        if let size = ShmSize, size < 0 { throw .invalid("SHM size can not be less than 0") }
+        if let adjustment = OomScoreAdj, !(-1000...1000).contains(adjustment) {
+            throw .invalid("Invalid value \(adjustment), range for oom score adj is [-1000, 1000]")
+        }
+        if let annotations = Annotations, annotations.keys.contains("") {
+            throw .invalid("invalid Annotations: the empty string is not permitted as an annotation key")
+        }
+        if let size = ConsoleSize, size.count != 2 || size.contains(where: { !(0...Int(UInt16.max)).contains($0) }) {
+            throw .invalid("invalid ConsoleSize: expected a height and a width")
+        }
+    }
+
+    private func checkNamespaces(_ config: ContainerConfig) throws(EngineError) {
         let sharing = IpcMode ?? ""
         guard ["", "none", "private", "shareable", "host"].contains(sharing) || sharing.hasPrefix("container:") else {
             throw .invalid("invalid IPC mode: \(sharing)")
@@ -29,9 +59,17 @@ extension HostConfig {
         guard ["", "host"].contains(processes) || processes.hasPrefix("container:") else {
             throw .invalid("invalid PID mode: \(processes)")
         }
-        if let size = ShmSize, size < 0 { throw .invalid("SHM size can not be less than 0") }
-        if let adjustment = OomScoreAdj, !(-1000...1000).contains(adjustment) {
-            throw .invalid("Invalid value \(adjustment), range for oom score adj is [-1000, 1000]")
+        guard ["", "host"].contains(UTSMode ?? "") else { throw .invalid("invalid UTS mode: \(UTSMode ?? "")") }
+        if UTSMode == "host" {
+            if !(config.Hostname ?? "").isEmpty { throw .invalid("conflicting options: hostname and the UTS mode") }
+            if !(config.Domainname ?? "").isEmpty { throw .invalid("conflicting options: domainname and the UTS mode") }
+        }
+        guard ["", "host"].contains(UsernsMode ?? "") else { throw .invalid("invalid user namespace mode: \(UsernsMode ?? "")") }
+        guard ["", "host", "private"].contains(CgroupnsMode ?? "") else {
+            throw .invalid("invalid cgroup namespace mode: \(CgroupnsMode ?? "")")
+        }
+        if let isolation = Isolation, !["", "default"].contains(isolation) {
+            throw .invalid("Invalid isolation: \"\(isolation)\" - linux only supports 'default'")
         }
     }
 
@@ -39,27 +77,11 @@ extension HostConfig {
         func refuse(_ condition: Bool, _ what: String) throws(EngineError) {
             if condition { throw .notImplemented("HostConfig.\(what)") }
         }
-        // On networks that users define a link is a name for the name server; on others it would be lines of /etc/hosts and variables.
-        try refuse(!(Links ?? []).isEmpty && ["default", "bridge", ""].contains(NetworkMode ?? ""), "Links on the default network")
-        try refuse(!(DeviceRequests ?? []).isEmpty, "DeviceRequests")
-        try refuse(!["", "host"].contains(UsernsMode ?? ""), "UsernsMode=\(UsernsMode ?? "")")
-        if let isolation = Isolation, !["", "default"].contains(isolation) {
-            throw .invalid("Invalid isolation: \"\(isolation)\" - linux only supports 'default'")
-        }
         try refuse(!(StorageOpt ?? [:]).isEmpty, "StorageOpt")
         try refuse(!(Cgroup ?? "").isEmpty, "Cgroup")
-        try refuse(!["", "local"].contains(VolumeDriver ?? ""), "VolumeDriver=\(VolumeDriver ?? "")")
-        try refuse(!["", "host"].contains(UTSMode ?? ""), "UTSMode=\(UTSMode ?? "")")
-        try refuse(!["", "host", "private"].contains(CgroupnsMode ?? ""), "CgroupnsMode=\(CgroupnsMode ?? "")")
         try refuse((CpuCount ?? 0) != 0 || (CpuPercent ?? 0) != 0, "CpuCount and CpuPercent (Windows)")
         try refuse((IOMaximumIOps ?? 0) != 0 || (IOMaximumBandwidth ?? 0) != 0, "IOMaximumIOps and IOMaximumBandwidth (Windows)")
         try refuse((KernelMemory ?? 0) > 0, "KernelMemory")
-        for mount in Mounts ?? [] {
-            let kind = mount.Type ?? ""
-            try refuse(["image", "cluster", "npipe"].contains(kind), "Mounts.Type=\(kind)")
-            try refuse(!(mount.VolumeOptions?.Subpath ?? "").isEmpty, "Mounts.VolumeOptions.Subpath")
-            try refuse(mount.BindOptions?.ReadOnlyForceRecursive == true, "Mounts.BindOptions.ReadOnlyForceRecursive")
-        }
     }
 
     private func checkMemory() throws(EngineError) {
@@ -96,9 +118,18 @@ extension HostConfig {
             throw .invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
         }
         if let quota = CpuQuota, quota > 0, quota < 1000 { throw .invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)") }
-        if let weight = BlkioWeight, weight != 0, !(10...1000).contains(weight) {
+        try checkRealtime()
+        for weight in [BlkioWeight ?? 0] + (BlkioWeightDevice ?? []).map(\.Weight) where weight != 0 && !(10...1000).contains(weight) {
             throw .invalid("Range of blkio weight is from 10 to 1000")
         }
+    }
+
+    private func checkRealtime() throws(EngineError) {
+        let (period, runtime) = (CpuRealtimePeriod ?? 0, CpuRealtimeRuntime ?? 0)
+        if period == 0 && runtime == 0 { return }
+        guard HostFacts.hasRealtimeLimits else { throw .invalid("Your kernel does not support CPU real-time scheduler") }
+        if period < 0 || runtime < 0 { throw .invalid("cpu real-time period and runtime cannot be negative") }
+        if period != 0 && runtime > period { throw .invalid("cpu real-time runtime cannot be higher than cpu real-time period") }
     }
 
     /// `0-2,7` has to lie within what the kernel has.
@@ -124,6 +155,15 @@ extension HostConfig {
     }
 
     private func checkNetwork(_ config: ContainerConfig) throws(EngineError) {
+        for key in (config.ExposedPorts ?? [:]).keys.sorted() { _ = try PortRequests.parse(key) }
+        for (key, bindings) in (PortBindings ?? [:]).sorted(by: { $0.key < $1.key }) {
+            _ = try PortRequests.parse(key)
+            for binding in bindings ?? [] {
+                do { _ = try PortRequest.hostPorts(binding.HostPort ?? "") } catch {
+                    throw .invalid("invalid port specification: \"\(binding.HostPort ?? "")\"")
+                }
+            }
+        }
         let mode = NetworkMode ?? "default"
         let shares = mode == "host" || mode.hasPrefix("container:")
         if mode.hasPrefix("container:") {

@@ -8,6 +8,10 @@ struct MountResolver {
     let volumes: VolumeStore
     /// The mounts of another container, by its name or id, for `--volumes-from`. Throws `EngineError`.
     let mountsOfContainer: @Sendable (String) throws -> [ResolvedMount]
+    /// The digest of an image that is to be mounted. Throws `ImageError`.
+    let imageID: @Sendable (String) throws -> String
+    /// The driver of volumes that name none (`--volume-driver`).
+    var defaultDriver = ""
 
     /// Blocks. Throws `EngineError` or `VolumeError`.
     func resolve(host: HostConfig, config: ContainerConfig) throws -> [ResolvedMount] {
@@ -97,6 +101,7 @@ struct MountResolver {
                 kind: .bind, source: parts[0], destination: destination, isReadOnly: isReadOnly, mode: mode,
                 propagation: propagation.isEmpty ? "rprivate" : propagation)
             mount.createsSource = true
+            mount.isRecursivelyReadOnly = isReadOnly
             return mount
         }
         return try volume(
@@ -104,13 +109,12 @@ struct MountResolver {
     }
 
     private func volume(
-        _ name: String, at destination: String, mode: String, isReadOnly: Bool, copies: Bool, options: [String: String] = [:],
-        labels: [String: String] = [:]
-    )
-        throws -> ResolvedMount
-    {
+        _ name: String, at destination: String, mode: String, isReadOnly: Bool, copies: Bool, driver: String = "",
+        options: [String: String] = [:], labels: [String: String] = [:]
+    ) throws -> ResolvedMount {
         let volume: Volume
-        do { volume = try volumes.create(name: name, options: options, labels: labels) } catch {
+        let driver = driver.isEmpty ? defaultDriver : driver
+        do { volume = try volumes.create(name: name, driver: driver, options: options, labels: labels) } catch {
             throw VolumeService.creationFailure(name, error)
         }
         var mount = ResolvedMount(
@@ -121,35 +125,40 @@ struct MountResolver {
     }
 
     private func mount(_ request: MountRequest) throws -> ResolvedMount {
+        try request.check()
         let kind = request.Type ?? ""
         let source = request.Source ?? ""
         let destination = try Self.destination(request.Target ?? "")
-        func refuse(_ reason: String) -> EngineError { .invalid("invalid mount config for type \"\(kind)\": \(reason)") }
         switch kind {
         case "bind":
-            guard source.hasPrefix("/") else { throw refuse("invalid mount path: '\(source)' mount path must be absolute") }
-            let creates = request.BindOptions?.CreateMountpoint == true
-            guard creates || Files.exists(source) else { throw refuse("bind source path does not exist: \(source)") }
+            let options = request.BindOptions
+            let creates = options?.CreateMountpoint == true
+            guard creates || Files.exists(source) else { throw request.refused("bind source path does not exist: \(source)") }
             var mount = ResolvedMount(
                 kind: .bind, source: source, destination: destination, isReadOnly: request.ReadOnly == true,
-                propagation: request.BindOptions?.Propagation.flatMap { $0.isEmpty ? nil : $0 } ?? "rprivate")
-            mount.isRecursive = request.BindOptions?.NonRecursive != true
+                propagation: options?.Propagation.flatMap { $0.isEmpty ? nil : $0 } ?? "rprivate")
+            mount.isRecursive = options?.NonRecursive != true
+            mount.isRecursivelyReadOnly = mount.isReadOnly && options?.ReadOnlyNonRecursive != true
             mount.createsSource = creates
             return mount
         case "volume":
-            let driver = request.VolumeOptions?.DriverConfig
-            if let name = driver?.Name, !["", "local"].contains(name) { throw EngineError.notImplemented("volume driver \(name)") }
-            return try volume(
-                source, at: destination, mode: "z", isReadOnly: request.ReadOnly == true, copies: request.VolumeOptions?.NoCopy != true,
-                options: driver?.Options ?? [:], labels: request.VolumeOptions?.Labels ?? [:])
-        case "tmpfs":
-            guard source.isEmpty else { throw refuse("field Source must not be specified") }
+            let options = request.VolumeOptions
+            var mount = try volume(
+                source, at: destination, mode: "z", isReadOnly: request.ReadOnly == true, copies: options?.NoCopy != true,
+                driver: options?.DriverConfig?.Name ?? "", options: options?.DriverConfig?.Options ?? [:], labels: options?.Labels ?? [:])
+            mount.subpath = options?.Subpath ?? ""
+            return mount
+        case "image":
+            let image = try imageID(source)
+            return ResolvedMount(
+                kind: .image, name: source, source: image, subpath: request.ImageOptions?.Subpath ?? "", destination: destination,
+                isReadOnly: true)
+        default:
             var options: [String] = request.ReadOnly == true ? ["ro"] : []
             if let size = request.TmpfsOptions?.SizeBytes, size > 0 { options.append("size=\(size)") }
             if let mode = request.TmpfsOptions?.Mode, mode > 0 { options.append("mode=\(String(mode, radix: 8))") }
             for pair in request.TmpfsOptions?.Options ?? [] { options.append(pair.joined(separator: "=")) }
             return ResolvedMount(kind: .tmpfs, destination: destination, isReadOnly: request.ReadOnly == true, options: options)
-        default: throw refuse("mount type unknown")
         }
     }
 }

@@ -37,7 +37,7 @@ struct ExecProcesses: Sendable {
                 process.capabilities = SpecBuilder.capabilities(bounding, uid: account.uid)
             }
             if wanted.Privileged == true {
-                process.capabilities = SpecBuilder.capabilities(SpecDefaults.allCapabilities, uid: process.user.uid)
+                process.capabilities = SpecBuilder.capabilities(CapabilitySet.available, uid: process.user.uid)
             }
             return process
         }

@@ -1,16 +1,22 @@
 internal import EngineTypes
+internal import Linux
 
 /// Which capabilities a container has, from `--cap-add`, `--cap-drop` and `--privileged`, as Docker combines them.
 enum CapabilitySet {
     static func resolve(add: [String], drop: [String], isPrivileged: Bool) throws(EngineError) -> [String] {
-        if isPrivileged { return SpecDefaults.allCapabilities }
+        if isPrivileged { return available }
         let added = try names(add, "CapAdd")
         let dropped = try names(drop, "CapDrop")
-        let base = added.contains("ALL") ? SpecDefaults.allCapabilities : dropped.contains("ALL") ? [] : SpecDefaults.capabilities
+        let base = added.contains("ALL") ? available : dropped.contains("ALL") ? [] : SpecDefaults.capabilities
         var result = base.filter { !dropped.contains($0) }
         // With ALL, what is dropped by name stays dropped, also when it is added by name.
         for name in added where !added.contains("ALL") && !result.contains(name) { result.append(name) }
         return result
+    }
+
+    /// All that this host can give, which is what "all" means: some runtimes fail over a capability that they cannot give.
+    static var available: [String] {
+        SpecDefaults.allCapabilities.filter { name in Capability(name: name).map(HostFacts.capabilities.contains) ?? false }
     }
 
     private static func names(_ list: [String], _ field: String) throws(EngineError) -> [String] {

@@ -30,7 +30,7 @@ struct DeviceResolver {
         return (nodes, rules)
     }
 
-    private static func node(_ path: String, as target: String) -> Spec.Device? {
+    static func node(_ path: String, as target: String) -> Spec.Device? {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
         let kind: Spec.Device.Kind

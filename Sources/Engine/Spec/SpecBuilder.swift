@@ -16,6 +16,8 @@ struct SpecBuilder {
     /// First processes of containers whose namespaces are shared, by kind.
     var sharedPID: Int32?
     var sharedIPC: Int32?
+    /// Variables that tell of linked containers; the container's own come before them.
+    var linkedVariables: [String] = []
     /// Whether /etc/hosts, hostname and resolv.conf are the engine's.
     var managesNetworkFiles = true
 
@@ -45,6 +47,7 @@ struct SpecBuilder {
         spec.mounts = try mounts()
         spec.annotations = host.Annotations ?? [:]
         spec.linux = try linux(capabilities, security)
+        try DeviceRequests(host.DeviceRequests ?? [], directories: configuration.deviceSpecDirectories).apply(to: &spec)
         return spec
     }
 
@@ -88,7 +91,7 @@ struct SpecBuilder {
         if !has("HOSTNAME") { first.append("HOSTNAME=\(config.Hostname ?? "")") }
         if config.Tty == true && !has("TERM") { first.append("TERM=xterm") }
         if !has("HOME") { variables.append("HOME=\(home)") }
-        return first + variables
+        return first + linkedVariables.filter { !has(String($0.prefix { $0 != "=" })) } + variables
     }
 
     private func rlimits() throws(EngineError) -> [Spec.ResourceLimit] {
@@ -119,10 +122,10 @@ struct SpecBuilder {
                 Spec.Mount(
                     destination: "/sbin/docker-init", type: "bind", source: configuration.runtimeExecutable, options: ["bind", "ro"]))
         }
-        for mount in record.mounts {
+        for (index, mount) in record.mounts.enumerated() {
             // A mount of the user's on a default one's place takes its place.
             mounts.removeAll { $0.destination == mount.destination }
-            mounts.append(Self.mount(mount))
+            mounts.append(Self.mount(mount, source: mount.isMadeByShim ? paths.mountSource(index) : mount.source))
         }
         // Parents before children.
         return mounts.enumerated().sorted { left, right in
@@ -140,13 +143,10 @@ struct SpecBuilder {
                     destination: "/dev/shm", type: "bind", source: "/dev/shm", options: ["rbind", "rprivate", "nosuid", "noexec", "nodev"])
             ]
         case let mode where mode.hasPrefix("container:"):
-            return sharedIPC.map { pid in
-                [
-                    Spec.Mount(
-                        destination: "/dev/shm", type: "bind", source: "/proc/\(pid)/root/dev/shm",
-                        options: ["bind", "nosuid", "noexec", "nodev"])
-                ]
-            } ?? []
+            return [
+                Spec.Mount(
+                    destination: "/dev/shm", type: "bind", source: paths.sharedMemory, options: ["bind", "nosuid", "noexec", "nodev"])
+            ]
         default:
             return [
                 Spec.Mount(
@@ -156,19 +156,19 @@ struct SpecBuilder {
         }
     }
 
-    private static func mount(_ mount: ResolvedMount) -> Spec.Mount {
+    private static func mount(_ mount: ResolvedMount, source: String) -> Spec.Mount {
         switch mount.kind {
         case .tmpfs:
             let defaults = ["noexec", "nosuid", "nodev"].filter { name in
                 !mount.options.contains(String(name.dropFirst(2))) && !mount.options.contains(name)
             }
             return Spec.Mount(destination: mount.destination, type: "tmpfs", source: "tmpfs", options: defaults + mount.options)
-        case .bind, .volume:
+        case .bind, .volume, .image:
             let kind = mount.isRecursive ? "rbind" : "bind"
             let propagation = mount.propagation.isEmpty ? "rprivate" : mount.propagation
             return Spec.Mount(
-                destination: mount.destination, type: "bind", source: mount.source,
-                options: [kind, mount.isReadOnly ? "ro" : "rw", propagation])
+                destination: mount.destination, type: "bind", source: source,
+                options: [kind, mount.isReadOnly ? "ro" : "rw", propagation] + (mount.isRecursivelyReadOnly ? ["rro"] : []))
         }
     }
 
@@ -183,10 +183,9 @@ struct SpecBuilder {
         if record.mounts.contains(where: { ["rslave", "slave"].contains($0.propagation) }) {
             linux.rootfsPropagation = linux.rootfsPropagation ?? "rslave"
         }
-        if !isPrivileged && !security.systemPathsUnconfined {
-            linux.maskedPaths = host.MaskedPaths ?? SpecDefaults.maskedPaths
-            linux.readonlyPaths = host.ReadonlyPaths ?? SpecDefaults.readonlyPaths
-        }
+        // What a privileged container is to have closed it names itself.
+        linux.maskedPaths = security.systemPathsUnconfined ? [] : host.MaskedPaths ?? (isPrivileged ? [] : SpecDefaults.maskedPaths)
+        linux.readonlyPaths = security.systemPathsUnconfined ? [] : host.ReadonlyPaths ?? (isPrivileged ? [] : SpecDefaults.readonlyPaths)
         linux.seccomp = try security.seccomp(capabilities: capabilities)
         let devices = try DeviceResolver(host: host, isPrivileged: isPrivileged).resolve()
         linux.devices = devices.nodes

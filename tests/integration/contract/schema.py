@@ -217,6 +217,7 @@ def placed(error):
 
 
 def expression(pattern):
-    """A path's pattern as an expression; names of images hold slashes."""
+    """A path's pattern as an expression; names of images hold slashes, and those that links give to containers."""
     parts = re.split(r"(\{\w+\})", pattern)
-    return re.compile("".join((".+" if part == "{name}" else "[^/]+") if part.startswith("{") else re.escape(part) for part in parts))
+    long = "{id}" if pattern.startswith("/containers/") else "{name}"
+    return re.compile("".join((".+" if part == long else "[^/]+") if part.startswith("{") else re.escape(part) for part in parts))

@@ -186,3 +186,34 @@ def test_lost_supervisor(engine, clipper, running, daemon_runs):
     wait_until(lambda: clipper.inspect(running)["State"]["Status"] == "exited", 10, "exited")
     clipper("start", running)
     assert clipper.run("exec", running, "sh", "-c", "exit 3").code == 3
+
+
+def test_a_runtime_that_hangs(tmp_path):
+    """A runtime that does not come back from a command is killed, with what it had started, and the error says so."""
+    program = tmp_path / "hangs"
+    program.write_text(f"""#!/bin/sh
+for word; do
+    if [ "$word" = create ]; then sleep 1000 & echo $! >{tmp_path}/pid; wait; fi
+done
+exec {shutil.which("runc")} "$@"
+""")
+    program.chmod(0o755)
+    daemon = Daemon(f"clpthang{os.getpid()}", ["--add-runtime", f"hangs={program}", "--runtime-timeout", "1"])
+    try:
+        daemon.start()
+        import_base(daemon)
+        client = Client("clipper", PROGRAMS["clipper"], daemon)
+        result = client.run("run", "--name", "hung", "--runtime", "hangs", IMAGE, "true")
+        assert result.code == 125 and f"{program} create did not end within 1 second and was killed" in result.err, result
+        wait_until(lambda: not alive(int((tmp_path / "pid").read_text())), 10, "the end of what the runtime had started")
+        assert client.inspect("hung")["State"]["Status"] == "created"
+        client("rm", "hung")
+        wait_until(lambda: not daemon.shims(), 10, "the end of the supervisor")
+        assert client("run", "--rm", IMAGE, "echo", "others run") == "others run"
+    finally:
+        try:
+            clear(daemon)
+        finally:
+            if daemon.running():
+                daemon.kill()
+            daemon.remove()
