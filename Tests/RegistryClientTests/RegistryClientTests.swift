@@ -1,6 +1,6 @@
-import OCIImageSpec
-import RegistryClient
 import Testing
+
+@testable import RegistryClient
 
 @Test func challengesOfRegistries() {
     let hub = AuthenticationChallenge.parse(
@@ -17,19 +17,48 @@ import Testing
 }
 
 @Test(arguments: [
-    ("x", ["https://registry-1.docker.io/v2/"]), ("ghcr.io/x", ["https://ghcr.io/v2/"]),
-    ("localhost:5000/x", ["https://localhost:5000/v2/", "http://localhost:5000/v2/"]),
-    ("127.1.2.3/x", ["https://127.1.2.3/v2/", "http://127.1.2.3/v2/"]),
-    ("[::1]:5000/x", ["https://[::1]:5000/v2/", "http://[::1]:5000/v2/"]),
-    ("10.1.2.3:5/x", ["https://10.1.2.3:5/v2/", "http://10.1.2.3:5/v2/"]), ("a.lan/x", ["https://a.lan/v2/", "http://a.lan/v2/"]),
-    ("reg.corp:80/x", ["https://reg.corp:80/v2/", "http://reg.corp:80/v2/"]), ("11.1.2.3/x", ["https://11.1.2.3/v2/"]),
-]) func endpoints(name: String, expected: [String]) throws {
-    let found = RegistryEndpoint.endpoints(for: try ImageReference(name), insecure: ["10.0.0.0/8", "*.lan", "reg.corp:80"])
-    #expect(found.map(\.description) == expected)
-    #expect(found.last?.verifiesCertificate == (expected.count == 1))
+    (
+        404, #"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#,
+        "manifest for x:1 not found: manifest unknown: manifest unknown"
+    ),
+    (404, #"{"errors":[{"code":"NAME_UNKNOWN"}]}"#, "repository x not found: name unknown: repository name not known to registry"),
+    (404, "<html>", "manifest for x:1 not found: manifest unknown: manifest unknown"),
+    (401, #"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#, "unauthorized: authentication required"),
+    (401, #"{"details":"incorrect username or password"}"#, "unauthorized: incorrect username or password"),
+    (
+        403, #"{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}"#,
+        "pull access denied for x, repository does not exist or may require 'docker login': denied: requested access to the resource is denied"
+    ),
+    (
+        429, #"{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit."}]}"#,
+        "toomanyrequests: You have reached your pull rate limit."
+    ),
+    (429, "", "toomanyrequests: too many requests"), (500, "oops", "received unexpected HTTP status: 500 Reason"),
+    (400, "no json", "error parsing HTTP 400 response body: \"no json\""),
+]) func refusalsInDockersWords(status: Int, body: String, expected: String) {
+    let failure = RegistryFailure(status: status, reason: "Reason", body: Array(body.utf8))
+    #expect(failure.reading("x", "manifest for x:1").message == expected)
 }
 
-@Test func transfersSayThatTheyAreNotBuilt() throws {
-    let error = #expect(throws: RegistryError.self) { try RegistryClient().repository(try ImageReference("x"), credentials: .anonymous) }
-    #expect(error?.message == "not implemented: transfers from and to registries")
+@Test func aChallengeTellsMoreThanTheBody() {
+    let challenge = AuthenticationChallenge(scheme: "bearer", parameters: ["error": "insufficient_scope"])
+    let failure = RegistryFailure(
+        status: 401, reason: "", body: Array(#"{"errors":[{"code":"UNAUTHORIZED"}]}"#.utf8), challenges: [challenge])
+    #expect(failure.error == RegistryError(.denied, "denied: requested access to the resource is denied"))
+}
+
+@Test(arguments: [
+    ("busybox", "docker.io", "busybox"), ("library/busybox", "docker.io", "busybox"), ("me/x y", "docker.io", "me/x y"),
+    ("localhost/x", "localhost", "x"), ("reg:5000/a/b", "reg:5000", "a/b"), ("docker.io/x", "docker.io", "x"),
+]) func searchTerms(term: String, domain: String, words: String) {
+    #expect(RegistryClient.split(term) == (domain, words))
+}
+
+@Test(arguments: [
+    (["repository:a:pull"], ["repository:a:pull"], ["repository:a:pull"]),
+    (["repository:a:pull,push"], ["repository:a:pull"], ["repository:a:pull,push"]),
+    (["repository:a:pull"], ["repository:a:pull,push"], ["repository:a:pull", "repository:a:pull,push"]),
+    ([], ["registry:catalog:*"], ["registry:catalog:*"]),
+]) func scopesTogether(wanted: [String], challenged: [String], expected: [String]) {
+    #expect(Authorizer.union(wanted, challenged) == expected)
 }
