@@ -60,8 +60,8 @@ public struct RegistryServer: Sendable {
         gate = RegistryGate(path: "\(root)/gate.lock")
         if let proxy = configuration.proxy {
             upstream = try PullThrough(
-                HTTPUpstream(client: client, remote: proxy.remote, username: proxy.username, password: proxy.password), storage: storage,
-                gate: gate, scratch: "\(root)/fetching", revalidate: proxy.revalidate, logger: logger)
+                HTTPUpstream(remote: proxy.remote, username: proxy.username, password: proxy.password, logger: logger),
+                storage: storage, gate: gate, scratch: "\(root)/fetching", revalidate: proxy.revalidate, logger: logger)
         } else {
             upstream = nil
         }
