@@ -187,7 +187,8 @@ let package = Package(
         tests(
             of: "Engine",
             [
-                "EngineTypes", "OCIRuntimeSpec", "OCIImageSpec", "Images", "Networking", "Volumes", "RecordStore", "ShimProtocol", "Linux",
+                "EngineTypes", "OCIRuntimeSpec", "OCIImageSpec", "Images", "RegistryClient", "Networking", "Volumes", "RecordStore",
+                "ShimProtocol", "Linux",
                 "CLinux", "JSON",
                 logging,
             ]),
@@ -198,6 +199,6 @@ let package = Package(
         tests(of: "RegistryServer", ["HTTPServer", "Linux", "JSON", nioCore, nioPosix, logging]),
         tests(of: "EngineClient", ["EngineTypes", "JSON", "Linux"]),
         tests(of: "ClientUI", ["JSON"]),
-        tests(of: "ClientCommands", ["ClientUI", "EngineTypes", "JSON", "Linux", "CLinux"]),
+        tests(of: "ClientCommands", ["ClientUI", "EngineTypes", "OCIImageSpec", "JSON", "Linux", "CLinux"]),
     ]
 )

@@ -1,3 +1,5 @@
+public import RegistryClient
+
 /// The settings that a running engine takes anew when its configuration is read again (SIGHUP). A container has what held when it
 /// was created or started.
 public final class LiveSettings: Sendable {
@@ -11,6 +13,7 @@ public final class LiveSettings: Sendable {
         public var defaultShmSize: Int64 = 67_108_864
         public var labels: [String] = []
         public var isDebug = false
+        public var registries = RegistrySettings()
 
         public init() {}
     }

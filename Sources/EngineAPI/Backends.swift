@@ -131,10 +131,11 @@ public struct Backends: Sendable {
     public var builds: any BuildBackend
     public var volumes: any VolumeBackend
     public var networks: any NetworkBackend
+    public var registries: any RegistryBackend
 
     public init(
         system: any SystemBackend, containers: any ContainerBackend, images: any ImageBackend, builds: any BuildBackend,
-        volumes: any VolumeBackend, networks: any NetworkBackend
+        volumes: any VolumeBackend, networks: any NetworkBackend, registries: any RegistryBackend
     ) {
         self.system = system
         self.containers = containers
@@ -142,5 +143,6 @@ public struct Backends: Sendable {
         self.builds = builds
         self.volumes = volumes
         self.networks = networks
+        self.registries = registries
     }
 }

@@ -29,7 +29,7 @@ extension EngineAPI {
             guard !names.isEmpty else { throw APIError.invalid("no image names given") }
             return .stream(descriptor: try await call.backends.images.save(names: names), contentType: "application/x-tar")
         },
-        Route(.GET, "/images/search", action: .notBuilt),
+        Route(.GET, "/images/search", search),
         Route(.POST, "/images/prune", since: "1.25") { call in
             let report = try await call.backends.images.prune(filters: call.filters())
             let deleted = try report.ImagesDeleted.map { JSONValue.array(try $0.map { try JSON.value($0) }) } ?? .null

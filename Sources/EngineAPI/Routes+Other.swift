@@ -48,7 +48,7 @@ extension EngineAPI {
         Route(.GET, "/configs/{id}", action: .noSwarm),
         Route(.DELETE, "/configs/{id}", action: .noSwarm),
         Route(.POST, "/configs/{id}/update", action: .noSwarm),
-        Route(.GET, "/distribution/{name*}/json", action: .notBuilt),
+        Route(.GET, "/distribution/{name*}/json", distribution),
         Route(.POST, "/session", action: .notBuilt),
     ]
 }

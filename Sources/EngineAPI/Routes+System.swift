@@ -7,7 +7,7 @@ internal import NIOHTTP1
 // The daemon itself.
 extension EngineAPI {
     static let systemRoutes: [Route] = [
-        Route(.POST, "/auth", action: .notBuilt),
+        Route(.POST, "/auth", logIn),
         Route(.GET, "/info") { call in
             Call.json(FieldGates.info(try JSON.value(await call.backends.system.info()), for: call.version))
         },

@@ -9,3 +9,4 @@ extension BuildService: BuildBackend {}
 extension VolumeService: VolumeBackend {}
 extension NetworkService: NetworkBackend {}
 extension SystemService: SystemBackend {}
+extension RegistryService: RegistryBackend {}

@@ -2,6 +2,7 @@ internal import ClientUI
 internal import Engine
 internal import JSON
 internal import Logging
+internal import RegistryClient
 
 // SIGHUP: daemon.json is read again, and what can change in a running daemon does, all at once. A file that cannot be used
 // changes nothing.
@@ -20,6 +21,7 @@ extension Daemon {
         }
         DaemonLog.setLevel(new)
         live.replace(with: new.live)
+        registries.settings = new.registries
         system.announceReload(new.reloaded)
         logger.info("reloaded the configuration", metadata: new.reloaded.mapValues { "\($0)" })
         return new
@@ -35,6 +37,7 @@ extension DaemonOptions {
         values.defaultShmSize = shmSize
         values.labels = labels
         values.isDebug = isDebug
+        values.registries = registries
         return values
     }
 
@@ -44,6 +47,8 @@ extension DaemonOptions {
             "debug": "\(isDebug)", "log-level": logLevel, "labels": JSONValue.array(labels.map { .string($0) }).text(),
             "shutdown-timeout": "\(shutdownTimeout ?? 5)", "live-restore": "true", "default-runtime": defaultRuntime,
             "default-shm-size": "\(shmSize)",
+            "insecure-registries": JSONValue.array(registries.insecure.map { .string($0) }).text(),
+            "registry-mirrors": JSONValue.array((registries.mirrors["docker.io"] ?? []).map { .string($0) }).text(),
             "runtimes": runtimes.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }.joined(separator: " "),
         ]
     }

@@ -10,6 +10,7 @@ internal import Logging
 internal import NIOCore
 internal import Networking
 internal import RecordStore
+internal import RegistryClient
 internal import Supervision
 internal import Volumes
 
@@ -19,6 +20,7 @@ struct Daemon {
     let logger: Logger
     let live: LiveSettings
     let system: SystemService
+    let registries: RegistryClient
     private let networks: NetworkManager
     private let containers: ContainerService
     private let server: HTTPServer
@@ -47,6 +49,8 @@ struct Daemon {
         live = configuration.live
 
         let images = try ImageStore(root: options.dataRoot, records: records, logger: logger)
+        registries = RegistryClient(
+            settings: options.registries, userAgent: "clipper/\(EngineVersion.version) (linux)", logger: logger)
         let events = EventBus()
         let volumes = try VolumeStore(root: options.dataRoot, records: records, logger: logger) { events.publish($0) }
         networks = try NetworkManager(
@@ -70,7 +74,8 @@ struct Daemon {
             images: imageService,
             builds: BuildService(builder: builder, images: imageService, events: events, logger: logger),
             volumes: VolumeService(volumes: volumes, containers: containers, events: events),
-            networks: NetworkService(networks: networks, containers: containers, events: events))
+            networks: NetworkService(networks: networks, containers: containers, events: events),
+            registries: RegistryService(client: registries))
         let api = EngineAPI(backends: backends, serverVersion: EngineVersion.version, logger: logger)
         var serverConfiguration = HTTPServerConfiguration()
         serverConfiguration.mayHijack = EngineAPI.mayHijack

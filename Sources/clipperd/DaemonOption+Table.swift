@@ -4,7 +4,7 @@ internal import Linux
 
 extension DaemonOption {
     /// All that can be set both ways or in the file alone. docs/daemon.md lists them.
-    static let all: [DaemonOption] = roots + doors + networks + containers
+    static let all: [DaemonOption] = roots + doors + networks + containers + registries
 
     private static let roots: [DaemonOption] = [
         text(
@@ -115,10 +115,10 @@ extension DaemonOption {
         "cluster-store", "containerd", "containerd-namespace", "containerd-plugin-namespace", "cpu-rt-period", "cpu-rt-runtime",
         "default-address-pools", "default-cgroupns-mode", "default-gateway", "default-gateway-v6", "default-ipc-mode",
         "default-network-opts", "default-ulimits", "exec-opts", "experimental", "features", "fixed-cidr", "fixed-cidr-v6",
-        "host-gateway-ip", "http-proxy", "https-proxy", "icc", "init", "init-path", "insecure-registries", "ip-masq", "ip6tables",
+        "host-gateway-ip", "icc", "init", "init-path", "ip-masq", "ip6tables",
         "iptables", "ipv6", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "metrics-addr",
         "no-new-privileges",
-        "no-proxy", "node-generic-resources", "oom-score-adjust", "proxies", "raw-logs", "registry-mirrors", "seccomp-profile",
+        "node-generic-resources", "oom-score-adjust", "raw-logs", "seccomp-profile",
         "selinux-enabled", "storage-opts", "swarm-default-advertise-addr", "userland-proxy", "userland-proxy-path", "userns-remap",
     ]
 }

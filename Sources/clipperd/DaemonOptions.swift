@@ -2,6 +2,7 @@ internal import ClientUI
 internal import Glibc
 internal import JSON
 internal import Linux
+internal import RegistryClient
 
 /// What the daemon is told: dockerd's flags and daemon.json's keys of the same meaning (`DaemonOption`).
 struct DaemonOptions {
@@ -34,6 +35,7 @@ struct DaemonOptions {
     var shmSize: Int64 = 67_108_864
     var logDriver = "json-file"
     var logOptions: [String: String]?
+    var registries = RegistrySettings()
     var runtimeExecutable: String?
     /// Remove bridges and firewall rules at the end when no container runs.
     var cleansUp = true
@@ -68,6 +70,7 @@ struct DaemonOptions {
         runtimeExecutable = flags.given("runtime-path")
         cleansUp = !(flags.givenBool("keep-networks") ?? false)
         if hosts.isEmpty { hosts = ["unix:///run/clipper.sock"] }
+        registries.proxies.fillIn(from: ProxySettings { getenv($0).map { String(cString: $0) } })
         try settleTLS(isNamed: flags.has("tlsverify") || file["tlsverify"] != nil)
         try check()
     }

@@ -97,7 +97,26 @@ import Testing
         ("/v1.99/info", "", "400", "client version 1.99 is too new. Maximum supported API version is 1.50"),
         ("/v1.10/info", "", "400", "client version 1.10 is too old. Minimum supported API version is 1.22, please upgrade"),
         ("/nothing", "", "404", #"{"message":"page not found"}"#), ("-X PATCH /info", "", "404", "page not found"),
-        ("-X POST /auth", "", "501", #"{"message":"not implemented: POST /auth"}"#),
+        (
+            "-X POST /auth", #"-H 'Content-Type: application/json' -d '{"username":"u","serveraddress":"r"}'"#, "200",
+            #"{"IdentityToken":"r","Status":"Login Succeeded"}"#
+        ),
+        ("-X POST /auth", #"-H 'Content-Type: application/json' -d '{"username":"bad"}'"#, "401", "401 Unauthorized"),
+        (
+            "/distribution/a/known:1/json", "", "200",
+            #""size":7},"Platforms":[{"architecture":"arm","os":"linux","variant":"v7"}]}"#
+        ),
+        ("/distribution/other/json", "", "404", "manifest unknown: manifest unknown"),
+        ("-g '/images/search?term=x&limit=3&filters={\"stars\":[\"2\"]}'", "", "200", #""is_automated":false,"description":"3 [\"2\"]""#),
+        ("/images/search", "", "400", "term: "),
+        (
+            "-i /registry/manifests/a/b:1", "", "200",
+            "Docker-Content-Digest: sha256:0101010101010101010101010101010101010101010101010101010101010101"
+        ),
+        ("-X PUT /registry/manifests/a/b:1", "-d '{}'", "400", "unsupported Content-Type header"),
+        ("/registry/blobs/a/b?digest=sha256:0101010101010101010101010101010101010101010101010101010101010101", "", "200", "{}"),
+        ("/registry/blobs/a/b?digest=x", "", "400", "digest: "),
+        ("-X POST /registry/blobs/a/b?digest=sha256:0101010101010101010101010101010101010101010101010101010101010101", "", "400", "from: "),
         ("/v1.40/services", "", "503", "This node is not a swarm manager."), ("/plugins", "", "200", "[]"),
         (
             "-X POST /containers/create?name=x", #"-H 'Content-Type: application/json' -d '{"Image":"i","Cmd":"ls"}'"#, "201",

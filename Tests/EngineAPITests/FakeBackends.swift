@@ -8,7 +8,8 @@ import Linux
 struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, VolumeBackend, NetworkBackend {
     static var backends: Backends {
         let fake = FakeEngine()
-        return Backends(system: fake, containers: fake, images: fake, builds: fake, volumes: fake, networks: fake)
+        return Backends(
+            system: fake, containers: fake, images: fake, builds: fake, volumes: fake, networks: fake, registries: FakeRegistries())
     }
 
     private func known(_ id: String) throws {

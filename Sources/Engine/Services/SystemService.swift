@@ -4,6 +4,7 @@ internal import Glibc
 public import Images
 internal import JSON
 public import Linux
+internal import RegistryClient
 public import Volumes
 
 /// What the API asks for the system as a whole.
@@ -87,7 +88,11 @@ public final class SystemService: Sendable {
         info.OperatingSystem = HostFacts.operatingSystem
         info.OSVersion = HostFacts.operatingSystemVersion
         info.Architecture = HostFacts.machine
-        info.RegistryConfig = ["InsecureRegistryCIDRs": ["127.0.0.0/8"], "IndexConfigs": [:], "Mirrors": []]
+        let registries = configuration.live.current.registries
+        info.RegistryConfig = registries.document
+        info.HttpProxy = ProxySettings.masked(registries.proxies.http)
+        info.HttpsProxy = ProxySettings.masked(registries.proxies.https)
+        info.NoProxy = registries.proxies.none
         info.NCPU = HostFacts.processorCount
         info.MemTotal = HostFacts.totalMemory
         info.DockerRootDir = configuration.dataRoot

@@ -5,6 +5,8 @@ Each was seen in answers of Debian's dockerd 20.10, or follows from what later d
 
 # Calls that this engine alone has: docs/api-coverage.md, "Clipper's own".
 OWN = {"/system/check", "/system/usage"}
+# Below these are calls that this engine alone has: docs/decisions/0010-registries-through-the-daemon.md.
+OWN_BELOW = ("/registry/manifests/", "/registry/blobs/")
 
 # What any path may answer: the reference tells it where its authors thought of it.
 STATUS_ANYWHERE = {
@@ -26,6 +28,10 @@ STATUS = {
     ("get", "/images/json"): {404: "no such image as `before` or `since` names"},
     ("get", "/images/get"): {404: "no such image"},
     ("get", "/images/{name}/get"): {404: "no such image"},
+    ("get", "/distribution/{name}/json"): {
+        403: "the credentials do not suffice", 404: "the registry has no such image"},
+    ("post", "/auth"): {403: "the registry refuses these credentials for good"},
+    ("get", "/images/search"): {401: "the registry wants other credentials", 404: "the registry cannot be searched"},
 }
 
 # Members that the reference does not have and dockerd, or this engine alone, sends: where, member: reason.
