@@ -3,6 +3,7 @@ import EngineTypes
 import Glibc
 import JSON
 import Linux
+import OCIImageSpec
 import Testing
 
 @testable import ClientCommands
@@ -138,5 +139,24 @@ private func decoded(_ header: String) throws -> JSONValue { try JSONValue(parsi
                 error?.message
                     == "error getting credentials - err: exec: \"docker-credential-clp-none\": executable file not found in $PATH, out: ``")
         }
+    }
+}
+
+@Suite struct ManifestDocuments {
+    @Test func haveATabForEachLevel() {
+        let document: JSONValue = ["a": ["b": "  x\n y"], "c": []]
+        #expect(TabbedJSON.text(document) == "{\n\t\"a\": {\n\t\t\"b\": \"  x\\n y\"\n\t},\n\t\"c\": []\n}")
+    }
+
+    @Test func entriesKeepThePlatformInTheirDescriptor() throws {
+        let name = try ImageReference("reg:5000/team/app:1")
+        var entry = ManifestEntry(
+            name: name, mediaType: MediaType.dockerManifest, digest: "sha256:1", bytes: [123, 125], manifest: [:], platform: JSONObject())
+        entry.platform = JSONObject([.init(name: "os", value: "linux")])
+        #expect(
+            entry.descriptor == [
+                "mediaType": .string(MediaType.dockerManifest), "digest": "sha256:1", "size": 2, "platform": ["os": "linux"],
+            ])
+        #expect(entry.name == "reg:5000/team/app:1" && entry.bytes == [123, 125] && entry.document["SchemaV2Manifest"] == [:])
     }
 }

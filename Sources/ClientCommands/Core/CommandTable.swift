@@ -3,18 +3,17 @@ enum CommandTable {
     /// Nouns with verbs below them.
     static let nouns = [
         "builder": "Manage builds", "container": "Manage containers", "context": "Manage contexts", "image": "Manage images",
-        "network": "Manage networks", "registry": "Run a registry",
+        "manifest": "Manage image manifests and manifest lists", "network": "Manage networks", "registry": "Run a registry",
         "system": "Manage Clipper", "volume": "Manage volumes",
     ]
 
     /// Docker's commands that are not here yet; they are refused by name.
     static let notBuilt: Set<String> = [
-        "buildx", "checkpoint", "compose", "login", "logout", "manifest", "plugin", "scout", "search", "trust", "volume update",
-        "system dial-stdio",
+        "buildx", "checkpoint", "compose", "plugin", "scout", "trust", "volume update", "system dial-stdio",
     ]
 
     static let all: [Command] =
-        containerCommands + imageCommands + contextCommands + [
+        containerCommands + imageCommands + contextCommands + registryCommands + [
             .build, .builderPrune, .volumeCreate, .volumeList, .volumeInspect, .volumeRemove, .volumePrune, .networkCreate, .networkList,
             .networkInspect, .networkRemove, .networkPrune, .networkConnect, .networkDisconnect, .systemInfo, .systemVersion, .systemEvents,
             .systemDiskUsage, .systemPrune, .systemCheck, .pluginList, .registryServe, .registryCollect, .inspect, .completion,
@@ -34,6 +33,10 @@ enum CommandTable {
             .contextCreate, .contextUpdate, .contextList, .contextInspect, .contextShow, .contextUse, .contextRemove, .contextExport,
             .contextImport,
         ]
+    }
+
+    private static var registryCommands: [Command] {
+        [.login, .logout, .search, .manifestInspect, .manifestCreate, .manifestAnnotate, .manifestPush, .manifestRemove]
     }
 
     private static var imageCommands: [Command] {

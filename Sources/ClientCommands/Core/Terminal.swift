@@ -17,6 +17,31 @@ enum Terminal {
     }
 }
 
+extension Terminal {
+    /// A line typed without being shown; nil when it was broken off with Ctrl-C. What is no terminal is read as it is.
+    static func readSecret(_ descriptor: Int32) -> String? {
+        let terminal = RawTerminal(descriptor)
+        // Raw: with nothing but the echo off, Ctrl-C would leave a terminal that shows nothing any more.
+        terminal.enter()
+        defer { terminal.restore() }
+        var secret: [UInt8] = []
+        var byte: UInt8 = 0
+        while true {
+            let count = read(descriptor, &byte, 1)
+            if count < 0 && errno == EINTR { continue }
+            guard count == 1 else { return String(decoding: secret, as: UTF8.self) }
+            switch byte {
+            case 3: return nil
+            case 4 where secret.isEmpty, 10, 13: return String(decoding: secret, as: UTF8.self)
+            case 8, 127:
+                // The whole character: its continuation bytes, then its first.
+                while let last = secret.popLast(), last & 0xC0 == 0x80 {}
+            default: secret.append(byte)
+            }
+        }
+    }
+}
+
 /// A terminal in raw mode, put back by `restore` on every way out.
 final class RawTerminal {
     private let descriptor: Int32

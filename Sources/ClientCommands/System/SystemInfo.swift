@@ -88,10 +88,19 @@ enum InfoText {
         let labels = (info["Labels"]?.arrayValue ?? []).compactMap(\.stringValue)
         if !labels.isEmpty { text += " Labels:\n" + labels.map { "  \($0)\n" }.joined() }
         line("Experimental", "\(info["ExperimentalBuild"]?.boolValue ?? false)")
-        let insecure = (info["RegistryConfig"]?["InsecureRegistryCIDRs"]?.arrayValue ?? []).compactMap(\.stringValue)
-        if !insecure.isEmpty { text += " Insecure Registries:\n" + insecure.map { "  \($0)\n" }.joined() }
+        text += registries(info["RegistryConfig"] ?? .null)
         line("Live Restore Enabled", "\(info["LiveRestoreEnabled"]?.boolValue ?? false)")
         return text + "\n"
+    }
+
+    private static func registries(_ config: JSONValue) -> String {
+        func list(_ title: String, _ names: [String]) -> String {
+            names.isEmpty ? "" : " \(title):\n" + names.map { "  \($0)\n" }.joined()
+        }
+        let hosts = (config["IndexConfigs"]?.objectValue?.members ?? []).filter { $0.value["Secure"] == false }.map(\.name)
+        let networks = (config["InsecureRegistryCIDRs"]?.arrayValue ?? []).compactMap(\.stringValue)
+        return list("Insecure Registries", hosts + networks)
+            + list("Registry Mirrors", (config["Mirrors"]?.arrayValue ?? []).compactMap(\.stringValue))
     }
 
     /// `name=seccomp,profile=default` as a name and its options below it.
