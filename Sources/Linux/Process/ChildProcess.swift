@@ -37,6 +37,7 @@ public enum ChildProcess {
         let code = withCStrings(arguments) { argv in
             withCStrings(environment) { posix_spawnp(&pid, arguments[0], &actions, &attributes, argv, $0) }
         }
+        if code != 0 { throw SystemError("start", arguments[0], code: code) }
         return pid
     }
 
