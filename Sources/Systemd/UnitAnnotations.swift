@@ -2,7 +2,8 @@
 /// value in GVariant's text form. Known are strings, booleans, numbers (with a type in front: `uint64 5`) and arrays of
 /// strings; a name that ends in `Sec` is a time in seconds and becomes microseconds.
 public enum UnitAnnotations {
-    static let prefix = "org.systemd.property."
+    /// With which the names of these annotations begin.
+    public static let prefix = "org.systemd.property."
 
     public static func properties(_ annotations: [String: String]) throws(BusError) -> [SystemdProperty] {
         var result: [SystemdProperty] = []

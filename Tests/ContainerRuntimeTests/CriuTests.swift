@@ -37,6 +37,15 @@ struct CriuTests {
         #expect(CriuSession.reason("") == nil)
     }
 
+    @Test func containersNameTheirFileOfOptions() {
+        #expect(CriuOptions.configFile([:]) == "/etc/criu/runc.conf")
+        #expect(CriuOptions.configFile(["org.criu.config": ""]) == nil)
+        var options = CriuOptions(images: 3, work: 4, logFile: "dump.log", root: "/")
+        #expect(ProtobufFields(options.message.bytes)?.text(51) == nil)
+        options.configFile = CriuOptions.configFile(["org.criu.config": "/here"])
+        #expect(ProtobufFields(options.message.bytes)?.text(51) == "/here")
+    }
+
     @Test func pageServers() throws {
         let rules = [OptionRule.value("page-server")]
         let server = try CheckpointCommand.pageServer(try CommandArguments(["--page-server", "[::1]:27"], rules))

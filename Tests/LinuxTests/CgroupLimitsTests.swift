@@ -202,7 +202,11 @@ import Testing
         #expect(
             fake.refusal {
                 $0.memory.limit = 800; $0.memory.checkBeforeUpdate = true
-            }.contains("below the present usage of 900"))
+            } == "set memory.limit: rejecting memory limit 800, which is below the present usage of 900")
+        #expect(
+            fake.refusal {
+                $0.memory.limit = 800; $0.memory.swap = 850; $0.memory.checkBeforeUpdate = true
+            }.contains("rejecting memory+swap limit 850"))
     }
 
     @Test(arguments: [(UInt64(2), UInt64(1)), (1024, 100), (512, 59), (2048, 174), (262_144, 10_000)])

@@ -117,8 +117,12 @@ enum CheckpointTies {
 
 extension CriuOptions {
     /// What `checkpoint` and `restore` have in common.
-    init(_ arguments: CommandArguments, _ directories: borrowing CheckpointImages, root: String, logFile: String) throws {
+    init(
+        _ arguments: CommandArguments, _ directories: borrowing CheckpointImages, root: String, logFile: String,
+        annotations: [String: String]
+    ) throws {
         self.init(images: directories.images.raw, work: directories.work.raw, logFile: logFile, root: root)
+        configFile = Self.configFile(annotations)
         tcpEstablished = arguments.has("tcp-established")
         externalUnixSockets = arguments.has("ext-unix-sk")
         shellJob = arguments.has("shell-job")

@@ -36,6 +36,8 @@ struct CriuOptions {
     var cgroupRoots: [(controllers: String?, path: String)] = []
     var lsmProfile: String?
     var lsmMountContext: String?
+    /// A file of criu's options, which count before these here.
+    var configFile: String?
 
     /// criu's `criu_cg_mode`.
     enum CgroupMode: String, CaseIterable {
@@ -94,9 +96,20 @@ struct CriuOptions {
         options.put(48, lazyPages)
         if let statusFD { options.put(49, statusFD) }
         options.put(50, true)
+        options.put(51, configFile)
         options.put(53, lsmProfile)
         options.put(63, lsmMountContext)
         return options
+    }
+
+    /// The annotation by which a container names its file of criu's options.
+    static let configAnnotation = "org.criu.config"
+
+    /// The file that the annotation names, none when it is empty; without it runc's, so that what a host's operator wrote
+    /// there holds with this runtime in its place. criu passes over a file that does not exist.
+    static func configFile(_ annotations: [String: String]) -> String? {
+        let named = annotations[configAnnotation] ?? "/etc/criu/runc.conf"
+        return named.isEmpty ? nil : named
     }
 
     private static func pair(_ first: String?, _ second: String) -> ProtobufMessage {

@@ -58,14 +58,14 @@ enum CheckpointCommand {
         _ container: FoundContainer, _ arguments: CommandArguments, _ directories: borrowing CheckpointImages
     ) throws -> CriuOptions {
         let state = container.state
-        var options = try CriuOptions(arguments, directories, root: state.rootfs, logFile: "dump.log")
+        var options = try CriuOptions(arguments, directories, root: state.rootfs, logFile: "dump.log", annotations: state.spec.annotations)
         options.pid = state.pid
         // A pre-dump lets the container go on by its nature.
         options.leaveRunning = arguments.has("leave-running") || arguments.has("pre-dump")
         options.trackMemory = arguments.has("pre-dump")
         options.tcpSkipInFlight = arguments.has("tcp-skip-in-flight")
         options.linkRemap = arguments.has("link-remap")
-        options.parentImage = arguments.value("parent-path")
+        options.parentImage = try parentImage(arguments, directories)
         options.statusFD = try arguments.number("status-fd").flatMap { $0 < 0 ? nil : $0 }
         options.pageServer = try pageServer(arguments)
         if options.lazyPages && options.pageServer == nil {
@@ -82,6 +82,20 @@ enum CheckpointCommand {
         }
         if let network = try CheckpointTies.externalNetwork(state.spec) { options.external.append(network) }
         return options
+    }
+
+    /// The images of an earlier pre-dump. criu writes the path down in the new images: it must hold from there.
+    private static func parentImage(_ arguments: CommandArguments, _ directories: borrowing CheckpointImages) throws(RuntimeError)
+        -> String?
+    {
+        guard let path = arguments.value("parent-path"), !path.isEmpty else { return nil }
+        if path.hasPrefix("/") {
+            throw RuntimeError(kind: .usage, message: "option --parent-path: \"\(path)\" is not relative to the image path")
+        }
+        do { _ = try directories.images.openAt(path, O_DIRECTORY) } catch {
+            throw RuntimeError(kind: .usage, message: "option --parent-path: open \"\(path)\" in the image path: \(error.reason)")
+        }
+        return path
     }
 
     /// `address:port`, `[address]:port`.

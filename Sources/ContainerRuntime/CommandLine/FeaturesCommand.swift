@@ -51,7 +51,9 @@ enum FeaturesCommand {
                 "mountExtensions": ["idmap": ["enabled": .bool(takes("mounts", [idMappedMount]))]],
                 "netDevices": ["enabled": .bool(takes(linux: "netDevices", ["eth0": ["name": "eth0"]]))],
             ],
+            "potentiallyUnsafeConfigAnnotations": strings([UnitAnnotations.prefix, CriuOptions.configAnnotation]),
             "annotations": [
+                "io.github.seccomp.libseccomp.version": .string(SeccompHost.libraryVersion),
                 "org.clipper.runtime.version": .string(RuntimeCommand.version),
                 "org.opencontainers.runc.checkpoint.enabled": "true",
             ],

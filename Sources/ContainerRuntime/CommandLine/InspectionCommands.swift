@@ -45,6 +45,10 @@ enum ListCommand {
 
     private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
         try arguments.expectNothing()
+        let format = arguments.value("format") ?? "table"
+        guard format == "json" || format == "table" else {
+            throw RuntimeError(kind: .usage, message: "invalid format option \"\(format)\"")
+        }
         // Our own directory is there from the first container on; one that the caller names is expected to be.
         if globals.root != GlobalOptions.ownRoot && !Files.isDirectory(globals.root) {
             throw SystemError("open", globals.root, code: ENOENT)
@@ -59,10 +63,6 @@ enum ListCommand {
         if arguments.has("quiet") {
             for container in containers { print(container.state.id) }
             return 0
-        }
-        let format = arguments.value("format") ?? "table"
-        guard format == "json" || format == "table" else {
-            throw RuntimeError(kind: .usage, message: "invalid format option \"\(format)\"")
         }
         let owners = containers.map { globals.store.owner($0.state.id) }
         if format == "table" {

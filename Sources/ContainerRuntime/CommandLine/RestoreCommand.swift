@@ -37,8 +37,9 @@ enum RestoreCommand {
         var restorer = ContainerRestorer(plan: plan, criu: globals.criu, log: globals.log)
         restorer.lsmProfile = arguments.value("lsm-profile")
         restorer.lsmMountContext = arguments.value("lsm-mount-context")
-        var container = try restorer.restore(
-            try CriuOptions(arguments, directories, root: plan.rootPath, logFile: "restore.log"), directories)
+        let options = try CriuOptions(
+            arguments, directories, root: plan.rootPath, logFile: "restore.log", annotations: spec.annotations)
+        var container = try restorer.restore(options, directories)
         let id = createOptions.id
         do {
             if detaches, let master = container.terminalMaster.take() { try DescriptorSocket.sendTerminal(master, to: consoleSocket) }

@@ -137,3 +137,11 @@ public struct SeccompCache: Sendable {
         bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self) }
     }
 }
+
+extension SeccompHost {
+    /// The version of libseccomp, which makes the programs; empty when it does not tell.
+    public static var libraryVersion: String {
+        guard let version = seccomp_version()?.pointee else { return "" }
+        return "\(version.major).\(version.minor).\(version.micro)"
+    }
+}

@@ -212,6 +212,26 @@ def test_bind_mount_and_fresh_root(make_container, runtime, scope, undo):
 
 
 @needs_criu
+def test_options_of_a_file_that_the_container_names(make_container, runtime, tmp_path):
+    options = tmp_path / "options"
+    options.write_text("log-file=of-the-file.log\n")
+
+    def annotate(config):
+        config["annotations"] = {"org.criu.config": str(options)}
+        config["root"]["readonly"] = False
+    made = make_container(runtime, COUNT, annotate)
+    up(made)
+    result = checkpoint(made)
+    assert result.code == 0, result
+    log = made.images / "of-the-file.log"
+    assert log.exists() and not (made.images / "dump.log").exists()
+    log.unlink()
+    result = restore(made)
+    assert result.code == 0, result
+    assert log.exists() and not (made.images / "restore.log").exists()
+
+
+@needs_criu
 def test_foreground_restore_gives_the_exit_code(make_container, runtime):
     made = make_container(runtime, ["sh", "-c", "trap 'exit 7' TERM; while true; do sleep 0.1; done"])
     up(made)
@@ -259,6 +279,8 @@ def test_failure_of_criu_is_told(container, tmp_path):
     (["--empty-ns", "uts"], "is not network"),
     (["--page-server", "nowhere"], "address:port"),
     (["--lazy-pages"], "needs --page-server"),
+    (["--parent-path", "/first"], "is not relative"),
+    (["--pre-dump", "--parent-path", "../nothing"], "no such file or directory"),
 ])
 def test_wrong_options(container, tmp_path, options, words):
     made = container(["sleep", "1000"]).up()

@@ -105,3 +105,9 @@ def test_switches(features, created, path, field, edit):
     if not switch["enabled"]:
         assert result.code == 1 and field in result.err, result
     assert ("not implemented" in result.err) == (not switch["enabled"]), result
+
+
+def test_annotations(features):
+    assert "org.systemd.property." in features["potentiallyUnsafeConfigAnnotations"]
+    assert "org.criu.config" in features["potentiallyUnsafeConfigAnnotations"]
+    assert features["annotations"]["io.github.seccomp.libseccomp.version"].count(".") == 2

@@ -74,9 +74,7 @@ extension CgroupResources.Memory {
         if disableOOMKiller == true { throw Self.onlyV1("memory.disableOOMKiller") }
         if useHierarchy == false { throw Self.onlyV1("memory.useHierarchy false") }
         let limit = self.limit ?? 0
-        if checkBeforeUpdate == true, limit > 0, let usage = directory.number("memory.current"), usage > UInt64(limit) {
-            throw CgroupError.invalid(setting: "memory.limit", reason: "\(limit) is below the present usage of \(usage)")
-        }
+        if checkBeforeUpdate == true { try checkUsage(limit: limit, in: directory) }
         if let swap = try unifiedSwap(limit: limit) {
             // Without swap in the kernel, none and unlimited are what there is anyway.
             if directory.has("memory.swap.max") || (swap != "max" && swap != "0") {
@@ -85,6 +83,17 @@ extension CgroupResources.Memory {
         }
         if limit != 0 { try directory.set("memory.max", Self.unifiedText(limit), for: "memory.limit") }
         if let reservation, reservation != 0 { try directory.set("memory.low", Self.unifiedText(reservation), for: "memory.reservation") }
+    }
+
+    /// In runc's words, by which callers know the refusal. What is swapped out is not counted, as in runc: the sum is refused
+    /// when it is too small in any case.
+    private func checkUsage(limit: Int64, in directory: CgroupDirectory) throws {
+        guard let usage = directory.number("memory.current") else { return }
+        for (setting, name, value) in [("memory.swap", "memory+swap", swap ?? 0), ("memory.limit", "memory", limit)]
+        where value > 0 && usage > UInt64(value) {
+            throw CgroupError.invalid(
+                setting: setting, reason: "rejecting \(name) limit \(value), which is below the present usage of \(usage)")
+        }
     }
 
     /// v2 limits swap alone, OCI names the sum.
