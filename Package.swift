@@ -109,7 +109,10 @@ let package = Package(
             ["OCIImageSpec", "JSON", "Linux", "CCrypto", httpClient, nioSSL, nioCore, nioPosix, nioHTTP1, logging]),
         room(
             "Images",
-            ["OCIImageSpec", "RegistryClient", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", "CCrypto", logging]),
+            [
+                "OCIImageSpec", "RegistryClient", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", "CCrypto", nioCore,
+                nioPosix, logging,
+            ]),
         room("Networking", ["Netlink", "Linux", "CLinux", "RecordStore", "JSON", logging]),
         room("Volumes", ["RecordStore", "Linux", "CLinux", logging]),
         room("YAML", ["CYAML", "JSON"]),
@@ -178,12 +181,16 @@ let package = Package(
         tests(
             of: "RegistryClient",
             ["OCIImageSpec", "HTTPServer", "JSON", "Linux", nioCore, nioPosix, nioHTTP1, logging]),
-        tests(of: "Images", ["OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", logging]),
+        tests(
+            of: "Images",
+            ["OCIImageSpec", "RegistryClient", "Archive", "RecordStore", "Linux", "CLinux", "JSON", "CISAL", "CZstd", nioCore, logging]),
         tests(of: "Networking", ["Netlink", "Linux", "CLinux", "RecordStore", "JSON", logging]),
         tests(of: "Volumes", ["RecordStore", "Linux", logging]),
         tests(of: "Supervision", ["ShimProtocol", "Linux", "CLinux", "JSON", logging]),
         tests(of: "Dockerfile"),
-        tests(of: "Builder", ["Dockerfile", "Images", "OCIImageSpec", "Archive", "RecordStore", "Linux", "CLinux", "JSON", logging]),
+        tests(
+            of: "Builder",
+            ["Dockerfile", "Images", "OCIImageSpec", "RegistryClient", "Archive", "RecordStore", "Linux", "CLinux", "JSON", logging]),
         tests(
             of: "Engine",
             [

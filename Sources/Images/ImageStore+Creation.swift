@@ -124,7 +124,7 @@ extension ImageStore {
         }
     }
 
-    private func give(_ name: ImageReference, to id: Digest, _ state: inout State) {
+    func give(_ name: ImageReference, to id: Digest, _ state: inout State) {
         state.references[name] = id
         state.lostReferences[name] = nil
     }

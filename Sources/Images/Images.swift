@@ -15,3 +15,8 @@
 // heals; images of which something is missing are lost until it comes back, with their names (`ImageStore+Lost`).
 // `UnpackLimits` tells large from hostile. `LayerIngest` takes a layer's tar stream in one pass: sniff, inflate, hash, unpack. `ArchiveLoader` and `ArchiveSaver`
 // speak docker save's format and OCI layout. Synchronous and thread-safe; used by Builder and Engine.
+//
+// Registry/ moves images from and to registries: `ImageTransfers` is asked for a pull or push and reports `TransferProgress`.
+// A pull reads a `RemoteImage`, then fetches its layers side by side: each is a `LayerTransfer`, shared by all pulls that want
+// it, which streams the blob through `BodyPipe` into `LayerIngest`. A push sends what came as it came (`FileBody`), and packs
+// what was made here (`LayerPacking`, `GzipSink`). This part is asynchronous; what blocks in it has threads of its own.

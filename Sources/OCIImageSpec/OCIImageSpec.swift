@@ -23,4 +23,8 @@ public enum MediaType {
     public static let indexes: Set<String> = [ociIndex, dockerManifestList]
     /// Documents that list an image's config and layers.
     public static let manifests: Set<String> = [ociManifest, dockerManifest]
+    /// A layer's tar stream. docker's zstd form is containerd's invention, and in use.
+    public static let layers: Set<String> = [
+        ociLayer, ociLayerGzip, ociLayerZstd, dockerLayer, dockerLayerGzip, "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    ]
 }

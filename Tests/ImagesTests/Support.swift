@@ -10,13 +10,15 @@ import RecordStore
 
 /// A store in a directory of its own, removed at the end.
 final class Fixture {
-    let path = "/var/tmp/clp-images-test-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+    let path: String
     private(set) var store: ImageStore
     private(set) var records: RecordStore
 
     private let limits: UnpackLimits
 
-    init(limits: UnpackLimits = .standard) throws {
+    /// A new directory, or one that exists.
+    init(existing: String? = nil, limits: UnpackLimits = .standard) throws {
+        path = existing ?? "/var/tmp/clp-images-test-\(getpid())-\(UInt64.random(in: 0 ... .max))"
         self.limits = limits
         records = try RecordStore(root: path)
         store = try ImageStore(root: "\(path)/image", records: records, logger: Logger(label: "test"), limits: limits)

@@ -102,3 +102,25 @@ private let badNames: [(String, String)] = [
         #expect(Platform(os: "linux", architecture: "arm64").satisfies(Platform(os: "linux", architecture: "arm64", variant: "v8")))
     }
 }
+
+@Suite struct PlatformChoices {
+    /// What an index has, what is asked for, and which entry it is.
+    @Test(
+        arguments: [
+            ("linux/amd64 linux/arm64", "linux/amd64", "linux/amd64"), ("linux/arm64/v8", "linux/arm64", "linux/arm64/v8"),
+            ("linux/arm64", "linux/arm64/v8", "linux/arm64"), ("linux/arm/v5 linux/arm/v7 linux/arm/v6", "linux/arm", "linux/arm/v7"),
+            ("linux/arm/v5 linux/arm/v6", "linux/arm/v7", "linux/arm/v6"), ("linux/arm/v7", "linux/arm/v6", nil),
+            ("linux/amd64/v3 linux/amd64", "linux/amd64", "linux/amd64"),
+            ("linux/amd64/v3 linux/amd64/v2", "linux/amd64/v3", "linux/amd64/v3"),
+            ("linux/amd64 linux/amd64/v2", "linux/amd64/v3", "linux/amd64/v2"), ("linux/386", "linux/amd64", "linux/386"),
+            ("windows/amd64", "linux/amd64", nil), ("unknown/unknown linux/s390x", "linux/s390x", "linux/s390x"),
+            ("linux/arm/v7", "linux/arm64", "linux/arm/v7"), ("", "linux/amd64", nil),
+        ] as [(String, String, String?)])
+    func choice(_ entries: String, _ wanted: String, _ expected: String?) throws {
+        let digest = try Digest("sha256:" + String(repeating: "a", count: 64))
+        let manifests = entries.split(separator: " ").map {
+            Descriptor(mediaType: MediaType.ociManifest, digest: digest, size: 1, platform: Platform(parsing: String($0)))
+        }
+        #expect(try #require(Platform(parsing: wanted)).choose(from: manifests)?.platform?.description == expected)
+    }
+}

@@ -1,0 +1,190 @@
+import Images
+import JSON
+import NIOCore
+import OCIImageSpec
+import RegistryClient
+import Synchronization
+
+/// A registry in memory that fails as it is told to, and remembers what it was asked.
+final class MemoryRegistry: RegistryAccess {
+    struct Contents: Sendable {
+        var manifests: [Digest: (bytes: [UInt8], mediaType: String)] = [:]
+        var tags: [String: Digest] = [:]
+        var blobs: [Digest: [UInt8]] = [:]
+    }
+
+    struct State: Sendable {
+        var repositories: [String: Contents] = [:]
+        /// Offsets at which a blob's connection breaks, one after the other.
+        var breaks: [Digest: [Int]] = [:]
+        /// What is sent in place of a blob.
+        var lies: [Digest: [UInt8]] = [:]
+        /// How many uploads fail before one succeeds.
+        var failingUploads = 0
+        /// Every request, as text.
+        var requests: [String] = []
+        var downloads = 0
+        var mostDownloads = 0
+        /// Blobs that are not sent until they are released.
+        var gates: [Digest: [CheckedContinuation<Void, Never>]] = [:]
+        var mountsWork = true
+    }
+
+    let state = Mutex(State())
+
+    func repository(_ reference: ImageReference, credentials: RegistryCredentials) throws -> any RegistryRepository {
+        MemoryRepository(registry: self, name: try ImageReference(reference.name))
+    }
+
+    func note(_ request: String) { state.withLock { $0.requests.append(request) } }
+    var requests: [String] { state.withLock { $0.requests } }
+    func forgetRequests() { state.withLock { $0.requests = [] } }
+
+    /// Holds back a blob after its first byte.
+    func close(_ digest: Digest) { state.withLock { $0.gates[digest] = [] } }
+
+    func open(_ digest: Digest) {
+        let waiting = state.withLock { $0.gates.removeValue(forKey: digest) ?? [] }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    func isWaiting(at digest: Digest) -> Bool { state.withLock { !($0.gates[digest] ?? []).isEmpty } }
+
+    func passGate(_ digest: Digest) async {
+        await withCheckedContinuation { continuation in
+            let isOpen = state.withLock { state in
+                guard state.gates[digest] != nil else { return true }
+                state.gates[digest]?.append(continuation)
+                return false
+            }
+            if isOpen { continuation.resume() }
+        }
+    }
+
+    @discardableResult
+    func put(blob bytes: [UInt8], in repository: String) throws -> Digest {
+        let digest = try ContentHash.digest(of: bytes)
+        state.withLock { $0.repositories[repository, default: Contents()].blobs[digest] = bytes }
+        return digest
+    }
+
+    @discardableResult
+    func put(manifest bytes: [UInt8], mediaType: String, in repository: String, tag: String?) throws -> Digest {
+        let digest = try ContentHash.digest(of: bytes)
+        state.withLock { state in
+            state.repositories[repository, default: Contents()].manifests[digest] = (bytes, mediaType)
+            if let tag { state.repositories[repository]?.tags[tag] = digest }
+        }
+        return digest
+    }
+
+    func contents(of repository: String) -> Contents { state.withLock { $0.repositories[repository] ?? Contents() } }
+}
+
+private struct MemoryRepository: RegistryRepository {
+    let registry: MemoryRegistry
+    let name: ImageReference
+
+    private var contents: MemoryRegistry.Contents { registry.contents(of: name.name) }
+
+    func manifest(_ selector: ManifestSelector) async throws -> FetchedManifest {
+        registry.note("GET manifest \(selector)")
+        let found: Digest?
+        switch selector {
+        case .tag(let tag): found = contents.tags[tag]
+        case .digest(let digest): found = digest
+        }
+        guard let found, let manifest = contents.manifests[found] else {
+            throw RegistryError(.notFound, "manifest unknown: manifest unknown")
+        }
+        return FetchedManifest(bytes: manifest.bytes, mediaType: manifest.mediaType, digest: try ContentHash.digest(of: manifest.bytes))
+    }
+
+    func resolve(_ selector: ManifestSelector) async throws -> Descriptor? { nil }
+
+    func tags() async throws -> [String] { contents.tags.keys.sorted() }
+
+    func blob(_ descriptor: Descriptor, from offset: Int64) async throws -> any AsyncSequence<ByteBuffer, any Error> & Sendable {
+        let digest = descriptor.digest
+        registry.note("GET blob \(digest.short) from \(offset)")
+        guard let stored = contents.blobs[digest] else { throw RegistryError(.notFound, "blob unknown to registry") }
+        let (bytes, end) = registry.state.withLock { state in
+            let bytes = state.lies[digest] ?? stored
+            guard let end = state.breaks[digest]?.first else { return (bytes, nil as Int?) }
+            state.breaks[digest]?.removeFirst()
+            return (bytes, end)
+        }
+        return AsyncThrowingStream { continuation in
+            let task = Task {
+                registry.state.withLock { state in
+                    state.downloads += 1
+                    state.mostDownloads = max(state.mostDownloads, state.downloads)
+                }
+                defer { registry.state.withLock { $0.downloads -= 1 } }
+                await Self.send(Array(bytes[Int(offset)..<max(Int(offset), end ?? bytes.count)]), digest, registry, to: continuation)
+                continuation.finish(throwing: end == nil ? nil : RegistryError(.unreachable, "connection reset by peer"))
+            }
+            continuation.onTermination = { _ in
+                task.cancel()
+                registry.note("end of \(digest.short)")
+            }
+        }
+    }
+
+    /// A byte, what is behind the gate, in pieces.
+    private static func send(
+        _ bytes: [UInt8], _ digest: Digest, _ registry: MemoryRegistry,
+        to continuation: AsyncThrowingStream<ByteBuffer, any Error>.Continuation
+    ) async {
+        continuation.yield(ByteBuffer(bytes: bytes.prefix(1)))
+        await registry.passGate(digest)
+        var rest = bytes.dropFirst()
+        while !rest.isEmpty {
+            continuation.yield(ByteBuffer(bytes: rest.prefix(30_000)))
+            rest = rest.dropFirst(30_000)
+            await Task.yield()
+        }
+    }
+
+    func hasBlob(_ digest: Digest) async throws -> Bool {
+        registry.note("HEAD blob \(digest.short)")
+        return contents.blobs[digest] != nil
+    }
+
+    func mountBlob(_ digest: Digest, from repository: String) async throws -> Bool {
+        registry.note("mount \(digest.short) from \(repository)")
+        let other = registry.contents(of: "\(name.domain)/\(repository)")
+        guard registry.state.withLock({ $0.mountsWork }), let bytes = other.blobs[digest] else { return false }
+        try registry.put(blob: bytes, in: name.name)
+        return true
+    }
+
+    func uploadBlob(
+        _ digest: Digest, size: Int64, body: @escaping @Sendable () -> any AsyncSequence<ByteBuffer, any Error> & Sendable
+    ) async throws {
+        registry.note("upload \(digest.short)")
+        let fails = registry.state.withLock { state in
+            state.failingUploads -= 1
+            return state.failingUploads >= 0
+        }
+        var bytes: [UInt8] = []
+        for try await piece in body() {
+            bytes += piece.readableBytesView
+            if fails { throw RegistryError(.unreachable, "broken pipe") }
+        }
+        guard try bytes.count == Int(size) && ContentHash.digest(of: bytes) == digest else {
+            throw RegistryError(.invalid, "digest invalid")
+        }
+        try registry.put(blob: bytes, in: name.name)
+    }
+
+    func putManifest(_ bytes: [UInt8], mediaType: String, as selector: ManifestSelector) async throws -> Digest {
+        registry.note("PUT manifest \(selector)")
+        let manifest = try JSON.decode(Manifest.self, from: bytes)
+        for digest in manifest.layers.map(\.digest) + [manifest.config.digest] where contents.blobs[digest] == nil {
+            throw RegistryError(.failed, "manifest blob unknown: \(digest)")
+        }
+        guard case .tag(let tag) = selector else { return try registry.put(manifest: bytes, mediaType: mediaType, in: name.name, tag: nil) }
+        return try registry.put(manifest: bytes, mediaType: mediaType, in: name.name, tag: tag)
+    }
+}
