@@ -129,7 +129,7 @@ let package = Package(
                 "OCIRuntimeSpec", "RecordStore", "YAML",
                 "Archive", "Linux", "CLinux", "JSON", "CCrypto", logging,
             ]),
-        room("HTTPServer", [nioCore, nioPosix, nioHTTP1, nioConcurrency, nioTLS, nioSSL, logging]),
+        room("HTTPServer", ["CCrypto", nioCore, nioPosix, nioHTTP1, nioConcurrency, nioTLS, nioSSL, logging]),
         room("EngineAPI", ["EngineTypes", "OCIImageSpec", "RegistryClient", "HTTPServer", "JSON", "Linux", nioCore, nioHTTP1, logging]),
         .executableTarget(
             name: "clipperd",

@@ -34,8 +34,9 @@ public struct EngineAPI: Sendable {
 
     /// What the HTTP server has to know beforehand: these requests may be answered with a stream both ways.
     public static func mayHijack(method: String, target: String) -> Bool {
-        guard method == "POST" else { return false }
         let path = target.prefix { $0 != "?" }
+        if method == "GET" { return path.hasSuffix("/attach/ws") }
+        guard method == "POST" else { return false }
         return path.hasSuffix("/attach") || (path.hasSuffix("/start") && path.contains("/exec/"))
     }
 

@@ -84,7 +84,7 @@ extension EngineAPI {
             return Call.noContent
         },
         Route(.POST, "/containers/{id*}/attach", attach),
-        Route(.GET, "/containers/{id*}/attach/ws", action: .notBuilt),
+        Route(.GET, "/containers/{id*}/attach/ws", attachWebSocket),
         Route(.POST, "/containers/{id*}/wait", wait),
         Route(.DELETE, "/containers/{id*}") { call in
             try await call.backends.containers.remove(
@@ -133,14 +133,6 @@ extension EngineAPI {
                 }
                 try await writer.write(try JSON.encode(answer) + [10])
             })
-    }
-
-    private static func attach(_ call: Call) async throws -> Response {
-        let request = AttachRequest(
-            stdin: call.flag("stdin"), stdout: call.flag("stdout"), stderr: call.flag("stderr"), stream: call.flag("stream"),
-            logs: call.flag("logs"), detachKeys: try call.detachKeys())
-        let stream = try await call.backends.containers.attach(call.id, request)
-        return .hijack(socket: stream.socket, upgradedContentType: call.streamType(isTerminal: stream.isTerminal))
     }
 
     private static func stats(_ call: Call) async throws -> Response {

@@ -20,8 +20,8 @@ extension EngineAPI {
             guard let stream = try await call.backends.containers.execStart(call.id, request) else { return Response(status: .ok) }
             let containers = call.backends.containers
             let id = call.id
-            return .hijack(socket: stream.socket, upgradedContentType: call.streamType(isTerminal: stream.isTerminal)) {
-                await containers.execBegin(id)
+            return .hijack(socket: stream.socket, upgradedContentType: call.streamType(isTerminal: stream.isTerminal)) { writer in
+                try await writer.write(await containers.execBegin(id))
             }
         },
         Route(.POST, "/exec/{id}/resize") { call in

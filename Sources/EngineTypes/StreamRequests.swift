@@ -12,7 +12,10 @@ public struct AttachRequest: Sendable {
     public var stream: Bool
     /// Send what was logged before first.
     public var logs: Bool
+    /// What a client types at a terminal to detach; nil for ctrl-p,ctrl-q.
     public var detachKeys: String?
+    /// Without frames although the container has no terminal.
+    public var isRaw = false
 
     public init(stdin: Bool, stdout: Bool, stderr: Bool, stream: Bool, logs: Bool, detachKeys: String?) {
         self.stdin = stdin
@@ -29,10 +32,13 @@ public struct AttachRequest: Sendable {
 public struct AttachedStream: Sendable {
     public var socket: Descriptor
     public var isTerminal: Bool
+    /// The log has what came before this moment, the stream what came after; nil when nothing is in the stream yet.
+    public var begins: Timestamp?
 
-    public init(socket: Descriptor, isTerminal: Bool) {
+    public init(socket: Descriptor, isTerminal: Bool, begins: Timestamp? = nil) {
         self.socket = socket
         self.isTerminal = isTerminal
+        self.begins = begins
     }
 }
 
@@ -47,6 +53,8 @@ public struct LogRequest: Sendable {
     /// Number of last lines; nil for all.
     public var tail: Int?
     public var details: Bool
+    /// Without frames although the container has no terminal.
+    public var isRaw = false
 
     public init(
         stdout: Bool, stderr: Bool, follow: Bool, since: Timestamp?, until: Timestamp?, timestamps: Bool, tail: Int?, details: Bool

@@ -71,8 +71,8 @@ extension Connection {
         case .descriptor(let descriptor):
             begin(exchange, response)
             if isHead { ended(exchange, intact: true) } else { stream(exchange, descriptor) }
-        case .hijack(let socket, let contentType, let prologue):
-            hijack(exchange, response, socket, contentType, prologue)
+        case .hijack(let socket, let form):
+            hijack(exchange, response, socket, form)
         }
     }
 
@@ -90,7 +90,7 @@ extension Connection {
         case .stream, .descriptor:
             guard response.status.mayHaveResponseBody, !headers.contains(name: "Content-Length") else { break }
             if version.minor >= 1 {
-                exchange.isChunked = true
+                exchange.framing = .chunks
                 headers.add(name: "Transfer-Encoding", value: "chunked")
             } else {
                 exchange.keepAlive = false
@@ -136,15 +136,21 @@ extension Connection {
     }
 
     func writePiece(_ exchange: Exchange, _ buffer: ByteBuffer) {
-        guard exchange.isChunked else { return front.write(buffer) }
-        front.write(ByteBuffer(string: String(buffer.readableBytes, radix: 16) + "\r\n"))
-        front.write(buffer)
-        front.write(ByteBuffer(string: "\r\n"))
+        switch exchange.framing {
+        case .none: front.write(buffer)
+        case .chunks:
+            front.write(ByteBuffer(string: String(buffer.readableBytes, radix: 16) + "\r\n"))
+            front.write(buffer)
+            front.write(ByteBuffer(string: "\r\n"))
+        case .webSocket(let opcode):
+            front.write(WebSocketFrames.head(opcode, count: buffer.readableBytes))
+            front.write(buffer)
+        }
     }
 
     func finishStream(_ exchange: Exchange) {
         guard exchange === current, !isGone else { return }
-        if exchange.isChunked { front.write(ByteBuffer(string: "0\r\n\r\n")) }
+        if case .chunks = exchange.framing { front.write(ByteBuffer(string: "0\r\n\r\n")) }
         front.flush()
         ended(exchange, intact: true)
     }
@@ -208,52 +214,5 @@ extension Connection {
         guard source != nil else { return }
         source = nil
         if intact { finishStream(exchange) } else { ended(exchange, intact: false) }
-    }
-
-    // MARK: Hijack
-
-    private func hijack(
-        _ exchange: Exchange, _ response: Response, _ socket: SharedDescriptor, _ upgradedContentType: String,
-        _ prologue: (@Sendable () async -> [UInt8])?
-    ) {
-        guard let number = socket.take() else { return ended(exchange, intact: false) }
-        let relay = Relay(front: front, client: channel)
-        // The head goes out before the stream's first byte can: `open` completes later, on this loop.
-        var head = ByteBuffer()
-        if exchange.head.headers.contains(name: "Upgrade") {
-            exchange.status = .switchingProtocols
-            head.writeString("HTTP/1.1 101 UPGRADED\r\nContent-Type: \(upgradedContentType)\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n")
-        } else {
-            exchange.status = .ok
-            head.writeString("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n")
-        }
-        ResponseHead.write(response.headers, to: &head)
-        head.writeStaticString("\r\n")
-        front.write(head)
-        front.flush()
-        let begun = eventLoop.makePromise(of: [UInt8].self)
-        if let prologue {
-            // Some clients read the head through a buffer and the stream past it: what comes along with the head is lost to them
-            // (the Python SDK). What the prologue starts begins when the head has been read.
-            HeadDelivery(channel: channel).wait().whenComplete { _ in begun.completeWithTask { await prologue() } }
-        } else {
-            begun.succeed([])
-        }
-        begun.futureResult.flatMap { bytes in
-            if !bytes.isEmpty {
-                self.front.write(ByteBuffer(bytes: bytes))
-                self.front.flush()
-            }
-            return relay.open(number, on: self.eventLoop)
-        }.whenComplete { result in
-            switch result {
-            case .success:
-                self.becomeRelay()
-                self.front.hijack(with: relay)
-            case .failure(let error):
-                self.server.logger.error("cannot glue stream", metadata: ["error": "\(error)"])
-                self.ended(exchange, intact: false)
-            }
-        }
     }
 }

@@ -20,7 +20,7 @@ final class Connection: ChannelInboundHandler, @unchecked Sendable {
         var expectsContinue: Bool
         var keepAlive: Bool
         var status: HTTPResponseStatus?
-        var isChunked = false
+        var framing = Framing.none
 
         init(head: HTTPRequestHead, body: RequestBody, mayHijack: Bool) {
             self.head = head
@@ -30,6 +30,13 @@ final class Connection: ChannelInboundHandler, @unchecked Sendable {
             keepAlive = head.isKeepAlive && !mayHijack && !head.headers.contains(name: "Upgrade")
             expectsContinue = head.headers[canonicalForm: "expect"].contains { $0.lowercased() == "100-continue" }
         }
+    }
+
+    /// What stands around the pieces of an answer that is written bit by bit.
+    enum Framing {
+        case none
+        case chunks
+        case webSocket(WebSocketFrames.Opcode)
     }
 
     let server: HTTPServer

@@ -6,6 +6,9 @@ internal import NIOPosix
 ///     client ──bytes──▶ FrontHandler ──▶ Relay ──▶ socket        client half-closes: the socket is half-closed
 ///     client ◀──bytes── FrontHandler ◀── Relay ◀── socket        socket ends: flush, close the client
 ///
+/// With a WebSocket (`messages`) the client's side is frames: their content goes to the socket, what comes from the socket goes
+/// out as one message for each read.
+///
 /// `@unchecked Sendable`: lives on the event loop of the connection.
 final class Relay: @unchecked Sendable {
     private weak var front: FrontHandler?
@@ -13,10 +16,16 @@ final class Relay: @unchecked Sendable {
     private var socket: (any Channel)?
     private var clientDone = false
     private var socketDone = false
+    /// What messages to a WebSocket's client are called; nil for plain bytes.
+    private let messages: WebSocketFrames.Opcode?
+    private var frames = WebSocketFrames()
+    /// A WebSocket's close has been sent: nothing may follow it.
+    private var isCloseSent = false
 
-    init(front: FrontHandler, client: any Channel) {
+    init(front: FrontHandler, client: any Channel, messages: WebSocketFrames.Opcode? = nil) {
         self.front = front
         self.client = client
+        self.messages = messages
     }
 
     /// Takes the socket over; owns `descriptor`.
@@ -39,7 +48,41 @@ final class Relay: @unchecked Sendable {
     // MARK: From the client
 
     func fromClient(_ buffer: ByteBuffer) {
-        if !clientDone && !socketDone { socket?.write(buffer, promise: nil) }
+        if clientDone || socketDone { return }
+        if messages == nil { socket?.write(buffer, promise: nil) } else { take(frames: buffer) }
+    }
+
+    private func take(frames buffer: ByteBuffer) {
+        var buffer = buffer
+        do throws(WebSocketFrames.Violation) {
+            while let event = try frames.next(in: &buffer) {
+                switch event {
+                case .data(let bytes): socket?.write(bytes, promise: nil)
+                case .ping(let payload):
+                    // A client that does not read gets no more of them, so that they don't pile up.
+                    if !client.isWritable || isCloseSent { continue }
+                    front?.write(WebSocketFrames.head(.pong, count: payload.readableBytes))
+                    front?.write(payload)
+                    front?.flush()
+                case .close(let code): closeMessages(code)
+                }
+            }
+        } catch { closeMessages(error.rawValue) }
+    }
+
+    /// The client has closed, or has to be: it is answered, its input has ended, and what the socket sends is for nobody.
+    private func closeMessages(_ code: UInt16) {
+        sendClose(code)
+        front?.flush()
+        clientInputClosed()
+        client.close(mode: .output, promise: nil)
+        client.eventLoop.scheduleTask(in: .seconds(1)) { [client] in client.close(promise: nil) }
+    }
+
+    private func sendClose(_ code: UInt16) {
+        if messages == nil || isCloseSent { return }
+        isCloseSent = true
+        front?.write(WebSocketFrames.close(code))
     }
 
     func clientReadComplete() {
@@ -68,11 +111,16 @@ final class Relay: @unchecked Sendable {
 
     // MARK: From the socket
 
-    fileprivate func fromSocket(_ buffer: ByteBuffer) { front?.write(buffer) }
+    fileprivate func fromSocket(_ buffer: ByteBuffer) {
+        if isCloseSent { return }
+        if let messages { front?.write(WebSocketFrames.head(messages, count: buffer.readableBytes)) }
+        front?.write(buffer)
+    }
 
     fileprivate func socketReadComplete() {
         front?.flush()
-        if client.isWritable { socket?.read() }
+        // After a WebSocket's close what comes is read away until the client has gone.
+        if client.isWritable || isCloseSent { socket?.read() }
     }
 
     fileprivate func socketWritabilityChanged() {
@@ -84,6 +132,7 @@ final class Relay: @unchecked Sendable {
     fileprivate func socketEnded() {
         guard !socketDone else { return }
         socketDone = true
+        sendClose(1000)
         let flushed = client.eventLoop.makePromise(of: Void.self)
         front?.write(ByteBuffer(), promise: flushed)
         front?.flush()

@@ -14,8 +14,21 @@ public struct Response: Sendable {
         case descriptor(SharedDescriptor)
         /// A part of a regular file.
         case file(SharedDescriptor, offset: Int, length: Int)
-        /// The connection leaves HTTP and is glued to a stream socket both ways; see `Response.hijack`.
-        case hijack(SharedDescriptor, upgradedContentType: String, prologue: (@Sendable () async -> [UInt8])?)
+        /// The connection leaves HTTP and is glued to a stream socket both ways; see `Response.hijack` and `Response.webSocket`.
+        case hijack(SharedDescriptor, Hijack)
+    }
+
+    /// What comes before the stream, once the client has read the head.
+    public typealias Prologue = @Sendable (ResponseWriter) async throws -> Void
+
+    /// How a connection becomes a stream.
+    public struct Hijack: Sendable {
+        enum Kind: Sendable {
+            case tcp(upgradedContentType: String)
+            case webSocket(accept: String, isBinary: Bool)
+        }
+        let kind: Kind
+        let prologue: Prologue?
     }
 
     public var status: HTTPResponseStatus
@@ -37,13 +50,19 @@ public struct Response: Sendable {
     /// upgrade, else `200 OK` with Docker's raw-stream type; then bytes go both ways. The client's half-close is
     /// passed on to `socket`, the end of `socket` closes the connection. Owns `socket`.
     ///
-    /// `prologue` runs when the head has been sent and before the first byte of `socket`; what it returns goes to the client
+    /// `prologue` runs when the head has been sent and before the first byte of `socket`; what it writes goes to the client
     /// first. Clients that read the head through a buffer (the Python SDK) lose stream bytes that come together with it.
-    public static func hijack(
-        socket: Int32, upgradedContentType: String, prologue: (@Sendable () async -> [UInt8])? = nil
-    ) -> Response {
-        Response(
-            status: .ok, body: .hijack(SharedDescriptor(owning: socket), upgradedContentType: upgradedContentType, prologue: prologue))
+    public static func hijack(socket: Int32, upgradedContentType: String, prologue: Prologue? = nil) -> Response {
+        let hijack = Hijack(kind: .tcp(upgradedContentType: upgradedContentType), prologue: prologue)
+        return Response(status: .ok, body: .hijack(SharedDescriptor(owning: socket), hijack))
+    }
+
+    /// The same for a client that asked for a WebSocket: `socket`'s bytes go out as messages, and messages come in as bytes. The
+    /// client's close half-closes `socket`, the end of `socket` closes the WebSocket. Owns `socket`.
+    /// - Parameter isBinary: Whether messages to the client say that they are binary, or text.
+    public static func webSocket(_ opening: WebSocketOpening, socket: Int32, isBinary: Bool, prologue: Prologue? = nil) -> Response {
+        let hijack = Hijack(kind: .webSocket(accept: opening.accept, isBinary: isBinary), prologue: prologue)
+        return Response(status: .switchingProtocols, body: .hijack(SharedDescriptor(owning: socket), hijack))
     }
 
     /// Streams a pipe or socket until its end. Owns `descriptor`.

@@ -21,6 +21,7 @@ extension ContainerShim {
                 containerStartTime: ContainerShim.startTime(of: pid), startedAt: Timestamp.now().description)
             state.cgroupPath = driver.cgroup?.path ?? ""
             if case .external(let path, let root) = request.runtime { (state.runtimePath, state.runtimeRoot) = (path, root) }
+            streams.onDetach = { [unowned self] in tell(.detached(exec: nil)) }
             self.state = state
             self.driver = driver
             self.streams = streams
@@ -51,8 +52,14 @@ extension ContainerShim {
 
     private func makeStreams(_ request: LaunchRequest) throws -> ProcessStreams {
         ProcessStreams(
-            isTerminal: request.terminal, inputEnd: ContainerShim.inputEnd(request.stdin), log: try request.log.open(loop: loop), loop: loop
-        )
+            isTerminal: request.terminal, inputEnd: ContainerShim.inputEnd(request.stdin), log: try request.log.open(loop: loop),
+            spillDirectory: spillDirectory, loop: loop)
+    }
+
+    /// The container's own directory, which is on disk; its run directory is memory.
+    var spillDirectory: String? {
+        guard let path = request?.exitRecordPath, !path.isEmpty else { return nil }
+        return Files.parent(of: path)
     }
 
     private static func inputEnd(_ stdin: LaunchRequest.StandardInput) -> ProcessStreams.InputEnd {
@@ -159,7 +166,8 @@ extension ContainerShim {
     }
 
     private func attach(_ peer: ControlPeer, _ options: AttachOptions, to streams: ProcessStreams) throws(ShimFailure) {
-        peer.send(.answer(id: 0, .done))
+        // Nothing is read between this moment and the attaching below: the log has all that came before, the peer gets the rest.
+        peer.send(.answer(id: 0, .attached(since: Timestamp.now().description)))
         let backlog = peer.backlog
         guard let socket = peer.takeSocket() else { return }
         do throws(SystemError) { try streams.attach(socket, options, backlog: backlog) } catch {

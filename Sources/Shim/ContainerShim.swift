@@ -123,7 +123,8 @@ final class ContainerShim {
     private func createExec(_ request: ExecRequest) throws(ShimFailure) {
         _ = try runningPID(to: "exec")
         if execs[request.id] != nil { throw ShimFailure(.conflict, "exec \(request.id) exists already") }
-        let session = ExecSession(request, loop: loop)
+        let session = ExecSession(request, spillDirectory: spillDirectory, loop: loop)
+        session.streams.onDetach = { [unowned self] in tell(.detached(exec: request.id)) }
         execs[request.id] = session
     }
 

@@ -13,9 +13,11 @@ final class ExecSession {
     let streams: ProcessStreams
     var phase = Phase.created
 
-    init(_ request: ExecRequest, loop: EventLoop) {
+    init(_ request: ExecRequest, spillDirectory: String?, loop: EventLoop) {
         self.request = request
-        streams = ProcessStreams(isTerminal: request.terminal, inputEnd: request.stdin ? .withPeer : .noInput, log: nil, loop: loop)
+        streams = ProcessStreams(
+            isTerminal: request.terminal, inputEnd: request.stdin ? .withPeer : .noInput, log: nil, spillDirectory: spillDirectory,
+            loop: loop)
     }
 
     /// The number of the running process; names the refused operation otherwise.

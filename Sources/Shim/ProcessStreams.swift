@@ -29,6 +29,7 @@ final class ProcessStreams {
     private let loop: EventLoop
     private let inputEnd: InputEnd
     private let log: (any ContainerLog)?
+    private let spillDirectory: String?
     private var sources: [Source] = []
     private var input: StandardInputSink?
     private var attachers: [Attacher] = []
@@ -41,11 +42,15 @@ final class ProcessStreams {
     private var pendingSize: (rows: UInt16, columns: UInt16)?
     /// All output has been read after the process ended.
     var onOutputEnd: () -> Void = {}
+    /// A peer typed its detach keys.
+    var onDetach: () -> Void = {}
     /// The last peer has got everything and is gone, after `end`.
     var onPeersGone: () -> Void = {}
 
-    init(isTerminal: Bool, inputEnd: InputEnd, log: (any ContainerLog)?, loop: EventLoop) {
+    /// `spillDirectory`: where output waits that a peer does not take; nil when it may hold the process for ever.
+    init(isTerminal: Bool, inputEnd: InputEnd, log: (any ContainerLog)?, spillDirectory: String?, loop: EventLoop) {
         self.isTerminal = isTerminal
+        self.spillDirectory = spillDirectory
         self.inputEnd = inputEnd
         self.log = log
         self.loop = loop
@@ -163,12 +168,15 @@ final class ProcessStreams {
     func attach(_ socket: consuming OwnedFD, _ options: AttachOptions, backlog: [UInt8] = []) throws(SystemError) {
         var options = options
         if inputEnd == .noInput { options.stdin = false }
-        let attacher = try Attacher(socket, options: options, isFramed: !isTerminal, loop: loop)
+        if !isTerminal { options.detachKeys = [] }
+        let attacher = try Attacher(
+            socket, options: options, isFramed: !isTerminal && !options.isRaw, spillDirectory: spillDirectory, loop: loop)
         attacher.onInput = { [unowned self, unowned attacher] data in takeInput(data, from: attacher) }
         attacher.onRelief = { [unowned self] in resumeIfPossible() }
+        attacher.onDetach = { [unowned self] in onDetach() }
         attacher.onGone = { [unowned self, unowned attacher] in forget(attacher) }
         attachers.append(attacher)
-        if !backlog.isEmpty && options.stdin { backlog.withUnsafeBytes { takeInput($0, from: attacher) } }
+        if !backlog.isEmpty && options.stdin { backlog.withUnsafeBytes { attacher.take($0) } }
         if hasEnded { attacher.end() }
     }
 

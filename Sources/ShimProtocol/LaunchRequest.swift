@@ -105,11 +105,17 @@ public struct AttachOptions: Sendable, Equatable {
     public var stdin: Bool
     public var stdout: Bool
     public var stderr: Bool
+    /// Output goes out as it comes, without frames that tell stdout from stderr.
+    public var isRaw: Bool
+    /// What a peer types at a terminal to detach; empty: nothing does.
+    public var detachKeys: [UInt8]
 
-    public init(stdin: Bool = false, stdout: Bool = true, stderr: Bool = true) {
+    public init(stdin: Bool = false, stdout: Bool = true, stderr: Bool = true, isRaw: Bool = false, detachKeys: [UInt8] = []) {
         self.stdin = stdin
         self.stdout = stdout
         self.stderr = stderr
+        self.isRaw = isRaw
+        self.detachKeys = detachKeys
     }
 }
 
@@ -221,10 +227,15 @@ extension AttachOptions {
         writer.put("stdin", stdin)
         writer.put("stdout", stdout)
         writer.put("stderr", stderr)
+        writer.put("raw", isRaw)
+        // They are ASCII.
+        if !detachKeys.isEmpty { writer.put("detachKeys", String(decoding: detachKeys, as: UTF8.self)) }
         return writer.value
     }
 
     init(_ fields: Fields) throws(ShimFailure) {
-        self.init(stdin: try fields.flag("stdin"), stdout: try fields.flag("stdout"), stderr: try fields.flag("stderr"))
+        self.init(
+            stdin: try fields.flag("stdin"), stdout: try fields.flag("stdout"), stderr: try fields.flag("stderr"),
+            isRaw: try fields.flag("raw"), detachKeys: Array(try fields.string("detachKeys", default: "").utf8))
     }
 }

@@ -141,6 +141,7 @@ extension ShimMessage {
             switch answer {
             case .done: break
             case .state(let state): writer.put("state", state.json)
+            case .attached(let since): writer.put("since", since)
             case .process(let pid): writer.put("process", pid)
             case .failure(let failure): writer.put("failure", failure.json)
             }
@@ -149,6 +150,9 @@ extension ShimMessage {
             writer.put("event", "execExited")
             writer.put("exec", exec)
             writer.put("exitCode", code)
+        case .notice(.detached(let exec)):
+            writer.put("event", "detached")
+            writer.put("exec", exec)
         case .notice(.exited(let record)):
             writer.put("event", "exited")
             writer.put("record", record.json)
@@ -163,6 +167,7 @@ extension ShimMessage {
             switch try fields.string("event") {
             case "oom": self = .notice(.outOfMemory)
             case "execExited": self = .notice(.execExited(id: try fields.string("exec"), exitCode: try fields.number("exitCode")))
+            case "detached": self = .notice(.detached(exec: try fields.optionalString("exec")))
             case "exited": self = .notice(.exited(try ExitRecord(try fields.object("record").value)))
             default: self = .unknown
             }
@@ -173,6 +178,8 @@ extension ShimMessage {
             self = .answer(id: id, .failure(try ShimFailure(try fields.object("failure"))))
         } else if !fields.isAbsent("state") {
             self = .answer(id: id, .state(try ContainerState(try fields.object("state").value)))
+        } else if !fields.isAbsent("since") {
+            self = .answer(id: id, .attached(since: try fields.string("since")))
         } else if !fields.isAbsent("process") {
             self = .answer(id: id, .process(try fields.number("process")))
         } else {

@@ -77,6 +77,8 @@ public enum Opening: Sendable, Equatable {
 public enum ControlAnswer: Sendable, Equatable {
     case done
     case state(ContainerState)
+    /// A stream begins here: what the log has up to this moment (RFC 3339) is not in it, what comes later is.
+    case attached(since: String)
     /// Process number of an exec, in the daemon's process namespace.
     case process(Int32)
     case failure(ShimFailure)
@@ -86,6 +88,8 @@ public enum ControlAnswer: Sendable, Equatable {
 public enum ShimNotice: Sendable, Equatable {
     case outOfMemory
     case execExited(id: String, exitCode: Int32)
+    /// A peer typed its detach keys: at the container's terminal, or at an exec's.
+    case detached(exec: String?)
     /// The exit record is written. End of file on the connection follows when everything is cleaned up.
     case exited(ExitRecord)
 }

@@ -32,6 +32,7 @@ public final class ShimConnection: Sendable {
             switch notice {
             case .outOfMemory: continuation.yield(.oom)
             case .execExited(let id, let code): continuation.yield(.execExited(id: id, exitCode: code))
+            case .detached(let exec): continuation.yield(.detached(exec: exec))
             case .exited(let record):
                 flag.set()
                 continuation.yield(.exited(record))
@@ -67,7 +68,15 @@ public final class ShimConnection: Sendable {
 
     /// A socket (blocking, close-on-exec) with the container's raw stream (ShimProtocol), the caller's to close.
     /// Its end is end of file, or a reset when input that nobody took was on its way.
-    public func attach(_ options: AttachOptions) async throws(ShimFailure) -> Int32 { try await open(.attach(options)) }
+    public func attach(_ options: AttachOptions) async throws(ShimFailure) -> Int32 { try await open(.attach(options)).socket }
+
+    /// The same, and the moment (RFC 3339, the log's own clock) up to which output is in the log alone; nil when a supervisor of
+    /// an older version does not say.
+    public func attachTellingMoment(_ options: AttachOptions) async throws(ShimFailure) -> (socket: Int32, moment: String?) {
+        let (socket, answer) = try await open(.attach(options))
+        guard case .attached(let moment) = answer else { return (socket, nil) }
+        return (socket, moment)
+    }
 
     public func attach(stdin: Bool, stdout: Bool, stderr: Bool) async throws(ShimFailure) -> Int32 {
         try await attach(AttachOptions(stdin: stdin, stdout: stdout, stderr: stderr))
@@ -90,7 +99,7 @@ public final class ShimConnection: Sendable {
     /// A socket with the exec's raw stream, the caller's to close. The event `execExited` is sent before its end; whoever
     /// relays the stream waits for that event before passing the end on, if the exit code is to be known by then.
     public func execAttach(id: String, _ options: AttachOptions) async throws(ShimFailure) -> Int32 {
-        try await open(.attachExec(id: id, options))
+        try await open(.attachExec(id: id, options)).socket
     }
 
     public func execSignal(id: String, _ number: Int32) async throws(ShimFailure) {
@@ -107,11 +116,11 @@ public final class ShimConnection: Sendable {
     /// Changes limits of the container's control group: the OCI `resources` object, in which what is absent stays.
     public func update(resources: JSONValue) async throws(ShimFailure) { _ = try await channel.request(.update(resources: resources)) }
 
-    private func open(_ opening: Opening) async throws(ShimFailure) -> Int32 {
+    private func open(_ opening: Opening) async throws(ShimFailure) -> (socket: Int32, answer: ControlAnswer) {
         let connection: OwnedFD
         do throws(SystemError) { connection = try ShimSocket.connect(directory: directory) } catch { throw ShimFailure(.lost, "\(error)") }
-        _ = try await ShimSocket.open(connection, opening)
-        return connection.take()
+        let answer = try await ShimSocket.open(connection, opening)
+        return (connection.take(), answer)
     }
 }
 

@@ -14,6 +14,8 @@ public enum ShimEvent: Sendable, Equatable {
     case oom
     /// An exec ended. Its streams end after this event was sent.
     case execExited(id: String, exitCode: Int32)
+    /// A peer typed its detach keys: at the container's terminal, or at an exec's.
+    case detached(exec: String?)
     /// The container ended; its exit record is on disk, its control group, mounts and held descriptors are gone.
     case exited(ExitRecord)
     /// The last event. The shim may stay a while for attached peers that have yet to take the last output; nothing waits

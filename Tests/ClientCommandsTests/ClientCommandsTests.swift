@@ -159,17 +159,8 @@ private func request(_ words: [String]) throws -> ContainerCreateRequest {
 }
 
 @Suite struct Keys {
-    @Test func detach() throws {
-        var keys = DetachKeys()
-        #expect(keys.filter([1, 16]) == ([1], false))
-        #expect(keys.filter([5]) == ([16, 5], false))
-        #expect(keys.filter([7, 16, 17, 9]) == ([7], true))
-        var own = try DetachKeys(parsing: "ctrl-a,d")
-        #expect(own.filter([1, 1, 100]) == ([1], true))
-    }
-
     @Test(arguments: ["", "ctrl-?", "ab", "ctrl-a,", "ctrl-"])
-    func refused(_ text: String) { #expect(throws: Failure.self) { try DetachKeys(parsing: text) } }
+    func refused(_ text: String) { #expect(throws: Failure.self) { try DetachKeys(orStandard: text) } }
 }
 
 @Suite struct Program {

@@ -149,7 +149,7 @@ import Testing
         ("/containers/c1/changes", "", "200", #"[{"Path":"/a","Kind":1}]"#),
         ("/system/df", "", "200", #"{"LayersSize":0,"#),
         ("'/system/df?type=house'", "", "400", "unknown object type: house"),
-        ("/containers/c1/attach/ws", "", "501", #"{"message":"not implemented: GET /containers/{id}/attach/ws"}"#),
+        ("/containers/c1/attach/ws", "", "400", #"{"message":"not a WebSocket request"}"#),
         ("-I '/containers/c1/archive?path=/etc'", "", "200", "X-Docker-Container-Path-Stat: eyJuYW1lIjoiZXRjIiwic2l6ZSI6MX0="),
         ("-X POST '/images/create?fromImage=x'", "", "501", "not implemented: pulling x from a registry"),
         ("/images/a/b:c/history", "", "200", "a/b:c"),

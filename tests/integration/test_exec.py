@@ -52,10 +52,48 @@ def test_detached(cli, sleeper):
     wait_until(lambda: cli.run("exec", sleeper, "cat", "/tmp/flag").out == "done\n")
 
 
-def test_twenty_in_parallel(clipper, sleeper):
-    running = [clipper.spawn("exec", sleeper, "sh", "-c", f"echo {i}; exit {i}") for i in range(20)]
-    results = [(process.communicate(timeout=30)[0], process.returncode) for process in running]
-    assert results == [(b"%d\n" % i, i) for i in range(20)]
+def test_fifty_in_parallel(daemon, clipper, sleeper):
+    """All at once: each has its own input, output and exit code."""
+    running = [clipper.spawn("exec", "-i", "-e", f"N={i}", sleeper, "sh", "-c", "read line; echo $line $N; exit $N") for i in range(50)]
+    wait_until(lambda: len(clipper.inspect(sleeper)["ExecIDs"]) == 50, 60, "fifty running execs")
+    for i, process in enumerate(running):
+        process.stdin.write(b"input %d\n" % i)
+        process.stdin.close()
+        process.stdin = None
+    results = [(process.communicate(timeout=60)[0], process.returncode) for process in running]
+    assert results == [(b"input %d %d\n" % (i, i), i) for i in range(50)]
+    assert clipper.inspect(sleeper)["ExecIDs"] is None
+
+
+def test_size_by_the_api(daemon, clipper, sleeper):
+    """Given with the start, and changed while it runs."""
+    wanted = {"Cmd": ["sh", "-c", "stty size >/tmp/size; read line; stty size >>/tmp/size"], "Tty": True, "AttachStdin": False}
+    identifier = daemon.request("POST", f"/containers/{sleeper}/exec", wanted)[1]["Id"]
+    status, body = daemon.request("POST", f"/exec/{identifier}/resize?h=10&w=20")
+    assert status == 400 and "not started" in body["message"]
+    assert daemon.request("POST", f"/exec/{identifier}/start", {"Detach": True, "Tty": True, "ConsoleSize": [41, 123]})[0] == 200
+    wait_until(lambda: clipper.run("exec", sleeper, "cat", "/tmp/size").out == "41 123\n", what="the first size")
+    assert daemon.request("POST", f"/exec/{identifier}/resize?h=10&w=20")[0] == 200
+    terminal = clipper("exec", sleeper, "sh", "-c", "ps -o pid,args | grep 'stty size' | grep -v grep | head -n 1").split()[0]
+    clipper("exec", sleeper, "sh", "-c", f"stty size </proc/{terminal}/fd/1 >/tmp/now")
+    assert clipper("exec", sleeper, "cat", "/tmp/now") == "10 20"
+
+
+def test_what_cannot_be_asked_twice(daemon, sleeper):
+    identifier = daemon.request("POST", f"/containers/{sleeper}/exec", {"Cmd": ["true"]})[1]["Id"]
+    assert daemon.request("POST", f"/exec/{identifier}/start", {"Detach": True})[0] == 200
+    wait_until(lambda: not daemon.request("GET", f"/exec/{identifier}/json")[1]["Running"], what="its end")
+    assert daemon.request("POST", f"/exec/{identifier}/start", {"Detach": True})[0] == 409
+    assert daemon.request("POST", f"/exec/{'0' * 64}/start", {"Detach": True})[0] == 404
+    status, body = daemon.request("POST", f"/containers/{sleeper}/exec", {"Cmd": ["true"], "WorkingDir": "relative"})
+    assert status == 400, body
+
+
+def test_a_detached_command_that_cannot_run_says_so(daemon, sleeper):
+    identifier = daemon.request("POST", f"/containers/{sleeper}/exec", {"Cmd": ["/not/there"]})[1]["Id"]
+    status, body = daemon.request("POST", f"/exec/{identifier}/start", {"Detach": True})
+    assert status >= 400 and "/not/there" in body["message"]
+    assert daemon.request("GET", f"/exec/{identifier}/json")[1]["ExitCode"] == 127
 
 
 def test_not_running(cli, name):

@@ -2,6 +2,7 @@
 #ifndef CLP_SHIM_H
 #define CLP_SHIM_H
 #include <stdint.h>
+#include <fcntl.h>
 #include <string.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -16,6 +17,8 @@ static inline int clp_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); 
 static inline int clp_epoll_add(int epoll, int fd, uint32_t events, uint64_t token) { struct epoll_event event = {.events = events, .data.u64 = token}; return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event); }
 static inline int clp_epoll_change(int epoll, int fd, uint32_t events, uint64_t token) { struct epoll_event event = {.events = events, .data.u64 = token}; return epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event); }
 static inline int clp_epoll_remove(int epoll, int fd) { return epoll_ctl(epoll, EPOLL_CTL_DEL, fd, 0); }
+// open(2): a file without a name in the directory that is opened.
+static inline int clp_open_nameless(void) { return O_TMPFILE; }
 static inline uint32_t clp_epoll_input(void) { return EPOLLIN; }
 static inline uint32_t clp_epoll_output(void) { return EPOLLOUT; }
 static inline uint32_t clp_epoll_gone(void) { return EPOLLHUP | EPOLLERR; }

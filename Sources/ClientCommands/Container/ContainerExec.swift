@@ -2,6 +2,7 @@ internal import ClientUI
 internal import EngineClient
 internal import EngineTypes
 internal import JSON
+internal import Linux
 
 extension Command {
     static var containerExec: Command {

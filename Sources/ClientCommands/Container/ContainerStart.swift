@@ -1,6 +1,7 @@
 internal import ClientUI
 internal import EngineClient
 internal import JSON
+internal import Linux
 
 extension Command {
     static var containerStart: Command {

@@ -114,6 +114,8 @@ final class ContainerLifecycle: Sendable {
                 case .execExited(let id, let code):
                     execs.ended(id, code: Int(code))
                     publish(container, "exec_die", ["execID": id, "exitCode": "\(code)"])
+                case .detached(let exec?): publish(container, "exec_detach", ["execID": exec])
+                case .detached(nil): publish(container, "detach")
                 case .exited(let exit):
                     record = exit
                     checks?.cancel()

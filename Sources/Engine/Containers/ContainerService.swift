@@ -163,20 +163,31 @@ public final class ContainerService: Sendable {
         let record = container.record
         let isTerminal = record.config.Tty == true
         let wantsStdin = request.stdin && record.config.OpenStdin == true
-        let options = AttachOptions(stdin: wantsStdin, stdout: request.stdout, stderr: request.stderr)
+        let options = AttachOptions(
+            stdin: wantsStdin, stdout: request.stdout, stderr: request.stderr, isRaw: request.isRaw,
+            detachKeys: isTerminal && wantsStdin ? try Self.detachKeys(request.detachKeys) : [])
         if case .paused = container.phase { throw EngineError.conflict("container \(id) is paused, unpause the container before attach") }
-        if request.logs {
-            return try await LogReplay(container: container, path: try logPath(container)).attach(request, options, isTerminal: isTerminal)
-        }
+        if request.logs { _ = try logPath(container) }
         lifecycle.publish(container, "attach")
-        if case .running(let connection) = container.phase {
-            do { return AttachedStream(socket: try await connection.attach(options), isTerminal: isTerminal) } catch {
-                throw EngineError.from(error)
-            }
+        if request.stream, case .running(let connection) = container.phase {
+            do {
+                let (socket, moment) = try await connection.attachTellingMoment(options)
+                return AttachedStream(socket: socket, isTerminal: isTerminal, begins: moment.flatMap { Timestamp($0) } ?? .now())
+            } catch { throw EngineError.from(error) }
         }
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_STREAM.rawValue))
+        // Whoever wants no live stream finds its end.
+        if !request.stream { return AttachedStream(socket: pair.first.duplicateRaw(), isTerminal: isTerminal) }
         launcher.addPendingStream(InitialStream(options: options, socket: pair.second.duplicateRaw()), for: container.id)
         return AttachedStream(socket: pair.first.duplicateRaw(), isTerminal: isTerminal)
+    }
+
+    /// The keys that detach from a terminal, as bytes.
+    static func detachKeys(_ text: String?) throws(EngineError) -> [UInt8] {
+        guard let text, !text.isEmpty else { return DetachKeys.standard }
+        do throws(KeySequence.Unknown) { return try KeySequence(parsing: text).bytes } catch {
+            throw .invalid("Invalid detach keys (\(text)) provided")
+        }
     }
 
     public func checkLogs(_ id: String) async throws {
@@ -195,7 +206,7 @@ public final class ContainerService: Sendable {
         guard request.stdout || request.stderr else { throw EngineError.invalid("Bad parameters: you must choose at least one stream") }
         let reader = LogReader(
             path: try logPath(container), directory: configuration.paths(of: container.id).data, request: request,
-            isFramed: container.record.config.Tty != true)
+            isFramed: container.record.config.Tty != true && !request.isRaw)
         try await reader.run(container: container, emit: emit)
     }
 

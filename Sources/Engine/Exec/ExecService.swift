@@ -11,6 +11,7 @@ extension ContainerService {
         _ = try container.unpausedConnection(to: "exec")
         let words = request.Cmd?.words ?? []
         guard !words.isEmpty else { throw EngineError.invalid("No exec command specified") }
+        _ = try Self.detachKeys(request.DetachKeys)
         if let directory = request.WorkingDir, !directory.isEmpty, !directory.hasPrefix("/") {
             throw EngineError.invalid("the working directory '\(directory)' is invalid, it needs to be an absolute path")
         }
@@ -27,6 +28,7 @@ extension ContainerService {
         let session = try execs.begin(execID)
         let wanted = session.request
         let isDetached = request.Detach == true
+        let hasTerminal = wanted.Tty == true && wanted.AttachStdin == true
         var socket: Int32?
         let process: Spec.Process
         do {
@@ -48,7 +50,8 @@ extension ContainerService {
                 socket = try await connection.execAttach(
                     id: execID,
                     AttachOptions(
-                        stdin: wanted.AttachStdin == true, stdout: wanted.AttachStdout == true, stderr: wanted.AttachStderr == true))
+                        stdin: wanted.AttachStdin == true, stdout: wanted.AttachStdout == true, stderr: wanted.AttachStderr == true,
+                        detachKeys: hasTerminal ? try Self.detachKeys(wanted.DetachKeys) : []))
             }
         } catch {
             if let socket { _ = close(socket) }
