@@ -21,4 +21,26 @@ public enum GoDuration {
         guard total < 9.2e18 else { return nil }
         return isNegative ? -Int64(total) : Int64(total)
     }
+
+    /// As Go prints it: `1h30m0s`, `1.5s`, `500ms`, `0s`.
+    public static func text(_ nanoseconds: Int64) -> String {
+        let magnitude = nanoseconds.magnitude
+        let sign = nanoseconds < 0 ? "-" : ""
+        for (unit, size) in [("ns", 1 as UInt64), ("µs", 1000), ("ms", 1_000_000)] where magnitude > 0 && magnitude < size * 1000 {
+            return sign + decimal(magnitude, size) + unit
+        }
+        let (minutes, rest) = magnitude.quotientAndRemainder(dividingBy: 60_000_000_000)
+        var text = minutes >= 60 ? "\(minutes / 60)h" : ""
+        if minutes > 0 { text += "\(minutes % 60)m" }
+        return sign + text + decimal(rest, 1_000_000_000) + "s"
+    }
+
+    /// A number of units with as many places as it needs.
+    private static func decimal(_ value: UInt64, _ unit: UInt64) -> String {
+        let (whole, rest) = value.quotientAndRemainder(dividingBy: unit)
+        if rest == 0 { return "\(whole)" }
+        var places = String(String(unit + rest).dropFirst())
+        while places.hasSuffix("0") { places.removeLast() }
+        return "\(whole).\(places)"
+    }
 }

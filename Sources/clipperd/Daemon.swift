@@ -24,6 +24,8 @@ struct Daemon {
     private let networks: NetworkManager
     private let containers: ContainerService
     private let server: HTTPServer
+    /// Serves `metrics-addr`; nil without it.
+    private let metricsServer: HTTPServer?
     private let tls: ServerTLS?
 
     /// What the daemon is told while it runs.
@@ -72,7 +74,7 @@ struct Daemon {
             system: system,
             containers: containers,
             images: imageService,
-            builds: BuildService(builder: builder, images: imageService, events: events, logger: logger),
+            builds: BuildService(builder: builder, images: imageService, events: events, metrics: containers.metrics, logger: logger),
             volumes: VolumeService(volumes: volumes, containers: containers, events: events),
             networks: NetworkService(networks: networks, containers: containers, events: events),
             registries: RegistryService(client: registries))
@@ -80,6 +82,7 @@ struct Daemon {
         var serverConfiguration = HTTPServerConfiguration()
         serverConfiguration.mayHijack = EngineAPI.mayHijack
         server = HTTPServer(configuration: serverConfiguration, logger: logger, handler: api.handle)
+        metricsServer = options.metricsAddress == nil ? nil : MetricsServer.make(system, logger: logger)
     }
 
     /// The server's certificate and what it asks of clients; nil without TLS. Throws `HTTPServerError` naming the file.
@@ -139,9 +142,13 @@ struct Daemon {
         logger.info("clipperd stops; containers go on")
         let grace = current.shutdownTimeout ?? 5
         await server.stop(grace: grace < 0 ? nil : .seconds(Int64(grace)))
+        await metricsServer?.stop(grace: .zero)
     }
 
     private func open(_ activated: [Int32]) async throws {
+        if let metricsServer, let address = options.metricsAddress {
+            try await metricsServer.listen(on: try MetricsServer.address(address))
+        }
         for host in options.hosts {
             switch try Door(parsing: host, usesTLS: options.usesTLS, group: options.group) {
             case .address(let address): try await server.listen(on: address, tls: tls)

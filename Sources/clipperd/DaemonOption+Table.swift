@@ -47,6 +47,9 @@ extension DaemonOption {
         optionalText(
             "tlscacert", Flag("tlscacert", .string, "Trust certs signed only by this CA (default ~/.docker/ca.pem)"), \.tlsAuthorities),
         optionalText("tlscert", Flag("tlscert", .string, "Path to TLS certificate file (default ~/.docker/cert.pem)"), \.tlsCertificate),
+        optionalText(
+            "metrics-addr", Flag("metrics-addr", .string, "Address and port to serve the metrics api on (/metrics, Prometheus)"),
+            \.metricsAddress),
         optionalText("tlskey", Flag("tlskey", .string, "Path to TLS key file (default ~/.docker/key.pem)"), \.tlsKey),
     ]
 
@@ -116,8 +119,7 @@ extension DaemonOption {
         "default-address-pools", "default-cgroupns-mode", "default-gateway", "default-gateway-v6", "default-ipc-mode",
         "default-network-opts", "default-ulimits", "exec-opts", "experimental", "features", "fixed-cidr", "fixed-cidr-v6",
         "host-gateway-ip", "icc", "init", "init-path", "ip-masq", "ip6tables",
-        "iptables", "ipv6", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "metrics-addr",
-        "no-new-privileges",
+        "iptables", "ipv6", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "no-new-privileges",
         "node-generic-resources", "oom-score-adjust", "raw-logs", "seccomp-profile",
         "selinux-enabled", "storage-opts", "swarm-default-advertise-addr", "userland-proxy", "userland-proxy-path", "userns-remap",
     ]

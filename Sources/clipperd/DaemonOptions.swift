@@ -18,6 +18,7 @@ struct DaemonOptions {
     var tlsAuthorities: String?
     var tlsCertificate: String?
     var tlsKey: String?
+    var metricsAddress: String?
     var shutdownTimeout: Int?
     var bridgeAddress: String?
     var mtu: Int?
@@ -107,6 +108,7 @@ struct DaemonOptions {
         if let shutdownTimeout, shutdownTimeout < -1 {
             throw OptionError("shutdown-timeout: expected -1 or more, found \(shutdownTimeout)")
         }
+        if let metricsAddress { _ = try MetricsServer.address(metricsAddress) }
         for host in hosts { _ = try Door(parsing: host, usesTLS: usesTLS) }
     }
 

@@ -54,6 +54,7 @@ def test_a_sound_configuration_is_called_so(tmp_path):
     ({"labels": ["a=1", "a=2"]}, [], "conflict labels for a=2 and a=1"),
     ({"default-runtime": "none"}, [], "specified default runtime 'none' does not exist"),
     ({"hosts": ["foo://x"]}, [], "invalid bind address format: foo://x"),
+    ({"metrics-addr": "127.0.0.1:x"}, [], "invalid bind address format: tcp://127.0.0.1:x"),
     ({"shutdown-timeout": -2}, [], "shutdown-timeout: expected -1 or more, found -2"),
     ({"tls": True, "tlscert": "/none.pem", "tlskey": "/none.key"}, [],
      'could not load X509 key pair (cert: "/none.pem", key: "/none.key"): open /none.pem: no such file or directory'),

@@ -165,7 +165,7 @@ final class ContainerLifecycle: Sendable {
             state.record.outcome.error = error
             state.record.outcome.reason =
                 error.isEmpty ? EndReason(exit: exit, record: state.record, sent: state.sent, victim: victim).sentence ?? "" : error
-            state.health = nil
+            state.health = HealthMonitor.stopped(state.health)
             if case .removing = state.phase {} else { state.phase = .exited }
             return attachments
         }

@@ -20,6 +20,8 @@ public final class ContainerService: Sendable {
     let execProcesses: ExecProcesses
     let configuration: EngineConfiguration
     let supervisor: Supervisor
+    /// What is counted of the work on containers.
+    public let metrics = EngineMetrics()
     private let creation: ContainerCreation
     private let launcher: ContainerLauncher
     let logger: Logger
@@ -50,14 +52,16 @@ public final class ContainerService: Sendable {
         }
         lifecycle = ContainerLifecycle(
             store: store, launcher: launcher, volumes: volumes, events: events, execs: execs,
-            health: HealthMonitor(probe: probe, events: events, logger: logger), configuration: configuration, logger: logger)
+            health: HealthMonitor(probe: probe, events: events, metrics: metrics), configuration: configuration, logger: logger)
     }
 
     public func create(name: String?, platform: String?, request: ContainerCreateRequest) async throws -> ContainerCreateResponse {
-        try await creation.create(name: name, platform: platform, request: request)
+        try await metrics.time(.create) { try await creation.create(name: name, platform: platform, request: request) }
     }
 
-    public func start(_ id: String, detachKeys: String?) async throws { try await lifecycle.start(try store.find(id)) }
+    public func start(_ id: String, detachKeys: String?) async throws {
+        try await metrics.time(.start) { try await lifecycle.start(try store.find(id)) }
+    }
 
     public func stop(_ id: String, timeout: Int?, signal: String?) async throws {
         try await lifecycle.stop(try store.find(id), timeout: timeout, signal: signal)
@@ -83,7 +87,7 @@ public final class ContainerService: Sendable {
 
     public func remove(_ id: String, force: Bool, volumes: Bool, link: Bool) async throws {
         if link { return try await removeLink(id) }
-        try await lifecycle.remove(try store.find(id), force: force, volumes: volumes)
+        try await metrics.time(.delete) { try await lifecycle.remove(try store.find(id), force: force, volumes: volumes) }
     }
 
     public func rename(_ id: String, to newName: String) async throws {

@@ -75,10 +75,12 @@ extension ContainerService {
     public func changes(_ id: String) async throws -> [FilesystemChange] {
         let container = try store.find(id)
         let paths = configuration.paths(of: container.id)
-        return try await offloading { [images] in
-            guard Files.exists(paths.upper) else { return [] }
-            let layers = images.layerDirectories(of: try images.image(container.record.imageID))
-            return try FilesystemChanges(upper: paths.upper, layers: layers).list()
+        return try await metrics.time(.changes) {
+            try await offloading { [images] in
+                guard Files.exists(paths.upper) else { return [] }
+                let layers = images.layerDirectories(of: try images.image(container.record.imageID))
+                return try FilesystemChanges(upper: paths.upper, layers: layers).list()
+            }
         }
     }
 }

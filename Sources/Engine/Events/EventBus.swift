@@ -9,6 +9,7 @@ public final class EventBus: Sendable {
     private struct State {
         var history: [EventMessage] = []
         var next = 0
+        var published = 0
         var listeners: [Int: AsyncStream<EventMessage>.Continuation] = [:]
     }
 
@@ -18,6 +19,9 @@ public final class EventBus: Sendable {
 
     /// How many clients listen now (`info`).
     public var listenerCount: Int { state.withLock { $0.listeners.count } }
+
+    /// How many events have been told since the daemon's start.
+    var publishedCount: Int { state.withLock { $0.published } }
 
     /// Tells everyone. `kind` is `container`, `image`, `volume`, `network`, `builder` or `daemon`; `id` is empty for an event of no
     /// one object, such as a prune.
@@ -29,6 +33,7 @@ public final class EventBus: Sendable {
             Actor: .init(ID: id, Attributes: attributes), time: time.seconds,
             timeNano: time.seconds * 1_000_000_000 + Int64(time.nanoseconds))
         state.withLock { state in
+            state.published += 1
             state.history.append(event)
             if state.history.count > Self.historyLimit + 128 { state.history.removeFirst(128) }
             for listener in state.listeners.values { listener.yield(event) }

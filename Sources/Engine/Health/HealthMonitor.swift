@@ -2,7 +2,6 @@ internal import EngineTypes
 internal import Glibc
 internal import JSON
 internal import Linux
-internal import Logging
 internal import Supervision
 
 /// Runs the health checks of running containers and writes down what they say. A check is one exec through the
@@ -10,7 +9,7 @@ internal import Supervision
 struct HealthMonitor: Sendable {
     let probe: HealthProbe
     let events: EventBus
-    let logger: Logger
+    let metrics: EngineMetrics
 
     /// How many results `inspect` shows, and how many bytes of each one's output (Docker's figures).
     static let loggedResults = 5
@@ -41,36 +40,48 @@ struct HealthMonitor: Sendable {
             startInterval = time(health.StartInterval, 5_000_000_000)
             retries = health.Retries.flatMap { $0 > 0 ? $0 : nil } ?? 3
         }
+
+        func isInStartPeriod(_ moment: Timestamp, since begin: Timestamp) -> Bool {
+            moment.nanoseconds(since: begin) < Int64(clamping: startPeriod)
+        }
     }
 
     /// Starts checking; the task ends when the container does and is cancelled by the caller then.
     func start(_ container: Container, _ connection: ShimConnection) -> Task<Void, Never>? {
         guard let check = Check(container.record.config) else { return nil }
-        container.withState { $0.health = HealthState(Status: "starting", FailingStreak: 0, Log: []) }
-        let begin = Timestamp.now()
+        // What was found before stays to be read; it counts no more.
+        container.withState { $0.health = HealthState(Status: "starting", FailingStreak: 0, Log: $0.health?.Log ?? []) }
+        // The container's own start, which may be long before this daemon's.
+        let begin = Timestamp(connection.startedAt) ?? .now()
         return Task {
             while !Task.isCancelled {
-                let isStarting = Timestamp.now().nanoseconds(since: begin) < Int64(clamping: check.startPeriod)
-                let status = container.withState { $0.health?.Status }
-                let pause = isStarting && status == "starting" ? min(check.startInterval, check.interval) : check.interval
+                let isStarting = container.withState { $0.health?.Status } == "starting" && check.isInStartPeriod(.now(), since: begin)
+                let pause = isStarting ? min(check.startInterval, check.interval) : check.interval
                 do { try await Task.sleep(nanoseconds: pause) } catch { return }
                 // A paused container's checks would only wait for their time-out.
                 guard case .running = container.phase else { continue }
                 let result = await probe.run(check.command, timeout: check.timeout, container, connection)
                 if Task.isCancelled { return }
-                record(result, check, container, isStarting: Timestamp.now().nanoseconds(since: begin) < Int64(clamping: check.startPeriod))
+                metrics.healthChecked(failed: result.exitCode != 0)
+                record(result, check, container, countsFailure: !check.isInStartPeriod(result.start, since: begin))
             }
         }
     }
 
-    private func record(_ result: HealthProbe.Outcome, _ check: Check, _ container: Container, isStarting: Bool) {
+    /// The container has ended, and its checks: as dockerd, whoever looks sees that nobody vouches for it.
+    static func stopped(_ health: HealthState?) -> HealthState? {
+        health.map { HealthState(Status: "unhealthy", FailingStreak: $0.FailingStreak, Log: $0.Log) }
+    }
+
+    /// Failures of the start period don't count until the first success.
+    private func record(_ result: HealthProbe.Outcome, _ check: Check, _ container: Container, countsFailure: Bool) {
         let change: String? = container.withState { state in
             guard var health = state.health else { return nil }
             let before = health.Status
             if result.exitCode == 0 {
                 health.Status = "healthy"
                 health.FailingStreak = 0
-            } else if !(isStarting && before == "starting") {
+            } else if countsFailure || before != "starting" {
                 health.FailingStreak += 1
                 if health.FailingStreak >= check.retries { health.Status = "unhealthy" }
             }

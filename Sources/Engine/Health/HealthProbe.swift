@@ -44,7 +44,9 @@ struct HealthProbe: Sendable {
             events.publish("exec_start", ofExec: id, command, in: container.record)
             guard let code = await Self.first(of: ended, within: timeout) else {
                 try? await connection.execSignal(id: id, SIGKILL)
-                return outcome(-1, "Health check exceeded timeout (\(Double(timeout) / 1e9)s)")
+                let said = Self.readOutput(socket)
+                let words = "Health check exceeded timeout (\(GoDuration.text(Int64(clamping: timeout))))"
+                return outcome(-1, said.isEmpty ? words : "\(words): \(said)")
             }
             return outcome(code, Self.readOutput(socket))
         } catch {
@@ -68,16 +70,17 @@ struct HealthProbe: Sendable {
         }
     }
 
-    /// What the ended command wrote and the socket holds, cut to what is shown.
+    /// What the command wrote and the socket holds, cut to what is shown: dots tell that there was more.
     private static func readOutput(_ socket: Int32) -> String {
         var frames = FrameSplitter()
         var text: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 16384)
-        while text.count < HealthMonitor.loggedBytes {
+        while text.count <= HealthMonitor.loggedBytes {
             let count = recv(socket, &buffer, buffer.count, Int32(MSG_DONTWAIT))
             guard count > 0 else { break }
             frames.feed(buffer[..<count]) { text += $1 }
         }
-        return String(decoding: text.prefix(HealthMonitor.loggedBytes), as: UTF8.self)
+        let shown = String(decoding: text.prefix(HealthMonitor.loggedBytes), as: UTF8.self)
+        return text.count > HealthMonitor.loggedBytes ? shown + "..." : shown
     }
 }

@@ -23,6 +23,14 @@ struct LogReader {
             return false
         }
         defer { container.stopObserving(observer) }
+        // A container that says nothing doesn't hold the end back.
+        let end = (request.follow ? request.until : nil).map { until in
+            Task {
+                try? await Task.sleep(nanoseconds: UInt64(max(0, until.nanoseconds(since: .now()))))
+                changes?.poke()
+            }
+        }
+        defer { end?.cancel() }
         var ticks = changes?.changes.makeAsyncIterator()
         while true {
             // Asked before reading: what the container wrote before it ended is read below.
@@ -40,6 +48,7 @@ struct LogReader {
                 try Task.checkCancellation()
             }
             guard request.follow, isAlive else { return }
+            if let until = request.until, until < .now() { return }
             if await ticks?.next() == nil { return }
             try Task.checkCancellation()
         }
@@ -55,7 +64,9 @@ struct LogReader {
         var text: [UInt8] = []
         if request.timestamps { text += Array("\(entry.time.fixedWidth) ".utf8) }
         if request.details {
-            let pairs = (entry.attributes?.members ?? []).map { "\($0.name)=\($0.value.stringValue ?? "")" }.joined(separator: ",")
+            let pairs = (entry.attributes?.members ?? []).map {
+                "\(LogAttributes.escaped($0.name))=\(LogAttributes.escaped($0.value.stringValue ?? ""))"
+            }.joined(separator: ",")
             text += Array("\(pairs) ".utf8)
         }
         text += Array(entry.text.utf8)

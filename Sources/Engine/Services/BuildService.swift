@@ -12,9 +12,11 @@ public final class BuildService: Sendable {
     private let builder: ImageBuilder
     private let images: ImageService
     private let events: EventBus
+    private let metrics: EngineMetrics
     private let logger: Logger
 
-    public init(builder: ImageBuilder, images: ImageService, events: EventBus, logger: Logger) {
+    public init(builder: ImageBuilder, images: ImageService, events: EventBus, metrics: EngineMetrics, logger: Logger) {
+        self.metrics = metrics
         self.builder = builder
         self.images = images
         self.events = events
@@ -73,6 +75,7 @@ public final class BuildService: Sendable {
         }
         do {
             let image = try await work.value
+            metrics.built(failed: false)
             // With `quiet` the image is all that is told, as Docker does.
             if query.quiet { try await emit(BuildProgress.stream("\(image.id)\n").json) }
             events.publish("create", of: image)
@@ -80,6 +83,7 @@ public final class BuildService: Sendable {
                 events.publish("tag", of: image, name: tag)
             }
         } catch {
+            metrics.built(failed: true)
             // Before the first message the status can still say it; after it only the stream can.
             guard said.current else { throw EngineError.from(error) }
             try await emit(BuildProgress(error: error).json)

@@ -12,6 +12,10 @@ extension ImageService {
     /// Answers the image's ID. The container is frozen meanwhile when it runs and `pauses` is set.
     /// - Parameter override: a configuration that comes before the container's own, field by field.
     public func commit(_ request: CommitRequest, override: ContainerConfig?) async throws -> String {
+        try await containers.metrics.time(.commit) { try await makeImage(request, override: override) }
+    }
+
+    private func makeImage(_ request: CommitRequest, override: ContainerConfig?) async throws -> String {
         let container = try containers.store.find(request.container)
         let reference = try request.repository.flatMap { $0.isEmpty ? nil : $0 }.map { try Self.reference($0, tag: request.tag) }
         switch container.phase {

@@ -13,9 +13,9 @@ public final class SystemService: Sendable {
     let containers: ContainerService
     let images: ImageStore
     let volumes: VolumeStore
-    private let bus: EventBus
+    let bus: EventBus
     /// Stable for one data root.
-    private let identity: String
+    let identity: String
 
     public init(
         configuration: EngineConfiguration, containers: ContainerService, images: ImageStore, volumes: VolumeStore, events: EventBus
