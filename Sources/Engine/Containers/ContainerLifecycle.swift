@@ -64,7 +64,10 @@ final class ContainerLifecycle: Sendable {
             let code = Self.exitCode(of: error)
             await releaseVolumes(container.record)
             container.withState { state in
-                state.phase = state.record.outcome.startedAt == Timestamp.never.description ? .created : .exited
+                let isNew = state.record.outcome.startedAt == Timestamp.never.description
+                state.phase = isNew ? .created : .exited
+                // It may have been a restart, which is over.
+                state.record.outcome.phase = isNew ? .created : .exited
                 state.record.outcome.exitCode = code
                 state.record.outcome.error = failure.message
                 state.record.outcome.reason = EndReason.ofFailedStart(failure.message, code: code)
@@ -162,7 +165,7 @@ final class ContainerLifecycle: Sendable {
             state.record.outcome.exitCode = Int(exit.exitCode)
             state.record.outcome.finishedAt = exit.exitedAt
             state.record.outcome.wasOutOfMemory = exit.oomKilled || state.record.outcome.wasOutOfMemory
-            state.record.outcome.error = error
+            state.record.outcome.error = ""
             state.record.outcome.reason =
                 error.isEmpty ? EndReason(exit: exit, record: state.record, sent: state.sent, victim: victim).sentence ?? "" : error
             state.health = HealthMonitor.stopped(state.health)
@@ -245,7 +248,12 @@ final class ContainerLifecycle: Sendable {
             await restartNow(container)
         }
         container.withState { state in
-            if case .exited = state.phase { state.phase = .restarting(task) } else { task.cancel() }
+            // A stop may have come while the end was being taken in.
+            if case .exited = state.phase, state.record.outcome.phase == .restarting {
+                state.phase = .restarting(task)
+            } else {
+                task.cancel()
+            }
         }
     }
 
@@ -261,15 +269,22 @@ final class ContainerLifecycle: Sendable {
         }
     }
 
-    /// Ends a pause between restarts; the container counts as stopped.
+    /// Ends a pause between restarts, or forestalls it; the container counts as stopped.
     private func cancelRestart(_ container: Container) async -> Bool {
-        guard case .restarting(let task) = container.phase else { return false }
-        task.cancel()
-        container.withState { state in
+        let isCancelled = container.withState { state in
+            guard state.record.outcome.phase == .restarting else { return false }
+            switch state.phase {
+            case .restarting(let task): task.cancel()
+            // Its end is still being taken in.
+            case .exited: break
+            case .created, .starting, .running, .paused, .removing, .dead: return false
+            }
             state.phase = .exited
             state.record.outcome.phase = .exited
             state.record.wasStoppedByUser = true
+            return true
         }
+        guard isCancelled else { return false }
         try? await store.save(container)
         container.announce(.exited(code: container.record.outcome.exitCode, error: "", reason: container.record.outcome.reason))
         return true
@@ -277,7 +292,13 @@ final class ContainerLifecycle: Sendable {
 
     // MARK: Stop and kill
 
+    /// A start in progress ends one way or the other; what is asked then meets a container that runs or does not.
+    private func settle(_ container: Container) async {
+        if case .starting = container.phase { await container.transition.withLock {} }
+    }
+
     func stop(_ container: Container, timeout: Int?, signal name: String?) async throws {
+        await settle(container)
         if await cancelRestart(container) { return }
         guard container.isAlive else { throw EngineError(.notModified, "container is already stopped") }
         let record = container.record
@@ -300,7 +321,8 @@ final class ContainerLifecycle: Sendable {
     func kill(_ container: Container, signal name: String?) async throws {
         let text = name.flatMap { $0.isEmpty ? nil : $0 } ?? "SIGKILL"
         guard let signal = Signals.number(text) else { throw EngineError.invalid("Invalid signal: \(text)") }
-        if case .restarting = container.phase, await cancelRestart(container) { return }
+        await settle(container)
+        if await cancelRestart(container) { return }
         _ = try container.connection()
         let stop = container.record.config.StopSignal.flatMap { Signals.number($0) } ?? SIGTERM
         if signal == SIGKILL || signal == stop { container.withState { $0.record.wasStoppedByUser = true } }
@@ -367,6 +389,7 @@ final class ContainerLifecycle: Sendable {
     // MARK: Remove
 
     func remove(_ container: Container, force: Bool, volumes removesVolumes: Bool) async throws {
+        await settle(container)
         if container.isAlive || isRestarting(container) {
             guard force else {
                 let status = container.apiState.Status
@@ -386,10 +409,7 @@ final class ContainerLifecycle: Sendable {
         try await erase(container, volumes: removesVolumes)
     }
 
-    private func isRestarting(_ container: Container) -> Bool {
-        if case .restarting = container.phase { return true }
-        return false
-    }
+    private func isRestarting(_ container: Container) -> Bool { container.record.outcome.phase == .restarting }
 
     /// Deletes a container that has ended: its directories, its anonymous volumes when asked, its record.
     private func erase(_ container: Container, volumes removesVolumes: Bool) async throws {

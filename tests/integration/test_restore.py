@@ -1,0 +1,123 @@
+"""Containers outlive the daemon, and a host's reboot is answered by their restart policies."""
+
+import os
+import pathlib
+import signal
+import shutil
+import time
+
+import pytest
+
+from conftest import PROGRAMS, clear, import_base
+from harness import IMAGE, Client, Daemon, alive, wait_until
+
+
+@pytest.fixture
+def own(request):
+    """A daemon of this test's own with the image, and a client of it."""
+    daemon = Daemon(f"clpr{os.getpid()}{len(request.node.name)}")
+    daemon.start()
+    import_base(daemon)
+    yield daemon, Client("clipper", PROGRAMS["clipper"], daemon)
+    clear(daemon)
+    daemon.remove()
+
+
+def state(clipper, name):
+    return clipper.inspect(name)["State"]
+
+
+def reboot(daemon):
+    """What a power cut does to a daemon: every process gone at once, and all that is kept in memory."""
+    processes = [c["State"]["Pid"] for c in (daemon.request("GET", f"/containers/{c['Id']}/json")[1]
+                                             for c in daemon.request("GET", "/containers/json")[1])]
+    shims = daemon.shims()
+    daemon.kill()
+    for pid in [*shims, *processes]:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    wait_until(lambda: not any(alive(pid) for pid in [*shims, *processes]), what="the end of all")
+    for cgroup in daemon.cgroups():
+        wait_until(lambda: cgroup.rmdir() is None, what="an empty cgroup")
+    shutil.rmtree(daemon.scratch / "exec")
+    daemon.start()
+
+
+def test_after_a_reboot_policies_decide(own):
+    daemon, clipper = own
+    for name, options in {
+            "always": ["--restart", "always"], "unless": ["--restart", "unless-stopped"], "failure": ["--restart", "on-failure"],
+            "none": [], "once": ["--rm"], "always-stopped": ["--restart", "always"], "unless-stopped": ["--restart", "unless-stopped"]}.items():
+        clipper("run", "-d", "--name", name, *options, "-v", f"v-{name}:/data", IMAGE, "sh", "-c", "date >>/data/starts; exec sleep 1000")
+    clipper("create", "--name", "created", "--restart", "always", IMAGE, "sleep", "1000")
+    clipper("stop", "-t", "0", "always-stopped", "unless-stopped")
+    before = state(clipper, "none")
+    reboot(daemon)
+    for name in ["always", "unless", "always-stopped", "failure"]:
+        wait_until(lambda: state(clipper, name)["Running"], what=f"the start of {name}")
+        assert clipper("exec", name, "wc", "-l", "/data/starts").split()[0] == "2"
+    after = state(clipper, "none")
+    assert (after["Status"], after["ExitCode"], after["Error"], after["OOMKilled"]) == ("exited", 255, "", False)
+    assert after["StartedAt"] == before["StartedAt"] < after["FinishedAt"]
+    assert clipper("ps", "-a", "--filter", "name=^none$", "--format", "{{.Status}}").startswith("Exited (255) ")
+    assert state(clipper, "unless-stopped")["Status"] == "exited" and state(clipper, "created")["Status"] == "created"
+    wait_until(lambda: "once" not in clipper("ps", "-a", "--format", "{{.Names}}").split(), what="the removal of the --rm container")
+    clipper("start", "none")
+    assert clipper("exec", "none", "wc", "-l", "/data/starts").split()[0] == "2"
+
+
+def test_what_ended_without_a_daemon_is_restarted_by_its_policy(own):
+    """As dockerd with live-restore: the end is taken in at the next start, and the policy decides then."""
+    daemon, clipper = own
+    cases = {"on-failure": "3", "on-failure:2": "4", "always": "0", "unless-stopped": "7", "no": "5"}
+    names = {policy: f"c-{policy.replace(':', '-')}" for policy in cases}
+    script = "echo run >>/data/runs; [ $(wc -l </data/runs) -gt 1 ] && exec sleep 1000; sleep 0.7; exit {}"
+    for policy, code in cases.items():
+        clipper("run", "-d", "--name", names[policy], "--restart", policy, "-v", f"{names[policy]}:/data", IMAGE, "sh", "-c", script.format(code))
+    clipper("run", "-d", "--name", "content", "--restart", "on-failure", IMAGE, "sh", "-c", "sleep 0.7; exit 0")
+    processes = [state(clipper, name)["Pid"] for name in [*names.values(), "content"]]
+    daemon.kill()
+    wait_until(lambda: not any(alive(pid) for pid in processes), what="the end of all")
+    daemon.start()
+    for policy, name in names.items():
+        if policy == "no":
+            continue
+        wait_until(lambda: state(clipper, name)["Pid"], what=f"the restart of {name}")
+        assert clipper.inspect(name)["RestartCount"] == 1
+    assert (state(clipper, "c-no")["Status"], state(clipper, "c-no")["ExitCode"]) == ("exited", 5)
+    assert (state(clipper, "content")["Status"], state(clipper, "content")["ExitCode"]) == ("exited", 0)
+
+
+def test_an_end_before_the_pause_of_a_restart_is_over(own):
+    """The daemon dies while it waits to restart a container: the next one goes on with it."""
+    daemon, clipper = own
+    clipper("run", "-d", "--name", "flapping", "--restart", "unless-stopped", IMAGE, "sh", "-c", "exit 1")
+    wait_until(lambda: clipper.inspect("flapping")["RestartCount"] >= 3, what="some restarts")
+    wait_until(lambda: state(clipper, "flapping")["Restarting"], what="a pause")
+    daemon.crash()
+    count = clipper.inspect("flapping")["RestartCount"]
+    wait_until(lambda: clipper.inspect("flapping")["RestartCount"] > count, what="another restart")
+    # Whatever it is just at: once stopped it stays so.
+    clipper("stop", "flapping")
+    time.sleep(1)
+    assert state(clipper, "flapping")["Status"] == "exited"
+    daemon.crash()
+    assert state(clipper, "flapping")["Status"] == "exited"
+
+
+def test_health_checks_go_on(own):
+    daemon, clipper = own
+    clipper("run", "-d", "--name", "healthy", "--health-cmd", "test -e /ok", "--health-interval", "200ms", "--health-retries", "1", IMAGE,
+            "sh", "-c", "touch /ok; exec sleep 1000")
+
+    def health():
+        return state(clipper, "healthy")["Health"]
+
+    wait_until(lambda: health()["Status"] == "healthy", what="health")
+    daemon.kill()
+    daemon.start()
+    wait_until(lambda: health()["Status"] == "healthy" and health()["Log"], what="health after the daemon's return")
+    clipper("exec", "healthy", "rm", "/ok")
+    wait_until(lambda: health()["Status"] == "unhealthy", what="ill health")
