@@ -20,6 +20,8 @@ final class ContainerShim {
     static let grace: Int64 = 2000
     /// How long a peer may take nothing of what is left for it, once the container has ended.
     static let patience: Int64 = 600_000
+    /// How long nothing is begun before memory is given back: no short run pays for that.
+    static let rest: Int64 = 1000
 
     let loop: EventLoop
     var phase = Phase.waiting
@@ -39,6 +41,7 @@ final class ContainerShim {
     /// How many descriptors after the control socket came from the daemon.
     let lentDescriptors: Int32
     var exitStatus: Int32 = 0
+    private var forgetting: UInt64?
 
     init(lentDescriptors: Int32) throws(SystemError) {
         self.lentDescriptors = lentDescriptors
@@ -66,6 +69,16 @@ final class ContainerShim {
             // Nobody is left who could ask for anything.
             if case .waiting = phase { loop.stop() }
             leaveIfDone()
+        }
+    }
+
+    /// A while after something was begun or has ended: the memory that only that needed is given back. What is left to do takes
+    /// a tenth of the program.
+    func forgetLater() {
+        if let forgetting { loop.cancel(forgetting) }
+        forgetting = loop.after(milliseconds: ContainerShim.rest) {
+            clp_forget_program()
+            clp_forget_stack_and_heap()
         }
     }
 
@@ -161,6 +174,7 @@ final class ContainerShim {
         // The code first: whoever sees the end of the stream may ask for it.
         tell(.execExited(id: session.request.id, exitCode: ProcessStatus.exitCode(status)))
         session.streams.onOutputEnd = { [unowned self] in forget(session) }
+        forgetLater()
         session.streams.processEnded(grace: ContainerShim.grace)
     }
 }

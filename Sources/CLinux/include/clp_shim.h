@@ -3,20 +3,44 @@
 #define CLP_SHIM_H
 #include <stdint.h>
 #include <fcntl.h>
+#include <link.h>
+#include <malloc.h>
 #include <string.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static inline int clp_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 static inline int clp_epoll_add(int epoll, int fd, uint32_t events, uint64_t token) { struct epoll_event event = {.events = events, .data.u64 = token}; return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event); }
 static inline int clp_epoll_change(int epoll, int fd, uint32_t events, uint64_t token) { struct epoll_event event = {.events = events, .data.u64 = token}; return epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event); }
 static inline int clp_epoll_remove(int epoll, int fd) { return epoll_ctl(epoll, EPOLL_CTL_DEL, fd, 0); }
+// What this process holds of its program's file and can read from it again: the segments that are never written.
+static inline int clp_forget_segments(struct dl_phdr_info *info, size_t size, void *data) {
+    (void)size; (void)data;
+    const uintptr_t page = (uintptr_t)getpagesize();
+    for (int index = 0; index < info->dlpi_phnum; index++) {
+        if (info->dlpi_phdr[index].p_type != PT_LOAD || info->dlpi_phdr[index].p_flags & PF_W) continue;
+        uintptr_t start = (info->dlpi_addr + info->dlpi_phdr[index].p_vaddr) & ~(page - 1);
+        uintptr_t end = (info->dlpi_addr + info->dlpi_phdr[index].p_vaddr + info->dlpi_phdr[index].p_memsz + page - 1) & ~(page - 1);
+        (void)madvise((void *)start, end - start, MADV_DONTNEED);
+    }
+    return 0;
+}
+static inline void clp_forget_program(void) { (void)dl_iterate_phdr(clp_forget_segments, 0); }
+// The stack below its user, as far as it may have grown (nothing else lies so near to it), and what malloc has over.
+static inline void clp_forget_stack_and_heap(void) {
+    const uintptr_t page = (uintptr_t)getpagesize(), kept = 65536, depth = 1 << 20;
+    uintptr_t top = ((uintptr_t)__builtin_frame_address(0) - kept) & ~(page - 1);
+    (void)madvise((void *)(top - depth), depth, MADV_DONTNEED);
+    (void)malloc_trim(0);
+}
 // open(2): a file without a name in the directory that is opened.
 static inline int clp_open_nameless(void) { return O_TMPFILE; }
 static inline uint32_t clp_epoll_input(void) { return EPOLLIN; }
