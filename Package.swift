@@ -83,6 +83,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CCrypt", pkgConfig: "libcrypt", providers: [.apt(["libcrypt-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
         // The static zone: no Foundation, no Dispatch, no Swift concurrency.
@@ -152,7 +153,7 @@ let package = Package(
             name: "clipper-registry", dependencies: ["RegistryServer", "HTTPServer", "Linux", logging], swiftSettings: strict),
 
         // The client.
-        room("EngineClient", ["EngineTypes", "JSON", "Linux", "CLinux"]),
+        room("EngineClient", ["EngineTypes", "JSON", "Linux", "CLinux", "COpenSSL"]),
         room("ClientUI", ["JSON", "Linux", "CLinux"]),
         room("ClientCommands", ["ClientUI", "EngineClient", "EngineTypes", "OCIImageSpec", "Archive", "JSON", "Linux", "CLinux"]),
         .executableTarget(name: "clipper", dependencies: ["ClientCommands"], swiftSettings: strict, linkerSettings: staticExecutable),

@@ -9,7 +9,15 @@ final class Connection {
     private var input: [UInt8] = []
     private var position = 0
 
-    init(_ endpoint: EngineEndpoint) throws { socket = try endpoint.connect() }
+    /// A Unix socket is never encrypted: its mode says who may connect.
+    init(_ endpoint: EngineEndpoint, _ tls: ClientTLS? = nil) throws {
+        let plain = try endpoint.connect()
+        if let tls, case .tcp(let host, _) = endpoint {
+            socket = try TLSTunnel.open(plain, host: host, tls)
+        } else {
+            socket = plain
+        }
+    }
 
     /// For tests: speaks over a socket that is already there.
     init(_ socket: consuming OwnedFD) { self.socket = socket }

@@ -1,6 +1,6 @@
 // EngineClient: the lightest client of the Engine API that starts fast and streams both ways. Static, one thread.
 //
-// `EngineClient` speaks HTTP/1.1 to an `EngineEndpoint` (a Unix socket or TCP without TLS). `call` answers a JSON document,
+// `EngineClient` speaks HTTP/1.1 to an `EngineEndpoint` (a Unix socket or TCP, with TLS or without). `call` answers a JSON document,
 // `send` a `ResponseStream` whose body is read piece by piece, `hijack` a raw `HijackedStream` (attach, exec).
 // Request bodies are documents, descriptors or producers (`RequestBody`). A refusal of the server is `ClientError.api`.
 // `HTTPHead` and `BodyDecoder` read the wire and know no socket; `StreamDemultiplexer` takes Docker's stdout/stderr frames apart.
@@ -10,6 +10,7 @@ public import JSON
 /// One server, spoken to in one API version; keeps one idle connection for the next call.
 public final class EngineClient {
     public let endpoint: EngineEndpoint
+    private let tls: ClientTLS?
     /// The version in each path; lowered by itself when the server says that it is older, unless pinned.
     public private(set) var apiVersion: String
     private let isPinned: Bool
@@ -22,9 +23,10 @@ public final class EngineClient {
     public static let newestVersion = "1.50"
 
     /// `pinnedVersion` (DOCKER_API_VERSION) turns the fallback to an older version off.
-    /// `headers` go with every request.
-    public init(endpoint: EngineEndpoint, pinnedVersion: String? = nil, headers: [(String, String)] = []) {
+    /// `headers` go with every request. `tls` is for TCP.
+    public init(endpoint: EngineEndpoint, tls: ClientTLS? = nil, pinnedVersion: String? = nil, headers: [(String, String)] = []) {
         self.endpoint = endpoint
+        self.tls = tls
         self.headers = headers
         apiVersion = pinnedVersion ?? Self.newestVersion
         isPinned = pinnedVersion != nil
@@ -53,7 +55,7 @@ public final class EngineClient {
         request.headers.append(("Upgrade", "tcp"))
         return try negotiating(request) {
             let started = CallRecord.clock()
-            let connection = try Connection(self.endpoint)
+            let connection = try Connection(self.endpoint, self.tls)
             try connection.send(request, version: self.apiVersion, endpoint: self.endpoint)
             let head = try connection.readHead()
             self.report(request, head, started)
@@ -82,7 +84,7 @@ public final class EngineClient {
                 return (try connection.readHead(), connection)
             } catch ClientError.closed {}
         }
-        let connection = try Connection(endpoint)
+        let connection = try Connection(endpoint, tls)
         try connection.send(request, version: apiVersion, endpoint: endpoint)
         return (try connection.readHead(), connection)
     }

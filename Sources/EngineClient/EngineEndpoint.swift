@@ -10,28 +10,28 @@ public enum EngineEndpoint: Equatable, Sendable, CustomStringConvertible {
     /// Where clipperd listens unless told otherwise.
     public static let standard = EngineEndpoint.unix("/run/clipper.sock")
 
-    /// Reads what `-H`, CLIPPER_HOST and DOCKER_HOST hold. Throws `ClientError.invalid`.
-    public init(parsing text: String) throws {
+    /// Reads what `-H`, CLIPPER_HOST and DOCKER_HOST hold; without a port it is 2375, with TLS 2376. Throws `ClientError.invalid`.
+    public init(parsing text: String, usesTLS: Bool = false) throws {
         if text.hasPrefix("unix://") {
             let path = String(text.dropFirst(7))
             self = .unix(path.isEmpty ? "/run/clipper.sock" : path)
         } else if text.hasPrefix("tcp://") || text.hasPrefix("http://") {
             let rest = text.dropFirst(text.hasPrefix("tcp") ? 6 : 7).prefix { $0 != "/" }
-            self = try Self.tcp(parsing: String(rest), text)
+            self = try Self.tcp(parsing: String(rest), text, usesTLS ? 2376 : 2375)
         } else if text.hasPrefix("ssh://") || text.hasPrefix("https://") || text.hasPrefix("fd://") || text.hasPrefix("npipe://") {
-            throw ClientError.invalid("not implemented: host \(text) (unix:// and tcp:// without TLS are)")
+            throw ClientError.invalid("not implemented: host \(text) (unix:// and tcp:// are)")
         } else if text.hasPrefix("/") {
             self = .unix(text)
         } else if !text.contains("://") && text.contains(":") {
-            self = try Self.tcp(parsing: text, text)
+            self = try Self.tcp(parsing: text, text, usesTLS ? 2376 : 2375)
         } else {
             throw ClientError.invalid("invalid host \(text): must be unix:///path or tcp://address:port")
         }
     }
 
-    private static func tcp(parsing address: String, _ whole: String) throws -> EngineEndpoint {
+    private static func tcp(parsing address: String, _ whole: String, _ usualPort: UInt16) throws -> EngineEndpoint {
         var host = address
-        var port: UInt16 = 2375
+        var port = usualPort
         if address.hasPrefix("["), let end = address.firstIndex(of: "]") {
             host = String(address[address.index(after: address.startIndex)..<end])
             let rest = address[address.index(after: end)...]

@@ -89,6 +89,8 @@ struct StoredContext {
 
     var description: String { document["Metadata"]?["Description"]?.stringValue ?? "" }
     var host: String { document["Endpoints"]?["docker"]?["Host"]?.stringValue ?? "" }
+    /// The server need not prove who it is.
+    var skipsVerification: Bool { document["Endpoints"]?["docker"]?["SkipTLSVerify"]?.boolValue ?? false }
 
     func named(_ name: String) throws -> StoredContext { try StoredContext(changed(document, ["Name"], .string(name)), path: name) }
 

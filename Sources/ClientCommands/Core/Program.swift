@@ -19,17 +19,16 @@ public struct Program {
         self.words = Array(words.dropFirst())
     }
 
-    private static let globalFlags: [Flag] = [
-        Flag("config", .string, "Location of client config files"),
-        Flag("context", "c", .string, "Name of the context whose engine to use"),
-        Flag("debug", "D", .bool, "Enable debug mode: as --explain"),
-        Flag("explain", .bool, "Print the calls made to the daemon with the time of each"),
-        Flag("host", "H", .list, "Daemon socket to connect to"),
-        Flag("log-level", "l", .string, "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")", default: "info"),
-        Flag("tls", .bool, "Use TLS", hidden: true),
-        Flag("tlsverify", .bool, "Use TLS and verify the remote", hidden: true),
-        Flag("version", "v", .bool, "Print version information and quit"),
-    ]
+    private static let globalFlags: [Flag] =
+        [
+            Flag("config", .string, "Location of client config files"),
+            Flag("context", "c", .string, "Name of the context whose engine to use"),
+            Flag("debug", "D", .bool, "Enable debug mode: as --explain"),
+            Flag("explain", .bool, "Print the calls made to the daemon with the time of each"),
+            Flag("host", "H", .list, "Daemon socket to connect to"),
+            Flag("log-level", "l", .string, "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")", default: "info"),
+            Flag("version", "v", .bool, "Print version information and quit"),
+        ] + TLSOptions.flags
 
     private static let logLevels: Set = ["trace", "debug", "info", "warn", "warning", "error", "fatal", "panic"]
 
@@ -178,22 +177,24 @@ public struct Program {
 
     /// - Parameter isLocal: a context that is not there is no error.
     private func connect(_ global: FlagValues, isLocal: Bool = false) throws -> Context.Connection {
-        for flag in ["tls", "tlsverify"] where global.bool(flag) { throw Failure.notImplemented("--\(flag)") }
         let configuration = ClientConfiguration(directory: global.given("config"), program: name)
         let (host, contextName) = try host(global, configuration)
         var text = host ?? ""
+        var tls = try TLSOptions.read(global, directory: configuration.directory)
         if let contextName {
             let store = ContextStore(directory: configuration.directory)
             do {
-                text = try store.read(contextName).host
+                let context = try store.read(contextName)
+                text = context.host
+                tls = TLSOptions.read(context, in: store)
                 if text.isEmpty { throw Failure("context \(quoted(contextName)): no endpoint of an engine is set in it") }
             } catch  where isLocal {} catch {
                 throw Failure("Failed to initialize: unable to resolve docker endpoint: \(message(of: error))")
             }
         }
-        let endpoint = text.isEmpty ? .standard : try EngineEndpoint(parsing: text)
+        let endpoint = text.isEmpty ? .standard : try EngineEndpoint(parsing: text, usesTLS: tls != nil)
         let version = Context.environment("DOCKER_API_VERSION").flatMap { $0.isEmpty ? nil : $0 }
-        let client = EngineClient(endpoint: endpoint, pinnedVersion: version, headers: configuration.headers)
+        let client = EngineClient(endpoint: endpoint, tls: tls, pinnedVersion: version, headers: configuration.headers)
         return Context.Connection(client: client, configuration: configuration, host: text, context: contextName ?? ContextStore.standard)
     }
 
