@@ -11,13 +11,13 @@ import time
 
 import report
 from daemons import Clipperd, Dockerd
-from measure import BIN, ROOT, RUNS, Failed, Once, Series, memory_kb, peak_kb, processes, side_by_side
+from measure import (AT_ONCE, BIN, HELD, LISTED, LOG_MEGABYTES, MANY, PORTS, ROOT, RUNS, SWARM, Failed, Once, Series, memory_kb, peak_kb,
+                     processes, side_by_side)
 
 IMAGE = "bench/base"
 CLIPPER = str(BIN / "clipper")
 # Debian's client where there is one: the peer is Debian's Docker as a whole.
 DOCKER = "/usr/bin/docker" if os.access("/usr/bin/docker", os.X_OK) else shutil.which("docker")
-HELD, SWARM, AT_ONCE, PORTS, MANY = 10, 50, 8, 100, 200
 
 
 def say(text):
@@ -97,6 +97,10 @@ def measured(work, clipperd, dockerd, sides, base):
     results["swarm"] = swarm(sides)
     say(f"{PORTS} published ports")
     results["ports"] = ports(sides, environments)
+    say(f"ps with {LISTED} containers")
+    results["ps"] = listing(sides, environments)
+    say(f"a log of {LOG_MEGABYTES} MB")
+    results["log"] = log_rates(work, sides)
     time.sleep(2)
     results["peaks"] = peaks
     results["idle after"] = idle_memory(clipperd, dockerd)
@@ -213,7 +217,7 @@ def runtime_swarm(work, commands):
             names = [f"bench-{name}-{turn}-{number}" for number in range(MANY)]
             begin = time.perf_counter()
             try:
-                with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+                with concurrent.futures.ThreadPoolExecutor(8) as pool:
                     list(pool.map(functools.partial(life, command), names))
                 one["seconds"].append(time.perf_counter() - begin)
             except Failed as error:
@@ -253,7 +257,7 @@ def swarm(sides):
     def start(side, name):
         Once(side.command("run", "-d", "--name", name, IMAGE, "sleep", "1000"), side.environment)
 
-    for _ in range(3 if RUNS >= 10 else 1):
+    for _ in range(2 if RUNS >= 10 else 1):
         for side in sides:
             one = found[side.name]
             if one["failure"]:
@@ -276,7 +280,7 @@ def swarm(sides):
 def ports(sides, environments):
     """`run -d` with many published ports, and `run -d` without any: the difference is what the ports cost."""
     found = {side.name: {"with": Series([]), "without": Series([])} for side in sides}
-    for _ in range(max(2, min(5, RUNS // 4))):
+    for _ in range(max(2, min(3, RUNS // 4))):
         for side in sides:
             for kind, flags in (("without", []), ("with", ["-p", f"20000-{20000 + PORTS - 1}:20000-{20000 + PORTS - 1}"])):
                 series = found[side.name][kind]
@@ -289,4 +293,48 @@ def ports(sides, environments):
                     series.failure, series.values = str(error), []
                 finally:
                     subprocess.run(side.command("rm", "-f", "ports"), env=side.environment, capture_output=True)
+    return found
+
+
+def listing(sides, environments):
+    """`ps -a` of many containers that have been created."""
+    names = [f"listed-{number}" for number in range(LISTED)]
+    makers = [side for side in sides if side.client == CLIPPER or side.name == "docker"]
+
+    def make(side, name):
+        Once(side.command("create", "--name", name, IMAGE, "true"), side.environment)
+
+    try:
+        for side in makers:
+            with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+                list(pool.map(functools.partial(make, side), names))
+        return side_by_side({side.name: side.command("ps", "-a") for side in sides}, environments=environments)
+    except Failed as error:
+        return {side.name: Series([], failure=str(error)) for side in sides}
+    finally:
+        for side in makers:
+            subprocess.run(side.command("rm", *names), env=side.environment, capture_output=True)
+
+
+def log_rates(work, sides):
+    """MB a second that a container writes as lines of a hundred bytes into the default log, from its start to its end."""
+    lines = pathlib.Path(work) / "lines"
+    lines.write_bytes(b"".join(b"%09d %s\n" % (number, b"x" * 89) for number in range(100_000)))
+    script = f"for turn in $(seq {LOG_MEGABYTES // 10}); do cat /lines; done"
+    found = {side.name: {"rates": [], "failure": None} for side in sides if side.client == CLIPPER or side.name == "docker"}
+    for _ in range(3 if RUNS >= 10 else 1):
+        for side in sides:
+            one = found.get(side.name)
+            if one is None or one["failure"]:
+                continue
+            try:
+                begin = time.perf_counter()
+                Once(side.command("run", "-d", "--name", "log", "--network", "none", "-v", f"{lines}:/lines:ro", IMAGE, "sh", "-c", script),
+                     side.environment)
+                Once(side.command("wait", "log"), side.environment)
+                one["rates"].append(LOG_MEGABYTES / (time.perf_counter() - begin))
+            except Failed as error:
+                one["failure"] = str(error)
+            finally:
+                subprocess.run(side.command("rm", "-f", "log"), env=side.environment, capture_output=True)
     return found

@@ -11,6 +11,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = ROOT / "bin"
 RUNS = int(os.environ.get("BENCH_RUNS", "30"))
 CGROUP = "clipper-bench"
+# Containers that are held for their supervisors' memory, started at once (so many at a time), run by OCI runtimes, and listed;
+# ports of one container; megabytes of one log.
+HELD, SWARM, AT_ONCE, MANY, LISTED = 10, 200, 16, 200, 500
+PORTS, LOG_MEGABYTES = 500, 1000
 # The kernel takes down a container's namespaces after its end: the next command starts when that is likely over.
 SETTLE = 0.03
 
