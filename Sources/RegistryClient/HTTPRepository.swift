@@ -192,7 +192,7 @@ public struct HTTPRepository: RegistryRepository {
             }
         }
         var last = RegistryError(.unreachable, "no endpoint of \(domain)")
-        for endpoint in await client.endpoints(of: domain, withMirrors: withMirrors, settings: session.settings) {
+        for endpoint in await client.endpoints(of: domain, withMirrors: withMirrors, session) {
             do {
                 let value = try await body(endpoint)
                 if !endpoint.isMirror && !endpoint.verifiesCertificate { client.note(endpoint, answersFor: domain) }

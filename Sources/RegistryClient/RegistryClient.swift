@@ -107,8 +107,8 @@ public final class RegistryClient: RegistryAccess {
     }
 
     /// The endpoints of a domain; of an insecure registry only the one that has answered before.
-    func endpoints(of domain: String, withMirrors: Bool, settings: RegistrySettings) async -> [RegistryEndpoint] {
-        let all = await settings.endpoints(of: domain, withMirrors: withMirrors)
+    func endpoints(of domain: String, withMirrors: Bool, _ session: RegistrySession) async -> [RegistryEndpoint] {
+        let all = await session.endpoints(of: domain, withMirrors: withMirrors)
         guard let answering = state.withLock({ $0.answering[domain] }) else { return all }
         return all.filter { $0.isMirror || $0 == answering }
     }

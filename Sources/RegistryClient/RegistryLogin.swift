@@ -12,7 +12,7 @@ extension RegistryClient {
         let session = RegistrySession(self)
         var last = RegistryError(.unreachable, "no endpoint of \(credentials.serverAddress)")
         let domain = Self.domain(ofServer: credentials.serverAddress)
-        for endpoint in await endpoints(of: domain, withMirrors: false, settings: session.settings) {
+        for endpoint in await endpoints(of: domain, withMirrors: false, session) {
             do {
                 let token = try await logIn(credentials, endpoint, session)
                 if !endpoint.verifiesCertificate { note(endpoint, answersFor: domain) }

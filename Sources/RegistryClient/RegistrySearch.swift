@@ -36,7 +36,7 @@ extension RegistryClient {
             }
             bases = [RegistryEndpoint(index, verifiesCertificate: await !session.settings.isInsecure(index.authority), isMirror: false)]
         } else {
-            bases = await endpoints(of: domain, withMirrors: false, settings: session.settings)
+            bases = await endpoints(of: domain, withMirrors: false, session)
         }
         var last = RegistryError(.unreachable, "no endpoint of \(domain)")
         for endpoint in bases {

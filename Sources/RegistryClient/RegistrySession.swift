@@ -13,7 +13,9 @@ final class RegistrySession: Sendable {
     private let userAgent: String
     private let retries: RetryPolicy
     private let certificates: CertificateDirectories
-    /// What was read of the directories, by host and port.
+    /// The endpoints that the settings mean: names have been looked up for them, once for all calls.
+    private let endpoints = Mutex<[String: [RegistryEndpoint]]>([:])
+    /// What was read of the directories, by endpoint, or by host and port of others.
     private let configurations = Mutex<[String: TLSConfiguration]>([:])
     private let logger: Logger
 
@@ -25,6 +27,15 @@ final class RegistrySession: Sendable {
         retries = client.retries
         logger = client.logger
         certificates = CertificateDirectories(parents: settings.certificateDirectories)
+    }
+
+    /// Those of a domain, in the order in which they are to be tried.
+    func endpoints(of domain: String, withMirrors: Bool) async -> [RegistryEndpoint] {
+        let key = "\(withMirrors) \(domain)"
+        if let known = endpoints.withLock({ $0[key] }) { return known }
+        let found = await settings.endpoints(of: domain, withMirrors: withMirrors)
+        endpoints.withLock { $0[key] = found }
+        return found
     }
 
     /// Answers what the registry says in the end, whatever its status is: credentials are given when they are asked for, redirects
@@ -113,9 +124,9 @@ final class RegistrySession: Sendable {
 
     private func tls(_ address: WebAddress, _ endpoint: RegistryEndpoint) async throws -> TLSConfiguration {
         let isRegistry = address.hasSameOrigin(as: endpoint.address)
-        let verifies = isRegistry ? endpoint.verifiesCertificate : await !settings.isInsecure(address.authority)
-        let key = "\(verifies) \(address.authority)"
+        let key = isRegistry ? endpoint.description : address.authority
         if let known = configurations.withLock({ $0[key] }) { return known }
+        let verifies = isRegistry ? endpoint.verifiesCertificate : await !settings.isInsecure(address.authority)
         let configuration = try certificates.configuration(for: address.authority, verifies: verifies)
         configurations.withLock { $0[key] = configuration }
         return configuration

@@ -308,7 +308,7 @@ private func descriptor(_ text: String) -> Descriptor {
                 let name = try ImageReference("\(registry.authority)/team/app")
                 let repository = client.repository(named: name, credentials: .anonymous)
                 _ = try await repository.manifest(.tag("1"))
-                #expect(await client.endpoints(of: registry.authority, withMirrors: false, settings: client.settings).count == 1)
+                #expect(await client.endpoints(of: registry.authority, withMirrors: false, RegistrySession(client)).count == 1)
             }
         }
     }

@@ -102,7 +102,7 @@ class Registry:
                 f"http: {{addr: '{self.host}'}}\n{auth}")
             command = [shutil.which("docker-registry"), "serve", str(file)]
         else:
-            text = "auth:\n  htpasswd:\n    file: " + str(users_file) + "\n" if users else "log:\n  access: false\n"
+            text = f"htpasswd:\n  file: {users_file}\n" if users else "log:\n  access: false\n"
             if tls:
                 text += f"tls:\n  certificate: {tls}/server.pem\n  key: {tls}/server.key\n"
             file.write_text(text)
@@ -324,8 +324,11 @@ def test_a_refresh_token_is_kept_in_place_of_the_password(user, server):
     assert log_in(user, host.host).out == "Login Succeeded\n"
     kept = user.file()["auths"][host.host]
     assert kept["identitytoken"] == "r3fresh" and b"s3cret" not in base64.b64decode(kept.get("auth", ""))
-    again = user.run("login", host.host)
-    assert again.code == 0 and "Login Succeeded" in again.out, again
+    if user.name == "clipper":  # Docker's clients ask for a name when they keep none.
+        assert "Login Succeeded" in user("login", host.host)
+    header = {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps({"identitytoken": kept["identitytoken"]}).encode()).decode()}
+    user.daemon.request("GET", f"/distribution/{host.host}/team/app:1/json", headers=header)
+    assert host.asked[-1][1:3] == ("/v2/team/app/manifests/1", "Bearer good")
     posts = [urllib.parse.parse_qs(body) for method, _, _, body in tokens.asked if method == "POST"]
     assert posts and posts[-1]["grant_type"] == ["refresh_token"] and posts[-1]["service"] == ["test"]
     done = log_in(user, host.host, "wrong")

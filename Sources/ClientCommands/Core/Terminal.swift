@@ -19,11 +19,13 @@ enum Terminal {
 
 extension Terminal {
     /// A line typed without being shown; nil when it was broken off with Ctrl-C. What is no terminal is read as it is.
-    static func readSecret(_ descriptor: Int32) -> String? {
+    /// - Parameter ask: prints the question, once nothing is shown any more.
+    static func readSecret(_ descriptor: Int32, ask: () -> Void) -> String? {
         let terminal = RawTerminal(descriptor)
         // Raw: with nothing but the echo off, Ctrl-C would leave a terminal that shows nothing any more.
         terminal.enter()
         defer { terminal.restore() }
+        ask()
         var secret: [UInt8] = []
         var byte: UInt8 = 0
         while true {

@@ -107,9 +107,10 @@ private struct Login {
             if credentials.username?.isEmpty != false { throw Failure("Error: Non-null Username Required") }
         }
         if password.isEmpty {
-            context.out.write("Password: ")
-            context.out.flush()
-            let secret = Terminal.readSecret(0)
+            let secret = Terminal.readSecret(0) {
+                context.out.write("Password: ")
+                context.out.flush()
+            }
             context.print("")
             guard let secret else { throw Failure("", code: 130) }
             if secret.isEmpty { throw Failure("Error: Password Required") }
