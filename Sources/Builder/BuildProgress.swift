@@ -6,6 +6,8 @@ public enum BuildProgress: Sendable, Equatable {
     case stream(String)
     /// The finished image: `sha256:…`.
     case image(String)
+    /// What the pull of a base image tells, in Docker's documents.
+    case pull(JSONValue)
     /// The build failed; the last message. `code` is a RUN's exit code, when that was it.
     case failure(code: Int32?, message: String)
 
@@ -23,6 +25,7 @@ public enum BuildProgress: Sendable, Equatable {
         switch self {
         case .stream(let text): ["stream": .string(text)]
         case .image(let id): ["aux": ["ID": .string(id)]]
+        case .pull(let document): document
         case .failure(let code?, let message):
             ["errorDetail": ["code": .integer(Int64(code)), "message": .string(message)], "error": .string(message)]
         case .failure(nil, let message): ["errorDetail": ["message": .string(message)], "error": .string(message)]

@@ -1,3 +1,6 @@
+internal import OCIImageSpec
+public import RegistryClient
+
 /// What `POST /build` asks for, without the context itself.
 public struct BuildRequest: Sendable, Equatable {
     /// Path of the Dockerfile in the context; empty means `Dockerfile`.
@@ -11,8 +14,10 @@ public struct BuildRequest: Sendable, Equatable {
     /// Added to the finished image.
     public var labels: [String: String] = [:]
     public var noCache = false
-    /// Always look for a newer base image. Without a registry: refused only when the image isn't here either.
+    /// Always look for a newer base image.
     public var pull = false
+    /// Who pulls base images, by registry as clients know them (`https://index.docker.io/v1/`, `localhost:5000`).
+    public var credentials: [String: RegistryCredentials] = [:]
     /// Refused.
     public var squash = false
     /// `os/arch[/variant]`; empty for the daemon's own.
@@ -25,4 +30,17 @@ public struct BuildRequest: Sendable, Equatable {
     public var resources = BuildResources()
 
     public init() {}
+
+    /// Those for an image's registry; clients also write URLs for its host.
+    func credentials(for reference: ImageReference) -> RegistryCredentials {
+        let name = reference.domain == "docker.io" ? "https://index.docker.io/v1/" : reference.domain
+        if let own = credentials[name] { return own }
+        let host = reference.domain == "docker.io" ? "index.docker.io" : reference.domain
+        return credentials.sorted { $0.key < $1.key }.first { Self.host($0.key) == host }?.value ?? .anonymous
+    }
+
+    private static func host(_ address: String) -> Substring {
+        let scheme = ["https://", "http://"].first(where: address.hasPrefix) ?? ""
+        return address.dropFirst(scheme.count).prefix { $0 != "/" }
+    }
 }

@@ -19,6 +19,8 @@ final class BuildSession {
     private(set) var results: [Int: Image] = [:]
     /// Layers of this build, kept from being deleted until it ends.
     private var leases: [LayerLease] = []
+    /// What was pulled for this build, by name and platform.
+    private var pulled: [String: Digest] = [:]
     private var step = 0
     private var stepCount = 0
     private var hasReported = false
@@ -87,18 +89,32 @@ final class BuildSession {
         emit("\n")
     }
 
-    /// An image for FROM and `--from`. There is no registry yet: what isn't here can't be had.
-    func localImage(_ name: String, platform wanted: Platform?) throws -> Image {
+    /// An image for FROM and `--from`: one that is here, or pulled. With `--pull` the registry is asked first, once for each name.
+    func image(_ name: String, platform wanted: Platform?) throws -> Image {
+        var reference: ImageReference?
         if Int(name) == nil, name != "scratch" {
-            do { _ = try ImageReference(name) } catch {
+            do { reference = try ImageReference(name) } catch {
                 // An ID is as good as a name.
                 guard case .isIdentifier = error else { throw BuildError(.invalid, "\(error)") }
             }
         }
-        let image: Image
-        do { image = try builder.images.image(name) } catch let error as ImageError where error.code == .notFound {
-            throw BuildError(.notFound, "not implemented: pulling the base image \(name), which is not here")
+        let key = "\(name) \(wanted?.description ?? "")"
+        let asks = request.pull && pulled[key] == nil && reference != nil && builder.bases != nil
+        if !asks, let image = try localImage(name), pulled[key] != nil || wanted.map({ image.config.platform.satisfies($0) }) ?? true {
+            return try checked(image, name, wanted)
         }
+        guard let reference, let bases = builder.bases else { throw BuildError(.notFound, "No such image: \(name)") }
+        let image = try bases.pull(
+            reference, platform: wanted, credentials: request.credentials(for: reference), cancellation: cancellation, progress: report)
+        pulled[key] = image.id
+        return try checked(image, name, wanted)
+    }
+
+    private func localImage(_ name: String) throws -> Image? {
+        do { return try builder.images.image(name) } catch let error as ImageError where error.code == .notFound { return nil }
+    }
+
+    private func checked(_ image: Image, _ name: String, _ wanted: Platform?) throws -> Image {
         if let wanted, !image.config.platform.satisfies(wanted) {
             throw BuildError(.notFound, "image \(name) is for \(image.config.platform), not for \(wanted)")
         }
@@ -113,7 +129,7 @@ final class BuildSession {
             let reason = number == index ? "refers to current build stage" : "index out of bounds"
             throw BuildError(.failed, "invalid from flag value \(reference): \(reason)")
         }
-        do { return try localImage(reference, platform: nil) } catch let error as BuildError {
+        do { return try image(reference, platform: nil) } catch let error as BuildError {
             throw BuildError(error.code, "invalid from flag value \(reference): \(error.message)")
         }
     }

@@ -15,6 +15,7 @@ public import RecordStore
 public final class ImageBuilder: Sendable {
     let images: ImageStore
     let executor: any BuildExecutor
+    let bases: (any BaseImages)?
     let cache: BuildCache
     let scratchDirectory: String
     let logger: Logger
@@ -23,12 +24,15 @@ public final class ImageBuilder: Sendable {
     var cacheMountDirectory: String { scratchDirectory + "/cache" }
 
     /// `scratchDirectory` is the builder's own: contexts and cache mounts live there. What an earlier process left in it is removed,
-    /// except cache mounts. Throws when the directory or the cache's table can't be made.
+    /// except cache mounts. Throws when the directory or the cache's table can't be made. Without `bases` only images that are
+    /// here can be built on.
     public init(
-        images: ImageStore, records: RecordStore, executor: any BuildExecutor, scratchDirectory: String, logger: Logger
+        images: ImageStore, records: RecordStore, executor: any BuildExecutor, bases: (any BaseImages)? = nil, scratchDirectory: String,
+        logger: Logger
     ) throws {
         self.images = images
         self.executor = executor
+        self.bases = bases
         self.scratchDirectory = scratchDirectory
         self.logger = logger
         cache = try BuildCache(records: records, images: images)

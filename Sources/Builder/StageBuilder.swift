@@ -41,7 +41,7 @@ final class StageBuilder {
         if let base = node.baseStage {
             if let image = session.results[base] { state = StageState(image: image, arguments: state.arguments, escape: state.escape) }
         } else if let name = node.image, name != "scratch" {
-            let image = try session.localImage(name, platform: wanted)
+            let image = try session.image(name, platform: wanted)
             state = StageState(image: image, arguments: state.arguments, escape: state.escape)
         } else if let wanted {
             state = StageState(platform: wanted, arguments: state.arguments, escape: state.escape)

@@ -4,6 +4,7 @@ internal import Images
 internal import Linux
 internal import Networking
 internal import OCIImageSpec
+internal import RegistryClient
 internal import ShimProtocol
 internal import Volumes
 
@@ -13,6 +14,7 @@ extension EngineError {
         switch error {
         case let error as EngineError: error
         case let error as ImageError: EngineError(code(of: error.code), error.message, cause: error)
+        case let error as RegistryError: EngineError(code(of: error.code), error.message, cause: error)
         case let error as ReferenceError: EngineError(.invalidParameter, error.description, cause: error)
         case let error as VolumeError: EngineError(code(of: error.code), error.message, cause: error)
         case let error as NetworkError: EngineError(code(of: error.kind), error.message, cause: error)
@@ -28,6 +30,15 @@ extension EngineError {
         case .invalid: .invalidParameter
         case .conflict: .conflict
         case .notImplemented: .notImplemented
+        default: .system
+        }
+    }
+
+    private static func code(of code: RegistryError.Code) -> Code {
+        switch code {
+        case .notFound: .notFound
+        case .denied: .notFound  // As dockerd: who may not read a repository is not told whether it exists.
+        case .unsupported: .notImplemented
         default: .system
         }
     }

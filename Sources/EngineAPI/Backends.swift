@@ -1,6 +1,7 @@
 public import EngineTypes
 public import JSON
 public import Linux
+public import RegistryClient
 
 // What the API asks of the engine. Declared here, by the user of the services; Engine's types conform in clipperd.
 //
@@ -86,6 +87,11 @@ public protocol ImageBackend: Sendable {
     func tag(_ name: String, repository: String, tag: String) async throws
     func remove(_ name: String, force: Bool, noPrune: Bool) async throws -> [ImageDeletion]
     func prune(filters: Filters) async throws -> PruneReport
+    /// `docker pull`. Refuses before the first document what never got as far as an image.
+    /// - Parameter tag: a tag or a digest; with neither here nor in the name all tags are pulled.
+    func pull(name: String, tag: String?, platform: String?, credentials: RegistryCredentials, emit: @escaping EmitJSON) async throws
+    /// `docker push`; without a tag all tags of the repository.
+    func push(name: String, tag: String?, credentials: RegistryCredentials, emit: @escaping EmitJSON) async throws
     /// `docker import`: the root filesystem comes as a tar stream.
     func importRootfs(
         source: Descriptor, repository: String?, tag: String?, message: String?, changes: [String], platform: String?,
@@ -101,7 +107,10 @@ public protocol BuildBackend: Sendable {
     /// Removes what builds keep to be faster the next time; with `all` everything.
     func prune(all: Bool, filters: Filters) async throws -> PruneReport
     /// Emits Docker's progress documents; a failed build ends with an `error` document and returns normally.
-    func build(_ query: BuildQuery, context: Descriptor, emit: @escaping EmitJSON) async throws
+    /// - Parameter credentials: who pulls base images, by registry as the client knows it.
+    func build(
+        _ query: BuildQuery, credentials: [String: RegistryCredentials], context: Descriptor, emit: @escaping EmitJSON
+    ) async throws
 }
 
 public protocol VolumeBackend: Sendable {

@@ -8,8 +8,11 @@ extension EngineAPI {
     static let buildRoutes: [Route] = [
         Route(.POST, "/build") { call in
             let query = try call.buildQuery()
-            let (builds, context) = (call.backends.builds, try call.request.body.descriptor())
-            return try await DelayedStream.progress { emit in try await builds.build(query, context: context, emit: emit) }
+            let (builds, credentials) = (call.backends.builds, call.registryConfig())
+            let context = try call.request.body.descriptor()
+            return try await DelayedStream.progress { emit in
+                try await builds.build(query, credentials: credentials, context: context, emit: emit)
+            }
         },
         Route(.POST, "/build/prune", since: "1.31") { call in
             for name in ["keep-storage", "reserved-space", "max-used-space", "min-free-space"] {

@@ -17,7 +17,7 @@ extension EngineAPI {
                 digests: call.flag("digests"))
             return Call.json(.array(try images.map { FieldGates.imageSummary(try JSON.value($0), for: call.version) }))
         },
-        Route(.POST, "/images/create", without: "fromImage", create),
+        Route(.POST, "/images/create", without: "fromSrc=URL", create),
         Route(.POST, "/images/load") { call in
             try call.refuse("platform")
             let (images, quiet, source) = (call.backends.images, call.flag("quiet"), try call.request.body.descriptor())
@@ -48,7 +48,7 @@ extension EngineAPI {
             try call.refuse("platform")
             return .stream(descriptor: try await call.backends.images.save(names: [call.name]), contentType: "application/x-tar")
         },
-        Route(.POST, "/images/{name*}/push", action: .notBuilt),
+        Route(.POST, "/images/{name*}/push", without: "platform", push),
         Route(.POST, "/images/{name*}/tag") { call in
             guard let repository = call.text("repo") else { throw APIError.invalid("invalid reference format: repo is empty") }
             try await call.backends.images.tag(call.name, repository: repository, tag: call.text("tag") ?? "")
@@ -63,11 +63,15 @@ extension EngineAPI {
 
     /// `docker pull` and `docker import` are one call.
     private static func create(_ call: Call) async throws -> Response {
-        if let image = call.text("fromImage") {
-            throw APIError(.notImplemented, "not implemented: pulling \(image) from a registry; load or import it instead")
-        }
         let images = call.backends.images
-        let (tag, platform) = (call.text("tag"), call.text("platform"))
+        // Before 1.32 there was no choice of platforms.
+        let (tag, platform) = (call.text("tag"), call.version < APIVersion("1.32") ? nil : call.text("platform"))
+        if let name = call.text("fromImage") {
+            let credentials = call.registryCredentials()
+            return try await DelayedStream.progress { emit in
+                try await images.pull(name: name, tag: tag, platform: platform, credentials: credentials, emit: emit)
+            }
+        }
         guard let source = call.text("fromSrc") else { throw APIError.invalid("either fromImage or fromSrc must be given") }
         guard source == "-" else { throw APIError(.notImplemented, "not implemented: import from a URL (fromSrc=\(source))") }
         let (repository, message, changes) = (call.text("repo"), call.text("message"), call.query.all("changes"))
@@ -75,6 +79,17 @@ extension EngineAPI {
         return try await DelayedStream.progress { emit in
             try await images.importRootfs(
                 source: rootfs, repository: repository, tag: tag, message: message, changes: changes, platform: platform, emit: emit)
+        }
+    }
+}
+
+extension EngineAPI {
+    private static func push(_ call: Call) async throws -> Response {
+        try call.refuse("platform")
+        let (images, name, tag) = (call.backends.images, call.name, call.text("tag"))
+        let credentials = try await call.registryCredentialsOrBody()
+        return try await DelayedStream.progress { emit in
+            try await images.push(name: name, tag: tag, credentials: credentials, emit: emit)
         }
     }
 }

@@ -1,5 +1,6 @@
 internal import ClientUI
 internal import Engine
+internal import Images
 internal import JSON
 internal import Logging
 internal import RegistryClient
@@ -22,6 +23,7 @@ extension Daemon {
         DaemonLog.setLevel(new)
         live.replace(with: new.live)
         registries.settings = new.registries
+        transfers.limits = new.transferLimits
         system.announceReload(new.reloaded)
         logger.info("reloaded the configuration", metadata: new.reloaded.mapValues { "\($0)" })
         return new
@@ -46,7 +48,8 @@ extension DaemonOptions {
         [
             "debug": "\(isDebug)", "log-level": logLevel, "labels": JSONValue.array(labels.map { .string($0) }).text(),
             "shutdown-timeout": "\(shutdownTimeout ?? 5)", "live-restore": "true", "default-runtime": defaultRuntime,
-            "default-shm-size": "\(shmSize)",
+            "default-shm-size": "\(shmSize)", "max-concurrent-downloads": "\(transferLimits.downloads)",
+            "max-concurrent-uploads": "\(transferLimits.uploads)", "max-download-attempts": "\(transferLimits.attempts)",
             "insecure-registries": JSONValue.array(registries.insecure.map { .string($0) }).text(),
             "registry-mirrors": JSONValue.array((registries.mirrors["docker.io"] ?? []).map { .string($0) }).text(),
             "runtimes": runtimes.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }.joined(separator: " "),

@@ -21,6 +21,7 @@ struct Daemon {
     let live: LiveSettings
     let system: SystemService
     let registries: RegistryClient
+    let transfers: ImageTransfers
     private let networks: NetworkManager
     private let containers: ContainerService
     private let server: HTTPServer
@@ -65,9 +66,12 @@ struct Daemon {
             logger: logger)
         let executor = ContainerBuildExecutor(networks: networks, supervisor: supervisor, configuration: configuration, logger: logger)
         await executor.removeRemains()
+        transfers = try ImageTransfers(store: images, access: registries, limits: options.transferLimits)
+        let imageService = ImageService(
+            images: images, transfers: transfers, containers: containers, events: events, logger: logger)
         let builder = try ImageBuilder(
-            images: images, records: records, executor: executor, scratchDirectory: "\(options.dataRoot)/builder", logger: logger)
-        let imageService = ImageService(images: images, containers: containers, events: events, logger: logger)
+            images: images, records: records, executor: executor, bases: PulledBaseImages(imageService),
+            scratchDirectory: "\(options.dataRoot)/builder", logger: logger)
         system = try SystemService(
             configuration: configuration, containers: containers, images: images, volumes: volumes, events: events)
         let backends = Backends(

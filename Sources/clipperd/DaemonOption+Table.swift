@@ -1,10 +1,11 @@
 internal import ClientUI
+internal import Images
 internal import JSON
 internal import Linux
 
 extension DaemonOption {
     /// All that can be set both ways or in the file alone. docs/daemon.md lists them.
-    static let all: [DaemonOption] = roots + doors + networks + containers + registries
+    static let all: [DaemonOption] = roots + doors + networks + containers + registries + transfers
 
     private static let roots: [DaemonOption] = [
         text(
@@ -95,6 +96,21 @@ extension DaemonOption {
         },
     ]
 
+    private static let transfers: [DaemonOption] = [
+        count(
+            "max-concurrent-downloads", Flag("max-concurrent-downloads", .int, "Layers downloaded at a time", default: "3"),
+            \.transferLimits.downloads
+        ).reloadable(),
+        count(
+            "max-concurrent-uploads", Flag("max-concurrent-uploads", .int, "Layers uploaded at a time", default: "5"),
+            \.transferLimits.uploads
+        ).reloadable(),
+        count(
+            "max-download-attempts", Flag("max-download-attempts", .int, "Attempts for each transfer", default: "5"),
+            \.transferLimits.attempts
+        ).reloadable(),
+    ]
+
     /// `{"name": {"path": …}}` of the file, or `["name=path"]` of the flag.
     @Sendable private static func addRuntimes(_ options: inout DaemonOptions, _ value: JSONValue) throws(OptionError) {
         for text in value.arrayValue?.compactMap(\.stringValue) ?? [] {
@@ -119,7 +135,7 @@ extension DaemonOption {
         "default-address-pools", "default-cgroupns-mode", "default-gateway", "default-gateway-v6", "default-ipc-mode",
         "default-network-opts", "default-ulimits", "exec-opts", "experimental", "features", "fixed-cidr", "fixed-cidr-v6",
         "host-gateway-ip", "icc", "init", "init-path", "ip-masq", "ip6tables",
-        "iptables", "ipv6", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "no-new-privileges",
+        "iptables", "ipv6", "no-new-privileges",
         "node-generic-resources", "oom-score-adjust", "raw-logs", "seccomp-profile",
         "selinux-enabled", "storage-opts", "swarm-default-advertise-addr", "userland-proxy", "userland-proxy-path", "userns-remap",
     ]

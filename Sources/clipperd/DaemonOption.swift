@@ -52,6 +52,15 @@ struct DaemonOption: Sendable {
         DaemonOption(key: key, flag: flag) { options, value throws(OptionError) in options[keyPath: place] = try value.texts(of: key) }
     }
 
+    /// A number of at least one.
+    static func count(_ key: String, _ flag: Flag?, _ place: any Place<Int>) -> DaemonOption {
+        DaemonOption(key: key, flag: flag) { options, value throws(OptionError) in
+            guard let number = value.intValue else { throw OptionError("\(key): expected a number, found \(value.kind)") }
+            guard let count = Int(exactly: number), count > 0 else { throw OptionError("invalid \(key): \(number)") }
+            options[keyPath: place] = count
+        }
+    }
+
     static func number(_ key: String, _ flag: Flag?, _ place: any Place<Int?>) -> DaemonOption {
         DaemonOption(key: key, flag: flag) { options, value throws(OptionError) in
             guard let number = value.intValue else { throw OptionError("\(key): expected a number, found \(value.kind)") }

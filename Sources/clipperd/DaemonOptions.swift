@@ -1,5 +1,6 @@
 internal import ClientUI
 internal import Glibc
+internal import Images
 internal import JSON
 internal import Linux
 internal import RegistryClient
@@ -37,6 +38,7 @@ struct DaemonOptions {
     var logDriver = "json-file"
     var logOptions: [String: String]?
     var registries = RegistrySettings()
+    var transferLimits = TransferLimits()
     var runtimeExecutable: String?
     /// Remove bridges and firewall rules at the end when no container runs.
     var cleansUp = true

@@ -51,6 +51,13 @@ final class BuildFixture {
         records = reopened
     }
 
+    /// Builds from now on with images from there.
+    func use(_ bases: any BaseImages) throws {
+        builder = try ImageBuilder(
+            images: images, records: records, executor: executor, bases: bases, scratchDirectory: directory + "/builder",
+            logger: Logger(label: "test"))
+    }
+
     /// Drops all records of the cache.
     func forgetCache() throws { try records.execute("DELETE FROM builder_cache") }
 

@@ -239,7 +239,7 @@ struct FailureTests {
         ("", "the Dockerfile (Dockerfile) cannot be empty"),
         ("FROM ${x}\n", "base name (${x}) should not be blank"),
         ("FROM Base\n", "invalid reference format: repository name (library/Base) must be lowercase"),
-        ("FROM nope:1\n", "not implemented: pulling the base image nope:1, which is not here"),
+        ("FROM nope:1\n", "No such image: nope:1"),
         ("FROM scratch\n", "No image was generated. Is your Dockerfile empty?"),
         ("FROM base\nRUN false\n", "The command '/bin/sh -c false' returned a non-zero code: 1"),
         ("FROM base\nRUN exit 200\n", "The command '/bin/sh -c exit 200' returned a non-zero code: 200"),
@@ -267,7 +267,7 @@ struct FailureTests {
         ("FROM base\nCOPY --from=0 a b\n", "invalid from flag value 0: refers to current build stage"),
         (
             "FROM base\nCOPY --from=nope a b\n",
-            "invalid from flag value nope: not implemented: pulling the base image nope, which is not here"
+            "invalid from flag value nope: No such image: nope"
         ),
         ("FROM base\nCOPY --from=base /nope /x\n", "COPY failed: stat nope: file does not exist"),
         (

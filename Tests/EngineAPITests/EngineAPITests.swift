@@ -151,10 +151,19 @@ import Testing
         ("'/system/df?type=house'", "", "400", "unknown object type: house"),
         ("/containers/c1/attach/ws", "", "400", #"{"message":"not a WebSocket request"}"#),
         ("-I '/containers/c1/archive?path=/etc'", "", "200", "X-Docker-Container-Path-Stat: eyJuYW1lIjoiZXRjIiwic2l6ZSI6MX0="),
-        ("-X POST '/images/create?fromImage=x'", "", "501", "not implemented: pulling x from a registry"),
+        // {"username":"u","password":"p"}
+        (
+            "-X POST '/images/create?fromImage=x&tag=1&platform=linux/arm'",
+            "-H 'X-Registry-Auth: eyJ1c2VybmFtZSI6InUiLCJwYXNzd29yZCI6InAifQ=='",
+            "200", #"{"status":"x 1 linux/arm u"}"#
+        ),
+        ("-X POST '/images/create?fromImage=missing'", "", "404", "manifest for missing:latest not found: manifest unknown"),
+        ("-X POST '/images/create?fromImage=broken'", "", "200", #""error":"connection reset by peer"}"#),
+        ("-X POST /images/a/b/push?tag=2", "-H 'X-Registry-Auth: eyJ1c2VybmFtZSI6InUiLCJwYXNzd29yZCI6InAifQ=='", "200", "a/b 2 p"),
+        ("-X POST '/images/x/push?platform=linux/arm'", "", "501", "query parameter platform"),
         ("/images/a/b:c/history", "", "200", "a/b:c"),
         ("-X POST '/images/create?fromSrc=-&repo=x'", "-T /etc/passwd", "200", "got \(size("/etc/passwd")) bytes"),
-        ("-X POST /images/x/push", "", "501", "not implemented: POST /images/{name}/push"),
+        ("-X POST /images/x/push", "", "400", "bad parameters and missing X-Registry-Auth"),
         ("-X POST '/images/load?quiet=1'", "-T /etc/passwd", "200", #"{"errorDetail":{"message":"disk is down"},"error":"disk is down"}"#),
         ("'/images/get?names=a&names=b/c'", "", "200", "a,b/c"), ("-X POST '/build?version=2'", "", "501", "BuildKit"),
         ("-X POST '/build?buildargs=x'", "", "400", "buildargs"), ("-X POST '/build?t=a&t=b'", "-T /etc/passwd", "200", "bytes"),

@@ -3,6 +3,7 @@ import EngineTypes
 import Glibc
 import JSON
 import Linux
+import RegistryClient
 
 /// An engine that knows one container `c1` (without terminal) and remembers nothing.
 struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, VolumeBackend, NetworkBackend {
@@ -159,6 +160,14 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
     }
     func tag(_ name: String, repository: String, tag: String) async throws {}
     func remove(_ name: String, force: Bool, noPrune: Bool) async throws -> [ImageDeletion] { [ImageDeletion(Untagged: name)] }
+    func pull(name: String, tag: String?, platform: String?, credentials: RegistryCredentials, emit: @escaping EmitJSON) async throws {
+        if name == "missing" { throw EngineError.notFound("manifest for missing:latest not found: manifest unknown: manifest unknown") }
+        try await emit(["status": .string("\(name) \(tag ?? "-") \(platform ?? "-") \(credentials.username)")])
+        if name == "broken" { throw EngineError(.system, "connection reset by peer") }
+    }
+    func push(name: String, tag: String?, credentials: RegistryCredentials, emit: @escaping EmitJSON) async throws {
+        try await emit(["status": .string("\(name) \(tag ?? "-") \(credentials.password)")])
+    }
     func importRootfs(
         source: Descriptor, repository: String?, tag: String?, message: String?, changes: [String], platform: String?,
         emit: @escaping EmitJSON
@@ -176,7 +185,9 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
         try pipe.writing.writeAll(Array(names.joined(separator: ",").utf8))
         return try pipe.reading.duplicate().take()
     }
-    func build(_ query: BuildQuery, context: Descriptor, emit: @escaping EmitJSON) async throws { try await consume(context, emit) }
+    func build(
+        _ query: BuildQuery, credentials: [String: RegistryCredentials], context: Descriptor, emit: @escaping EmitJSON
+    ) async throws { try await consume(context, emit) }
 
     func list(filters: Filters) async throws -> VolumeList { VolumeList(Volumes: []) }
     func create(_ request: VolumeCreateRequest) async throws -> VolumeResource { volume(request.Name ?? "anonymous") }

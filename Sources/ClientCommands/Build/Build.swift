@@ -66,7 +66,7 @@ private struct BuildCommand {
         let source = try source()
         var request = Request("POST", "/build", query: try query(dockerfile: source.dockerfile), body: source.body)
         if let remote = source.remote { request.query.append((name: "remote", value: remote)) }
-        request.headers.append(("X-Registry-Config", "e30="))
+        request.headers.append(("X-Registry-Config", context.registryAuth.allHeader { context.printError($0) }))
         let isQuiet = flags.bool("quiet")
         let response = try context.client.send(request)
         var imageID: String?

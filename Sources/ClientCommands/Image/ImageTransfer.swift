@@ -112,9 +112,9 @@ extension Command {
             let (name, tag) = ImagePull.split(all ? context.arguments[0] : ImagePull.tagged(context.arguments[0]))
             var query = all ? [] : [("tag", tag)]
             if let platform = context.flags.given("platform") { query.append(("platform", platform)) }
-            // base64 of `{}`: no credentials. `login` isn't there yet.
             let request = Request(
-                "POST", "/images/\(Context.imageSegment(name))/push", query: query, headers: [("X-Registry-Auth", "e30=")])
+                "POST", "/images/\(Context.imageSegment(name))/push", query: query,
+                headers: [("X-Registry-Auth", try context.registryAuth.header(for: name))])
             try MessageStream.show(
                 try context.client.send(request), on: context.out, isTerminal: Output.isTerminal(1), quiet: context.flags.bool("quiet"))
             if context.flags.bool("quiet") { context.print("\(name):\(tag)") }

@@ -23,7 +23,8 @@ enum ImagePull {
         var query = [("fromImage", name), ("tag", tag)]
         if allTags { query = [("fromImage", name)] }
         if !platform.isEmpty { query.append(("platform", platform)) }
-        let response = try context.client.send(Request("POST", "/images/create", query: query))
+        let header = [("X-Registry-Auth", try context.registryAuth.header(for: reference))]
+        let response = try context.client.send(Request("POST", "/images/create", query: query, headers: header))
         try MessageStream.show(response, on: output, isTerminal: Output.isTerminal(output === context.err ? 2 : 1), quiet: quiet)
     }
 }

@@ -6,6 +6,7 @@ public import JSON
 internal import Linux
 public import Logging
 internal import OCIImageSpec
+public import RegistryClient
 
 /// What the API asks for builds: runs the builder on a thread of its own and hands its progress to the client.
 public final class BuildService: Sendable {
@@ -38,9 +39,15 @@ public final class BuildService: Sendable {
         return report
     }
 
-    public func build(_ query: BuildQuery, context: Int32, emit: @escaping @Sendable (JSONValue) async throws -> Void) async throws {
+    /// - Parameter credentials: who pulls base images, by registry.
+    public func build(
+        _ query: BuildQuery, credentials: [String: RegistryCredentials], context: Int32,
+        emit: @escaping @Sendable (JSONValue) async throws -> Void
+    ) async throws {
         defer { _ = close(context) }
-        let request = try Self.request(query)
+        var request = try Self.request(query)
+        request.credentials = credentials
+        let asked = request
         let cancellation = BuildCancellation()
         let (progress, continuation) = AsyncStream.makeStream(of: BuildProgress.self)
         let said = Locked(false)
@@ -48,7 +55,7 @@ public final class BuildService: Sendable {
         let work = Task {
             defer { continuation.finish() }
             return try await offloaded {
-                try builder.build(request, context: context, cancellation: cancellation) { message in
+                try builder.build(asked, context: context, cancellation: cancellation) { message in
                     said.withLock { $0 = true }
                     continuation.yield(message)
                 }

@@ -10,12 +10,14 @@ internal import OCIImageSpec
 /// What the API asks for images.
 public final class ImageService: Sendable {
     let images: ImageStore
+    let transfers: ImageTransfers
     let containers: ContainerService
     let events: EventBus
     private let logger: Logger
 
-    public init(images: ImageStore, containers: ContainerService, events: EventBus, logger: Logger) {
+    public init(images: ImageStore, transfers: ImageTransfers, containers: ContainerService, events: EventBus, logger: Logger) {
         self.images = images
+        self.transfers = transfers
         self.containers = containers
         self.events = events
         self.logger = logger
