@@ -10,6 +10,7 @@ import sys
 import time
 
 import report
+import transfers
 from daemons import Clipperd, Dockerd
 from measure import (AT_ONCE, BIN, HELD, LISTED, LOG_MEGABYTES, MANY, PORTS, ROOT, RUNS, SWARM, Failed, Once, Series, memory_kb, peak_kb,
                      processes, side_by_side)
@@ -103,6 +104,9 @@ def measured(work, clipperd, dockerd, sides, base):
     results["log"] = log_rates(work, sides)
     time.sleep(2)
     results["peaks"] = peaks
+    say("pull and push of an image of ten layers")
+    found = transfers.transfers(work, sides, clipperd)
+    results["pull"], results["push"], results["above"] = found["pull"], found["push"], found["above"]
     results["idle after"] = idle_memory(clipperd, dockerd)
     return results
 

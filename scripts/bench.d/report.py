@@ -147,6 +147,22 @@ def other_rows(results):
     return rows
 
 
+def transfer_rows(results):
+    rows = []
+    for verb in ("pull", "push"):
+        found = results[verb]
+        for name in ("clipper", "docker → clipperd"):
+            for peer in ("docker", "podman"):
+                if name in found and peer in found and (name == "clipper" or peer == "docker"):
+                    goal = ("≤ 1/2", 0.5) if name == "clipper" and (verb == "pull" or peer == "docker") else ("–", float("inf"))
+                    rows.append([f"{verb} of ten layers, loopback registry, {name}, ms: {peer}", ms(found[name]), ms(found[peer]),
+                                 *ratio(median(found[name]), median(found[peer]), *goal)])
+    above = max(results["above"], default=0)
+    rows.append(["daemon memory during a pull, above what it was, MB", f"{above / 1000:.1f}" if above else "failed", "–", "–", "≤ 64 MB",
+                 "yes" if 0 < above <= 64_000 else "no"])
+    return rows
+
+
 def megabytes(found):
     return f"{found['pss_kb'] / 1000:.1f} / {found['rss_kb'] / 1000:.1f}" if found else "absent"
 
@@ -170,7 +186,7 @@ def peaks(results):
 def failures(results):
     lines = []
     for case, found in results.items():
-        if case == "peaks":
+        if case in ("peaks", "above"):
             continue
         for name, one in found.items():
             parts = one.values() if isinstance(one, dict) and case == "ports" else [one]
@@ -188,7 +204,7 @@ def markdown(data):
     lines += [f"- absent peers: {', '.join(facts_['absent']) or 'none'}", ""]
     lines += ["Times are medians, the least in brackets. The ratio is Clipper over the peer.", ""]
     lines += ["| work | Clipper | peer | ratio | to reach | reached |", "|---|---|---|---|---|---|"]
-    for row in timed_rows(results) + other_rows(results):
+    for row in timed_rows(results) + other_rows(results) + transfer_rows(results):
         if row[4] == "–":
             row[5] = "–"
         lines.append("| " + " | ".join(row) + " |")

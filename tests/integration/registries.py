@@ -1,0 +1,185 @@
+"""Registries on loopback for tests, images put into them by hand, and a proxy between that fails as it is told to."""
+
+import gzip
+import hashlib
+import http.client
+import io
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import threading
+import time
+
+from harness import BIN, free_port, wait_until
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+def digest(data):
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def tar_of(files):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for path, content in files.items():
+            info = tarfile.TarInfo(path)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return stream.getvalue()
+
+
+class Registry:
+    """A registry server of its own, with its directory; `port` is where it answers."""
+
+    PROGRAMS = {"clipper-registry": str(BIN / "clipper-registry"), "docker-registry": shutil.which("docker-registry")}
+
+    def __init__(self, kind, directory):
+        self.kind, self.directory, self.port = kind, pathlib.Path(directory), free_port()
+        self.directory.mkdir(parents=True)
+        program = self.PROGRAMS[kind]
+        if kind == "clipper-registry":
+            command = [program, "serve", "--address", f"127.0.0.1:{self.port}", "--root", str(self.directory / "root")]
+        else:
+            file = self.directory / "config.yml"
+            file.write_text(
+                f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {self.directory}/root}}, delete: {{enabled: true}}}}\n"
+                f"http: {{addr: '127.0.0.1:{self.port}'}}\n")
+            command = [program, "serve", str(file)]
+        with (self.directory / "log").open("wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.host = f"127.0.0.1:{self.port}"
+        wait_until(self.answers, 20, "the registry's answer")
+
+    def answers(self):
+        assert self.process.poll() is None, (self.directory / "log").read_text()
+        try:
+            return self.call("GET", "/v2/")[0] == 200
+        except OSError:
+            return False
+
+    def call(self, method, path, body=None, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
+        finally:
+            connection.close()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    # Content
+
+    def put_blob(self, repository, data):
+        status, headers, _ = self.call("POST", f"/v2/{repository}/blobs/uploads/")
+        assert status == 202
+        location = headers["Location"]
+        path = location.split(f":{self.port}", 1)[-1] if location.startswith("http") else location
+        path += ("&" if "?" in path else "?") + "digest=" + digest(data)
+        status, _, answer = self.call("PUT", path, data, {"Content-Type": "application/octet-stream"})
+        assert status == 201, answer
+        return {"digest": digest(data), "size": len(data)}
+
+    def put_manifest(self, repository, tag, document, kind=MANIFEST):
+        data = json.dumps(document).encode()
+        status, _, answer = self.call("PUT", f"/v2/{repository}/manifests/{tag}", data, {"Content-Type": kind})
+        assert status == 201, answer
+        return {"mediaType": kind, "digest": digest(data), "size": len(data)}
+
+    def put_image(self, repository, tag, layers, architecture="amd64", config_type=CONFIG, edit=None, **config):
+        """An image whose layers are given as {path: content}; answers its descriptor."""
+        plain = [tar_of(files) for files in layers]
+        blobs = [{"mediaType": LAYER, **self.put_blob(repository, gzip.compress(data, 1, mtime=0))} for data in plain]
+        document = {
+            "architecture": architecture, "os": "linux", "created": "2024-01-01T00:00:00Z", "config": config,
+            "rootfs": {"type": "layers", "diff_ids": [digest(data) for data in plain]}}
+        if edit:
+            edit(document)
+        settings = {"mediaType": config_type, **self.put_blob(repository, json.dumps(document).encode())}
+        return self.put_manifest(repository, tag, {"schemaVersion": 2, "mediaType": MANIFEST, "config": settings, "layers": blobs})
+
+    def manifest(self, repository, tag):
+        accept = ", ".join([INDEX, MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"])
+        status, _, data = self.call("GET", f"/v2/{repository}/manifests/{tag}", headers={"Accept": accept})
+        assert status == 200, data
+        return digest(data), json.loads(data)
+
+
+class Proxy:
+    """Between a client and a registry. `cut_after`: the next connections break when the registry has said so many bytes, one
+    number each. `hold_after`: every connection stops there until `release`."""
+
+    def __init__(self, registry):
+        self.registry = registry
+        self.cut_after = []
+        self.hold_after = None
+        self.held = threading.Event()
+        self.released = threading.Event()
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.host = f"127.0.0.1:{self.server.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        server = socket.create_connection(("127.0.0.1", self.registry.port))
+        threading.Thread(target=self.copy, args=(client, server), daemon=True).start()
+        self.answer(server, client)
+
+    def copy(self, source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def answer(self, server, client):
+        said = 0
+        try:
+            while data := server.recv(65536):
+                said += len(data)
+                if self.hold_after is not None and said > self.hold_after and not self.released.is_set():
+                    self.held.set()
+                    self.released.wait(60)
+                if self.cut_after and said > self.cut_after[0]:
+                    self.cut_after.pop(0)
+                    client.sendall(data[:len(data) // 2])
+                    break
+                client.sendall(data)
+        except OSError:
+            pass
+        for end in (client, server):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            end.close()
+
+    def release(self):
+        self.released.set()
+
+    def close(self):
+        self.release()
+        self.server.close()
