@@ -137,7 +137,7 @@ let package = Package(
             dependencies: [
                 "EngineAPI", "Engine", "ClientUI", "EngineTypes", "HTTPServer", "Images", "RegistryClient", "Builder", "Networking",
                 "Volumes", "Supervision",
-                "RecordStore", "Systemd", "Linux", "JSON", nioCore, logging,
+                "RecordStore", "Systemd", "Netlink", "Linux", "JSON", nioCore, logging,
             ],
             swiftSettings: strict),
 

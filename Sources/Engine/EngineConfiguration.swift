@@ -13,6 +13,7 @@ public struct EngineConfiguration: Sendable {
     /// How json-file rotates where nobody says otherwise.
     public static let rotation = ["max-size": "20m", "max-file": "5"]
     public var defaultUlimits: [String: (soft: Int64, hard: Int64)] = [:]
+    public var containerDefaults = ContainerDefaults()
     public var dns: [String] = []
     public var dnsSearch: [String] = []
     public var dnsOptions: [String] = []
@@ -56,6 +57,22 @@ public struct EngineConfiguration: Sendable {
 
     /// State directory of the OCI runtimes.
     var runtimeRoot: String { "\(execRoot)/runtime" }
+}
+
+/// What a container is like where its request leaves it open.
+public struct ContainerDefaults: Sendable, Equatable {
+    /// A first process that reaps what others leave behind (`--init`).
+    public var usesInit = false
+    /// No process gains privileges by executing a program (`--security-opt no-new-privileges`).
+    public var hasNoNewPrivileges = false
+    /// `private` or `shareable`.
+    public var ipcMode = "private"
+    /// `private` or `host`; nil: private where there is cgroup v2 alone, as Docker.
+    public var cgroupnsMode: String?
+    /// The address that `host-gateway` stands for; nil: the gateway of the container's network.
+    public var hostGateway: String?
+
+    public init() {}
 }
 
 /// What this Clipper is called in answers.

@@ -106,6 +106,8 @@ struct Daemon {
         configuration.dns = options.dns
         configuration.dnsSearch = options.dnsSearch
         configuration.dnsOptions = options.dnsOptions
+        configuration.containerDefaults = options.containerDefaults
+        configuration.defaultUlimits = options.defaultUlimits
         configuration.deviceSpecDirectories = options.deviceSpecDirectories
         if let seconds = options.runtimeTimeout { configuration.runtimeTimeout = UInt32(clamping: seconds) }
         configuration.warnings = insecureDoors(options)

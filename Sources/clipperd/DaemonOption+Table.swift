@@ -5,7 +5,8 @@ internal import Linux
 
 extension DaemonOption {
     /// All that can be set both ways or in the file alone. docs/daemon.md lists them.
-    static let all: [DaemonOption] = roots + doors + networks + containers + registries + transfers
+    static let all: [DaemonOption] =
+        roots + doors + networks + containers + containerDefaults + registries + transfers
 
     private static let roots: [DaemonOption] = [
         text(
@@ -132,10 +133,10 @@ extension DaemonOption {
     static let notBuilt: Set<String> = [
         "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "bridge", "builder", "cluster-advertise",
         "cluster-store", "containerd", "containerd-namespace", "containerd-plugin-namespace", "cpu-rt-period", "cpu-rt-runtime",
-        "default-address-pools", "default-cgroupns-mode", "default-gateway", "default-gateway-v6", "default-ipc-mode",
-        "default-network-opts", "default-ulimits", "exec-opts", "experimental", "features", "fixed-cidr", "fixed-cidr-v6",
-        "host-gateway-ip", "icc", "init", "init-path", "ip-masq", "ip6tables",
-        "iptables", "ipv6", "no-new-privileges",
+        "default-address-pools", "default-gateway", "default-gateway-v6",
+        "default-network-opts", "exec-opts", "experimental", "features", "fixed-cidr", "fixed-cidr-v6",
+        "icc", "init-path", "ip-masq", "ip6tables",
+        "iptables", "ipv6",
         "node-generic-resources", "oom-score-adjust", "raw-logs", "seccomp-profile",
         "selinux-enabled", "storage-opts", "swarm-default-advertise-addr", "userland-proxy", "userland-proxy-path", "userns-remap",
     ]

@@ -1,4 +1,5 @@
 internal import ClientUI
+internal import Engine
 internal import Glibc
 internal import Images
 internal import JSON
@@ -32,6 +33,8 @@ struct DaemonOptions {
     var runtimes: [String: String] = [:]
     var defaultRuntime = "clipper"
     var runtimeTimeout: Int?
+    var containerDefaults = ContainerDefaults()
+    var defaultUlimits: [String: (soft: Int64, hard: Int64)] = [:]
     var deviceSpecDirectories = ["/etc/cdi", "/var/run/cdi"]
     var cgroupParent = "/clipper"
     var shmSize: Int64 = 67_108_864

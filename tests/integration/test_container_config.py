@@ -299,6 +299,16 @@ def image_mount(box, directory):
     made = box.made({"Mounts": [{"Type": "image", "Source": IMAGE, "Target": "/m"}]})
     shown = box.inspect(made)["Mounts"][0]
     assert (shown["Type"], shown["Name"], shown["RW"]) == ("image", IMAGE, False)
+    # An image that a container mounts is in use.
+    tools = box.made(None, {"Cmd": ["sh", "-c", "echo tool >/tool"]})
+    box.start(tools)
+    box.output(tools)
+    _, image = box.request("POST", f"/commit?container={tools}&repo={box.name}-tools")
+    user = box.made({"Mounts": [{"Type": "image", "Source": f"{box.name}-tools", "Target": "/m"}]}, {"Cmd": ["cat", "/m/tool"]})
+    status, answer = box.request("DELETE", f"/images/{image['Id']}")
+    assert status == 409 and user[:12] in answer["message"], answer
+    box.start(user)
+    assert box.output(user) == "tool"
     refused_mount(box, 404, "No such image: clipper/nothing", Type="image", Source="clipper/nothing")
     refused_mount(box, 400, "cannot access path nowhere", Type="image", Source=IMAGE, ImageOptions={"Subpath": "nowhere"})
 

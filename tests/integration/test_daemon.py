@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from harness import BIN, Daemon, free_port, wait_until
+from conftest import import_base
+from harness import BIN, IMAGE, Client, Daemon, free_port, wait_until
 
 
 def check(tmp_path, document, *flags):
@@ -156,3 +157,23 @@ def test_doors_that_cannot_be_opened_are_named(own_daemon):
         assert "address already in use" in start("-H", f"tcp://127.0.0.1:{port}")
     pathlib.Path(own_daemon.scratch / "pid").write_text(f"{os.getpid()}\n")
     assert "pid file found" in start("-H", own_daemon.host, "--pidfile", own_daemon.scratch / "pid")
+
+
+def test_defaults_of_containers(own_daemon):
+    """What daemon.json says holds where a container's request leaves it open."""
+    path = own_daemon.scratch / "daemon.json"
+    path.write_text(json.dumps({
+        "default-ulimits": {"nofile": {"Name": "nofile", "Soft": 111, "Hard": 222}}, "default-ipc-mode": "shareable", "init": True,
+        "default-cgroupns-mode": "private", "no-new-privileges": True, "host-gateway-ip": "192.0.2.77"}))
+    own_daemon.options += ["--config-file", str(path)]
+    own_daemon.start()
+    import_base(own_daemon)
+    client = Client("clipper", BIN / "clipper", own_daemon)
+    question = "ulimit -Sn; ulimit -Hn; echo $$; grep NoNewPrivs /proc/self/status; grep -w me /etc/hosts; readlink /proc/self/ns/cgroup"
+    said = client("run", "--rm", "--add-host", "me:host-gateway", IMAGE, "sh", "-c", question).split()
+    assert said[:2] == ["111", "222"] and said[2] != "1" and said[3:6] == ["NoNewPrivs:", "1", "192.0.2.77"]
+    assert said[-1] != os.readlink("/proc/self/ns/cgroup")
+    own = client("run", "--rm", "--init=false", "--ulimit", "nofile=5:6", "--security-opt", "no-new-privileges=false", "--cgroupns", "host",
+                 "--add-host", "me:192.0.2.1", IMAGE, "sh", "-c", question).split()
+    assert own[:6] == ["5", "6", "1", "NoNewPrivs:", "0", "192.0.2.1"] and own[-1] == os.readlink("/proc/self/ns/cgroup")
+    assert client.inspect(client("create", IMAGE, "true"))["HostConfig"]["IpcMode"] == "shareable"

@@ -86,6 +86,13 @@ def test_everything_is_what_the_host_has(cli, runtime, flags):
     assert mask == own & ~MISSING
 
 
+def test_what_is_asked_for_by_name_and_missing_is_told(cli, runtime):
+    result = cli.run("run", "--rm", "--runtime", runtime, "--cap-add", "SYS_TIME", "--cap-add", "NET_ADMIN", IMAGE, "grep", "CapEff", "/proc/self/status")
+    assert result.code == 0 and "The host lacks CAP_SYS_TIME: the container will be without." in result.err, result
+    mask = int(result.out.split()[1], 16)
+    assert mask & 1 << 12 and not mask & MISSING
+
+
 def test_privileged_exec(cli, runtime, name):
     cli("run", "-d", "--runtime", runtime, "--name", name, IMAGE, "sleep", "1000")
     mask = int(cli("exec", "--privileged", name, "grep", "CapEff", "/proc/self/status").split()[1], 16)

@@ -37,7 +37,8 @@ struct ContainerCreation: Sendable {
         try EndpointChecks.check(request.networkingConfig)
         let links = try ContainerLinks.resolve(host, in: store)
         try checkSharing(host)
-        var filled = host.withDefaults(shmSize: configuration.defaultShmSize, logDriver: configuration.defaultLogDriver)
+        var filled = host.withDefaults(
+            shmSize: configuration.defaultShmSize, logDriver: configuration.defaultLogDriver, configuration.containerDefaults)
         // From now on they are the record's, and go with the other container's name.
         if !links.isEmpty { filled.Links = nil }
         try checkRuntime(filled.Runtime ?? "")
@@ -123,6 +124,10 @@ struct ContainerCreation: Sendable {
             result.append(
                 "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."
             )
+        }
+        let missing = CapabilitySet.missing(host?.CapAdd ?? [])
+        if !missing.isEmpty {
+            result.append("The host lacks \(missing.joined(separator: ", ")): the container will be without.")
         }
         if host?.NetworkMode == "host", !(host?.PortBindings ?? [:]).isEmpty {
             result.append("Published ports are discarded when using host network mode")

@@ -360,7 +360,8 @@ final class ContainerLauncher: Sendable {
             : try ContainerFiles.hosts(
                 hostname: record.config.Hostname ?? "", domainname: record.config.Domainname ?? "",
                 endpoints: attachments.map(\.endpoint), extraHosts: host.ExtraHosts ?? [],
-                hostGateway: attachments.first?.endpoint.ipv4Gateway)
+                hostGateway: configuration.containerDefaults.hostGateway.flatMap { IPAddress($0) }
+                    ?? attachments.first?.endpoint.ipv4Gateway)
                 + ContainerLinks.hosts(ContainerLinks.linked(record, in: store))
         try Self.overwrite(configuration.paths(of: record.id).hosts, hosts)
     }

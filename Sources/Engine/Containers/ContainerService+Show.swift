@@ -22,7 +22,7 @@ extension ContainerService {
             Name: "/\(record.name)",
             RestartCount: record.restartCount, Driver: "overlay2", Platform: "linux", ExecIDs: nil, HostConfig: record.hostConfig,
             GraphDriver: DriverData(Data: directories, Name: "overlay2"),
-            Mounts: record.mounts.filter { $0.kind != .tmpfs }.map(Self.mountPoint), Config: record.config,
+            Mounts: Self.mountPoints(record), Config: record.config,
             NetworkSettings: Self.networkSettings(record))
         let open = execs.open(in: record.id)
         answer.ExecIDs = open.isEmpty ? nil : open
@@ -41,7 +41,13 @@ extension ContainerService {
 
     private func imageSize(_ id: String) async throws -> Int64 { try await offloading { [images] in try images.image(id).size } }
 
-    static func mountPoint(_ mount: ResolvedMount) -> MountPoint {
+    /// What `--tmpfs` mounts is no mount point, says Docker; what `--mount type=tmpfs` does is one.
+    static func mountPoints(_ record: ContainerRecord) -> [MountPoint] {
+        let quiet = Set((record.hostConfig.Tmpfs ?? [:]).keys.compactMap { try? MountResolver.destination($0) })
+        return record.mounts.filter { $0.kind != .tmpfs || !quiet.contains($0.destination) }.map(mountPoint)
+    }
+
+    private static func mountPoint(_ mount: ResolvedMount) -> MountPoint {
         MountPoint(
             Type: mount.kind.rawValue, Name: mount.name.isEmpty ? nil : mount.name, Source: mount.source, Destination: mount.destination,
             Driver: mount.kind == .volume ? "local" : nil, Mode: mount.mode, RW: !mount.isReadOnly,
@@ -135,7 +141,7 @@ extension ContainerService {
             State: state.Status,
             Status: StatusText.text(state),
             HostConfig: .init(NetworkMode: record.hostConfig.NetworkMode ?? "default", Annotations: record.hostConfig.Annotations),
-            NetworkSettings: .init(Networks: settings.Networks), Mounts: record.mounts.filter { $0.kind != .tmpfs }.map(Self.mountPoint))
+            NetworkSettings: .init(Networks: settings.Networks), Mounts: Self.mountPoints(record))
         summary.Reason = state.Reason
         return summary
     }

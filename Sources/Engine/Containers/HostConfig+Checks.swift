@@ -179,7 +179,7 @@ extension HostConfig {
     }
 
     /// Fills in what the client left out, so that `inspect` shows every field.
-    func withDefaults(shmSize: Int64, logDriver: String) -> HostConfig {
+    func withDefaults(shmSize: Int64, logDriver: String, _ defaults: ContainerDefaults = ContainerDefaults()) -> HostConfig {
         var filled = self
         filled.CpuShares = CpuShares ?? 0
         filled.Memory = Memory ?? 0
@@ -214,11 +214,12 @@ extension HostConfig {
         filled.AutoRemove = AutoRemove ?? false
         filled.VolumeDriver = VolumeDriver ?? ""
         filled.ConsoleSize = ConsoleSize ?? [0, 0]
-        filled.CgroupnsMode = CgroupnsMode.flatMap { $0.isEmpty ? nil : $0 } ?? (HostFacts.isUnifiedCgroup ? "private" : "host")
+        filled.CgroupnsMode =
+            CgroupnsMode.flatMap { $0.isEmpty ? nil : $0 } ?? defaults.cgroupnsMode ?? (HostFacts.isUnifiedCgroup ? "private" : "host")
         filled.Dns = Dns ?? []
         filled.DnsOptions = DnsOptions ?? []
         filled.DnsSearch = DnsSearch ?? []
-        filled.IpcMode = IpcMode.flatMap { $0.isEmpty ? nil : $0 } ?? "private"
+        filled.IpcMode = IpcMode.flatMap { $0.isEmpty ? nil : $0 } ?? defaults.ipcMode
         filled.OomScoreAdj = OomScoreAdj ?? 0
         filled.PidMode = PidMode ?? ""
         filled.Privileged = Privileged ?? false

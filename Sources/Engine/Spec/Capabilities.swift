@@ -11,7 +11,14 @@ enum CapabilitySet {
         var result = base.filter { !dropped.contains($0) }
         // With ALL, what is dropped by name stays dropped, also when it is added by name.
         for name in added where !added.contains("ALL") && !result.contains(name) { result.append(name) }
-        return result
+        let given = Set(available)
+        return result.filter(given.contains)
+    }
+
+    /// What is asked for by name and this host cannot give.
+    static func missing(_ add: [String]) -> [String] {
+        let given = Set(available)
+        return ((try? names(add, "CapAdd")) ?? []).filter { $0 != "ALL" && !given.contains($0) }
     }
 
     /// All that this host can give, which is what "all" means: some runtimes fail over a capability that they cannot give.

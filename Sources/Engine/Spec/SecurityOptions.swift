@@ -14,7 +14,9 @@ struct SecurityOptions {
         case custom(DockerSeccompProfile)
     }
 
-    init(_ options: [String], isPrivileged: Bool) throws(EngineError) {
+    /// - Parameter noNewPrivileges: what holds where no option says otherwise.
+    init(_ options: [String], isPrivileged: Bool, noNewPrivileges: Bool = false) throws(EngineError) {
+        self.noNewPrivileges = noNewPrivileges
         if isPrivileged { filter = .unconfined }
         for option in options {
             let separator: Character = option.contains("=") ? "=" : ":"
@@ -23,7 +25,7 @@ struct SecurityOptions {
             switch parts[0] {
             case "no-new-privileges":
                 guard ["", "true", "false"].contains(value) else { throw .invalid("invalid --security-opt: \"\(option)\"") }
-                noNewPrivileges = value != "false"
+                self.noNewPrivileges = value != "false"
             case "systempaths" where value == "unconfined": systemPathsUnconfined = true
             case "seccomp": try readSeccomp(value)
             case "apparmor" where value == "unconfined" || value == "docker-default": break

@@ -31,10 +31,12 @@ struct SpecBuilder {
     private var host: HostConfig { record.hostConfig }
     private var config: ContainerConfig { record.config }
     private var isPrivileged: Bool { host.Privileged == true }
+    private var usesInit: Bool { host.Init ?? configuration.containerDefaults.usesInit }
 
     func build() throws(EngineError) -> Spec {
         var spec = Spec()
-        let security = try SecurityOptions(host.SecurityOpt ?? [], isPrivileged: isPrivileged)
+        let security = try SecurityOptions(
+            host.SecurityOpt ?? [], isPrivileged: isPrivileged, noNewPrivileges: configuration.containerDefaults.hasNoNewPrivileges)
         let account = try UserLookup(files: LayeredFiles(layers: [paths.upper] + layers)).resolve(
             config.User ?? "", extraGroups: host.GroupAdd ?? [])
         let capabilities = try CapabilitySet.resolve(add: host.CapAdd ?? [], drop: host.CapDrop ?? [], isPrivileged: isPrivileged)
@@ -62,7 +64,7 @@ struct SpecBuilder {
             process.consoleSize = Spec.ConsoleSize(height: UInt16(clamping: size[0]), width: UInt16(clamping: size[1]))
         }
         process.user = Spec.User(uid: account.uid, gid: account.gid, additionalGids: account.additionalGroups)
-        process.args = (host.Init == true ? ["/sbin/docker-init", "init", "--"] : []) + [record.path] + record.arguments
+        process.args = (usesInit ? ["/sbin/docker-init", "init", "--"] : []) + [record.path] + record.arguments
         process.env = environment(home: account.home)
         process.cwd = config.WorkingDir.flatMap { $0.isEmpty ? nil : $0 } ?? "/"
         process.capabilities = Self.capabilities(capabilities, uid: account.uid)
@@ -117,7 +119,7 @@ struct SpecBuilder {
                 mounts.append(Spec.Mount(destination: destination, type: "bind", source: source, options: ["rbind", "rprivate", access]))
             }
         }
-        if host.Init == true {
+        if usesInit {
             mounts.append(
                 Spec.Mount(
                     destination: "/sbin/docker-init", type: "bind", source: configuration.runtimeExecutable, options: ["bind", "ro"]))

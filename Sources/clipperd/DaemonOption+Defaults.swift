@@ -1,0 +1,69 @@
+internal import ClientUI
+internal import Engine
+internal import JSON
+internal import Netlink
+
+extension DaemonOption {
+    /// What containers are like where their requests leave it open.
+    static let containerDefaults: [DaemonOption] = [
+        bool(
+            "init", Flag("init", .bool, "Run an init in the container to forward signals and reap processes"),
+            \.containerDefaults.usesInit),
+        bool(
+            "no-new-privileges", Flag("no-new-privileges", .bool, "Set no-new-privileges by default for new containers"),
+            \.containerDefaults.hasNoNewPrivileges),
+        word(
+            "default-ipc-mode", Flag("default-ipc-mode", .string, "Default mode for containers ipc (\"shareable\" | \"private\")"),
+            of: ["private", "shareable"]
+        ) { $0.containerDefaults.ipcMode = $1 },
+        word(
+            "default-cgroupns-mode",
+            Flag("default-cgroupns-mode", .string, "Default mode for containers cgroup namespace (\"host\" | \"private\")"),
+            of: ["host", "private"]
+        ) { $0.containerDefaults.cgroupnsMode = $1 },
+        DaemonOption(
+            key: "host-gateway-ip",
+            flag: Flag("host-gateway-ip", .string, "IP address that the special 'host-gateway' string in --add-host resolves to")
+        ) { options, value throws(OptionError) in
+            let text = try value.text(of: "host-gateway-ip")
+            guard IPAddress(text) != nil else { throw OptionError("host-gateway-ip: \(text) is not an IP address") }
+            options.containerDefaults.hostGateway = text
+        },
+        DaemonOption(
+            key: "default-ulimits", flag: Flag("default-ulimit", .list, "Default ulimits for containers (name=soft[:hard])"),
+            apply: setUlimits),
+    ]
+
+    private static func word(
+        _ key: String, _ flag: Flag, of words: [String], _ set: @escaping @Sendable (inout DaemonOptions, String) -> Void
+    ) -> DaemonOption {
+        DaemonOption(key: key, flag: flag) { options, value throws(OptionError) in
+            let text = try value.text(of: key)
+            guard words.contains(text) else { throw OptionError("\(key): \(text) is not one of \(words.joined(separator: ", "))") }
+            set(&options, text)
+        }
+    }
+
+    /// `{"nofile": {"Name": "nofile", "Soft": 1024, "Hard": 2048}}` of the file, or `["nofile=1024:2048"]` of the flag.
+    @Sendable private static func setUlimits(_ options: inout DaemonOptions, _ value: JSONValue) throws(OptionError) {
+        var limits: [String: (soft: Int64, hard: Int64)] = [:]
+        if let texts = value.arrayValue?.compactMap(\.stringValue) {
+            for text in texts {
+                let pair = text.split(separator: "=", maxSplits: 1).map(String.init)
+                let numbers = pair.count == 2 ? pair[1].split(separator: ":").map { Int64($0) } : []
+                guard (1...2).contains(numbers.count), let soft = numbers[0], let hard = numbers[numbers.count - 1] else {
+                    throw OptionError("invalid argument \"\(text)\" for \"--default-ulimit\" flag: invalid ulimit argument: \(text)")
+                }
+                limits[pair[0]] = (soft, hard)
+            }
+        } else {
+            for member in try value.object(of: "default-ulimits").members {
+                guard let soft = member.value["Soft"]?.intValue, let hard = member.value["Hard"]?.intValue else {
+                    throw OptionError("default-ulimits.\(member.name): expected Soft and Hard, two numbers")
+                }
+                limits[member.name] = (soft, hard)
+            }
+        }
+        options.defaultUlimits = limits
+    }
+}
