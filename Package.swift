@@ -204,7 +204,7 @@ let package = Package(
         tests(
             of: "EngineAPI",
             ["EngineTypes", "OCIImageSpec", "RegistryClient", "HTTPServer", "JSON", "Linux", nioCore, nioPosix, nioHTTP1, logging]),
-        tests(of: "RegistryServer", ["HTTPServer", "Linux", "JSON", nioCore, nioPosix, logging]),
+        tests(of: "RegistryServer", ["HTTPServer", "OCIImageSpec", "Linux", "JSON", nioCore, nioPosix, nioHTTP1, httpClient, logging]),
         tests(of: "EngineClient", ["EngineTypes", "JSON", "Linux"]),
         tests(of: "ClientUI", ["JSON"]),
         tests(of: "ClientCommands", ["ClientUI", "EngineTypes", "OCIImageSpec", "JSON", "Linux", "CLinux"]),

@@ -52,7 +52,7 @@ struct GarbageCollector: Sendable {
             report.manifests += doomed.count
             for content in old where !left.used.contains(content.digest) && !doomed.contains(content.digest) {
                 report.blobs += 1
-                report.bytes += content.size
+                report.bytes += try await storage.blob(content.digest, in: name)?.size ?? 0
             }
             return
         }

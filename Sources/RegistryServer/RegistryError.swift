@@ -21,7 +21,7 @@ internal import NIOHTTP1
 /// | UNAUTHORIZED, DENIED | 401, 403 | no or wrong credentials; no right to it |
 /// | UNSUPPORTED | 405, 404 | switched off (read-only, no deletion), or no such endpoint |
 /// | TOOMANYREQUESTS | 429 | the registry behind the cache said so |
-/// | UNKNOWN | 500, 502, 504 | the store or the registry behind the cache failed |
+/// | UNKNOWN | 500, 502, 503, 504 | the store or the registry behind the cache failed |
 struct RegistryError: Error, CustomStringConvertible {
     let status: HTTPResponseStatus
     let code: String

@@ -30,17 +30,23 @@ extension RegistryServer {
             return Response(status: .ok, headers: headers, body: .none)
         }
         events.blobPulled(digest, size: found.size, in: name, call)
-        let whole = Response(status: .ok, headers: headers, body: found.body(0..<found.size))
+        func answer(_ status: HTTPResponseStatus, _ range: Range<Int>) -> Response {
+            headers.add(name: "Content-Length", value: "\(range.count)")
+            return Response(status: status, headers: headers, body: found.body(range))
+        }
+        let whole = 0..<found.size
         // Several ranges at once may be answered with the whole (RFC 9110, 14.2).
-        guard let text = call.request.headers.first(name: "Range"), text.hasPrefix("bytes="), !text.contains(",") else { return whole }
-        if let condition = call.request.headers.first(name: "If-Range"), condition != etag { return whole }
+        guard let text = call.request.headers.first(name: "Range"), text.hasPrefix("bytes="), !text.contains(",") else {
+            return answer(.ok, whole)
+        }
+        if let condition = call.request.headers.first(name: "If-Range"), condition != etag { return answer(.ok, whole) }
         guard let range = Self.range(text.dropFirst(6), size: found.size) else {
             throw RegistryError(
                 .rangeNotSatisfiable, "RANGE_INVALID", "invalid range \(text) of \(found.size) bytes",
                 headers: ["Content-Range": "bytes */\(found.size)"])
         }
         headers.add(name: "Content-Range", value: "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(found.size)")
-        return Response(status: .partialContent, headers: headers, body: found.body(range))
+        return answer(.partialContent, range)
     }
 
     /// `5-9`, `5-`, `-3` (RFC 9110 14.1.2); nil when it can't be satisfied.

@@ -2,9 +2,10 @@
 //
 // `RegistryServer.handle` is the HTTPServer's handler: it takes a path apart into repository name and resource (`RegistryPath`),
 // finds out who asks (`Authenticator`) and whether they may (`AccessRules`), and calls the endpoints (RegistryServer+Blobs, +Uploads,
-// +Manifests, +Discovery). `RegistryStorage` keeps repositories: as OCI image layouts in a directory (`FileStorage`).
-// Uploads under way are local files (`Uploads`). `GarbageCollector` removes what
-// nothing names, apart from pushes by the `RegistryGate`. With `PullThrough` it is a cache of another registry.
+// +Manifests, +Discovery). `RegistryStorage` keeps repositories: as OCI image layouts in a directory (`FileStorage`), or in an
+// object store (`ObjectStorage`) that speaks as S3 does (`S3Client`). Uploads under way are local files (`Uploads`).
+// `GarbageCollector` removes what nothing names, apart from pushes by the `RegistryGate`. With `PullThrough` it is a cache of
+// another registry.
 //
 // `RegistryConfiguration` is the configuration file (docs/registry.md). Used by clipper-registry.
 internal import AsyncHTTPClient
@@ -54,8 +55,11 @@ public struct RegistryServer: Sendable {
         self.logger = logger
         let root = configuration.root
         try Files.makeDirectories(root)
-        guard configuration.s3 == nil else { throw ConfigurationError("storage in an S3 bucket is not built") }
-        storage = try FileStorage(root: root)
+        if let s3 = configuration.s3 {
+            storage = ObjectStorage(S3Client(s3, http: client))
+        } else {
+            storage = try FileStorage(root: root)
+        }
         uploads = try Uploads(directory: "\(root)/uploads")
         gate = RegistryGate(path: "\(root)/gate.lock")
         if let proxy = configuration.proxy {
@@ -91,8 +95,13 @@ public struct RegistryServer: Sendable {
         configuration.httpVersion = .http1Only
         // A server that refuses connections is down now: who waits for it has something else to serve, or tries again.
         configuration.connectionPool.retryConnectionEstablishment = false
+        // Each client that pulls from an object store holds one.
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 256
         return configuration
     }
+
+    /// Throws when the store can't be used: what a registry had better say when it starts.
+    public func check() async throws { try await storage.check() }
 
     /// What happens without requests: notifications and garbage collection, until the task is cancelled.
     public func run() async {
@@ -179,6 +188,9 @@ public struct RegistryServer: Sendable {
             logger.error("request failed", metadata: ["target": "\(request.target)", "error": "\(error)"])
             if let error = error as? SystemError, error.isOutOfSpace {
                 return RegistryError(.insufficientStorage, "UNKNOWN", "no space left for content").response
+            }
+            if let error = error as? ObjectStoreError, error.kind == .unavailable {
+                return RegistryError(.serviceUnavailable, "UNKNOWN", "the storage of this registry gives no answer").response
             }
             return RegistryError(.internalServerError, "UNKNOWN", "internal error").response
         }

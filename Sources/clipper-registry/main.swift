@@ -128,7 +128,10 @@ func serve(_ configuration: RegistryConfiguration, _ logger: Logger) async throw
     settings.bodyBufferBytes = 512 * 1024
     settings.idleSeconds = configuration.limits.idle
     let server = HTTPServer(configuration: settings, logger: logger, handler: registry.handle)
-    do { try await server.listen(on: address, tls: tls) } catch {
+    do {
+        try await registry.check()
+        try await server.listen(on: address, tls: tls)
+    } catch {
         await registry.close()
         throw error
     }

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Linux
 internal import YAML
 
@@ -5,7 +6,7 @@ internal import YAML
 public struct RegistryConfiguration: Sendable {
     /// Where to listen: `HOST:PORT`.
     public var address = "127.0.0.1:5000"
-    /// Where repositories (of file storage), uploads under way and locks are kept.
+    /// Where repositories (unless they are in a bucket), uploads under way and locks are kept.
     public var root = "/var/lib/clipper-registry"
     /// Nothing can be pushed or deleted.
     public var isReadOnly = false
@@ -52,14 +53,18 @@ public struct RegistryConfiguration: Sendable {
     }
 
     public struct S3: Sendable {
-        /// `https://HOST[:PORT]`; the bucket is the first part of the path.
+        /// `https://HOST[:PORT]`.
         public var endpoint: String
         public var region = "us-east-1"
         public var bucket: String
         /// Before each key; without slash at its end.
         public var prefix = ""
+        /// False: the bucket is the first part of the host's name.
+        public var usesPathStyle = true
         public var accessKey: String
         public var secretKey: String
+        /// Of credentials that last for a while only.
+        public var sessionToken: String?
         /// Bytes of a part of a multipart upload.
         public var part = 16 << 20
     }
@@ -190,20 +195,7 @@ extension RegistryConfiguration {
     }
 
     private mutating func readStorage(_ top: Section) throws {
-        if let section = try top.section("s3") {
-            var s3 = S3(
-                endpoint: try section.required("endpoint"), bucket: try section.required("bucket"),
-                accessKey: try section.required("accessKey"), secretKey: try Self.secret("secretKey", in: section))
-            guard s3.endpoint.hasPrefix("http://") || s3.endpoint.hasPrefix("https://") else {
-                throw section.error("endpoint", "must begin with http:// or https://")
-            }
-            s3.region = try section.text("region") ?? s3.region
-            s3.prefix = try section.text("prefix") ?? s3.prefix
-            // S3 refuses smaller parts than 5 MiB, and more than 10,000 of them.
-            s3.part = try section.number("part", in: 5 << 20...1 << 30) ?? s3.part
-            try section.end()
-            self.s3 = s3
-        }
+        if let section = try top.section("s3") { s3 = try Self.s3(section) }
         if let section = try top.section("garbageCollection") {
             garbageCollection.interval = try section.seconds("interval") ?? garbageCollection.interval
             garbageCollection.grace = try section.seconds("grace", atLeast: 1) ?? garbageCollection.grace
@@ -211,6 +203,40 @@ extension RegistryConfiguration {
             garbageCollection.untagged = try section.flag("untagged") ?? garbageCollection.untagged
             try section.end()
         }
+    }
+
+    private static func s3(_ section: Section) throws -> S3 {
+        let endpoint = try section.required("endpoint")
+        guard endpoint.hasPrefix("http://") || endpoint.hasPrefix("https://"),
+            endpoint.split(separator: "/", omittingEmptySubsequences: true).count == 2
+        else { throw section.error("endpoint", "must be http://HOST[:PORT] or https://HOST[:PORT]") }
+        let (accessKey, secretKey, token) = try credentials(section)
+        var s3 = S3(endpoint: endpoint, bucket: try section.required("bucket"), accessKey: accessKey, secretKey: secretKey)
+        s3.sessionToken = token
+        s3.region = try section.text("region") ?? s3.region
+        s3.prefix = try section.text("prefix") ?? s3.prefix
+        guard !s3.prefix.hasPrefix("/"), !s3.prefix.hasSuffix("/") else {
+            throw section.error("prefix", "must not begin or end with a slash")
+        }
+        s3.usesPathStyle = try section.flag("pathStyle") ?? s3.usesPathStyle
+        // S3 refuses smaller parts than 5 MiB, and more than 10,000 of them.
+        s3.part = try section.number("part", in: 5 << 20...1 << 30) ?? s3.part
+        try section.end()
+        return s3
+    }
+
+    /// From the file, or all from the environment, where AWS's own tools look for them.
+    private static func credentials(_ section: Section) throws -> (accessKey: String, secretKey: String, sessionToken: String?) {
+        func variable(_ name: String) -> String? {
+            getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+        }
+        if let accessKey = try section.text("accessKey") {
+            return (accessKey, try secret("secretKey", in: section), try section.text("sessionToken"))
+        }
+        guard let accessKey = variable("AWS_ACCESS_KEY_ID"), let secretKey = variable("AWS_SECRET_ACCESS_KEY") else {
+            throw section.error("accessKey", "is missing, and AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY are not set")
+        }
+        return (accessKey, secretKey, variable("AWS_SESSION_TOKEN"))
     }
 
     private mutating func readAuthentication(_ top: Section) throws {

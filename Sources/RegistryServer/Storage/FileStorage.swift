@@ -28,6 +28,8 @@ final class FileStorage: RegistryStorage {
         for algorithm in Digest.Algorithm.allKnown { try Files.makeDirectories("\(root)/blobs/\(algorithm.rawValue)") }
     }
 
+    func check() async throws {}
+
     func layout(_ name: String) -> String { "\(root)/repositories/\(name)/_layout" }
     func path(_ digest: Digest, in name: String) -> String { "\(layout(name))/blobs/\(digest.algorithm.rawValue)/\(digest.hex)" }
     private func pooled(_ digest: Digest) -> String { "\(root)/blobs/\(digest.algorithm.rawValue)/\(digest.hex)" }
@@ -170,7 +172,7 @@ final class FileStorage: RegistryStorage {
                     guard let digest = try? Digest("\(algorithm.rawValue):\(hex)"), stat("\(directory)/\(hex)", &status) == 0 else {
                         continue
                     }
-                    found.append(StoredContent(digest: digest, size: Int(status.st_size), modified: Int64(status.st_mtim.tv_sec)))
+                    found.append(StoredContent(digest: digest, modified: Int64(status.st_mtim.tv_sec)))
                 }
             }
             return found

@@ -3,12 +3,15 @@ internal import Linux
 internal import NIOCore
 internal import OCIImageSpec
 
-/// Where repositories are kept: `FileStorage`.
+/// Where repositories are kept: `FileStorage`, `ObjectStorage`. A test suite of its own (`StorageTests`) holds each to the contract.
 ///
 /// The contract: what a call has stored when it returns survives a crash of the machine. A blob or manifest is either there whole
 /// or not there. Calls may come at the same time, except that `RegistryGate` keeps the garbage collector's deletions apart from
 /// calls that store or that find content for a push.
 protocol RegistryStorage: Sendable {
+    /// Throws when the store can't be reached or used.
+    func check() async throws
+
     // MARK: Blobs
 
     /// A repository's blob; nil when it isn't there.
@@ -65,7 +68,8 @@ protocol RegistryStorage: Sendable {
     /// Content of a repository, manifests included, with the time it was pushed or touched last (seconds since 1970).
     func contents(of name: String) async throws -> [StoredContent]
 
-    /// Removes content that nothing names, unless it has become younger than `deadline`. Returns the bytes given free.
+    /// Removes content that nothing names, unless it has become younger than `deadline`. Returns the bytes given free, as far as
+    /// not `sweep` gives them free.
     func discard(_ digest: Digest, from name: String, olderThan deadline: Int64) async throws -> Int
 
     /// Removes what belongs to no repository and is older than `deadline`. Returns the bytes given free.
@@ -83,8 +87,6 @@ struct StoredBlob: Sendable {
 /// Content in a repository, as the garbage collector sees it.
 struct StoredContent: Sendable {
     let digest: Digest
-    /// Bytes.
-    let size: Int
     /// Seconds since 1970.
     let modified: Int64
 }

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from registry.harness import Registry, scratch_directory
+from registry.harness import BucketService, Registry, scratch_directory
 
 numbers = itertools.count()
 
@@ -23,10 +23,27 @@ def make_registry(request):
         one.remove()
 
 
+def pytest_generate_tests(metafunc):
+    """A file that names STORAGES is run on each of them."""
+    if "shared_registry" in metafunc.fixturenames:
+        metafunc.parametrize("shared_registry", getattr(metafunc.module, "STORAGES", ["files"]), indirect=True, scope="module")
+
+
+@pytest.fixture(scope="session")
+def bucket_service():
+    """A service that speaks as S3 does."""
+    service = BucketService(scratch_directory("s3"))
+    yield service
+    service.remove()
+
+
 @pytest.fixture(scope="module")
-def shared_registry():
+def shared_registry(request):
     """One registry for a file of tests, each of which uses a repository of its own."""
-    one = Registry(scratch_directory(f"shared{next(numbers)}")).start()
+    configuration = {}
+    if request.param == "s3":
+        configuration = request.getfixturevalue("bucket_service").configuration(f"shared{next(numbers)}", prefix="some where/ü&+=%")
+    one = Registry(scratch_directory(f"shared{next(numbers)}"), configuration).start()
     yield one
     one.remove()
 

@@ -10,8 +10,10 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import urllib.parse
 
+import boto3
 import yaml
 
 from harness import BIN, alive, free_port, wait_until
@@ -190,6 +192,68 @@ class Registry:
         reply = self.put_manifest(name, tag, manifest)
         assert reply.status == 201, reply
         return manifest
+
+
+class BucketService:
+    """moto's S3, a process of its own. Buckets are in its memory."""
+
+    def __init__(self, scratch):
+        self.scratch = pathlib.Path(scratch)
+        self.scratch.mkdir(mode=0o700)
+        self.port = free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        with (self.scratch / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)], stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, start_new_session=True)
+        wait_until(self.answers, 60, "the bucket service")
+
+    def answers(self):
+        assert self.process.poll() is None, (self.scratch / "log").read_text()[-2000:]
+        try:
+            return self.request("GET", "/moto-api/")[0] == 200
+        except OSError:
+            return False
+
+    def request(self, method, target, body=None):
+        """Status and body of a request that nobody has signed."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, target, body)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def configuration(self, bucket, **more):
+        """Makes a bucket; what a registry needs to use it."""
+        assert self.request("PUT", f"/{bucket}")[0] == 200
+        return {"s3": {"endpoint": self.endpoint, "bucket": bucket, "accessKey": "key", "secretKey": "secret", **more}}
+
+    @property
+    def client(self):
+        """Amazon's own client."""
+        return boto3.client("s3", endpoint_url=self.endpoint, aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1")
+
+    def keys(self, bucket):
+        """Keys and sizes of all objects."""
+        return {entry["Key"]: entry["Size"] for entry in self.client.list_objects_v2(Bucket=bucket).get("Contents", [])}
+
+    def content(self, bucket, key):
+        return self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+    def uploads(self, bucket):
+        """Uploads of parts that are under way."""
+        return self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.scratch)
 
 
 def pages(registry, target, member):

@@ -6,6 +6,9 @@ import os
 from registry.harness import EMPTY, IMAGE, INDEX, descriptor, digest, image, index, pages
 
 
+STORAGES = ["files", "s3"]
+
+
 def test_tags_come_sorted_and_in_pages(registry, name):
     tags = ["Z", "a", "a-1", "a.1", "b", "v1.0", "v1.10", "v1.9"]
     manifest = registry.push_image(name, "b")

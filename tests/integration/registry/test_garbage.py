@@ -120,7 +120,8 @@ def test_the_server_collects_by_itself(make_registry):
 
 @pytest.mark.parametrize("beside", [False, True], ids=["inside", "beside"])
 def test_collecting_while_pushing_loses_nothing(make_registry, beside):
-    """Many pushes that share old blobs, and a collector that runs all the time with a short grace."""
+    """Many pushes that share old blobs, more at once than the server has threads, and a collector that runs all the time with a
+    short grace."""
     registry = make_registry({"garbageCollection": {"interval": "0" if beside else "1s", "grace": "2s"}})
     shared = [os.urandom(2000) for _ in range(4)]
     stop = threading.Event()
@@ -134,7 +135,7 @@ def test_collecting_while_pushing_loses_nothing(make_registry, beside):
 
     def pusher(number):
         try:
-            for turn in range(25):
+            for turn in range(15):
                 layers = [shared[(number + turn) % 4], f"{number} {turn}".encode()]
                 for blob in [b"{}", *layers]:
                     if registry.head(f"/v2/r{number % 3}/blobs/{digest(blob)}").status != 200:
@@ -148,7 +149,7 @@ def test_collecting_while_pushing_loses_nothing(make_registry, beside):
                     assert registry.delete(f"/v2/{name}/manifests/{digest(manifest)}").status == 202
         except Exception as error:
             failures.append(error)
-    threads = [threading.Thread(target=pusher, args=(n,)) for n in range(6)]
+    threads = [threading.Thread(target=pusher, args=(n,)) for n in range(16)]
     collecting = threading.Thread(target=collector)
     collecting.start()
     for thread in threads:

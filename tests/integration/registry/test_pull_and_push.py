@@ -10,6 +10,7 @@ import pytest
 from harness import wait_until
 from registry.harness import CONFIG, IMAGE, INDEX, descriptor, digest, image, index
 
+STORAGES = ["files", "s3"]
 CONTENT = b"0123456789"
 
 
