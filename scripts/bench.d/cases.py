@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import registry
 import report
 import transfers
 from daemons import Clipperd, Dockerd
@@ -65,7 +66,7 @@ def run_all(work):
         clipperd.stop()
         if dockerd:
             dockerd.stop()
-    facts["absent"] = [name for name in ("crun", "runc", "docker", *Dockerd.NEEDED) if not shutil.which(name)]
+    facts["absent"] = [name for name in ("crun", "runc", "docker", "docker-registry", *Dockerd.NEEDED) if not shutil.which(name)]
     facts["load at the end"] = report.load()
     facts["seconds"] = round(time.time() - began)
     return {"facts": facts, "results": results}
@@ -102,6 +103,8 @@ def measured(work, clipperd, dockerd, sides, base):
     results["ps"] = listing(sides, environments)
     say(f"a log of {LOG_MEGABYTES} MB")
     results["log"] = log_rates(work, sides)
+    say("registries")
+    results["registry"] = registry.compare(work)
     time.sleep(2)
     results["peaks"] = peaks
     say("pull and push of an image of ten layers")

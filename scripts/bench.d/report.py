@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import time
 
+import registry
 from measure import AT_ONCE, BIN, LISTED, LOG_MEGABYTES, PORTS, ROOT, RUNS, SWARM
 
 DOCUMENT = ROOT / "docs/performance.md"
@@ -188,6 +189,8 @@ def failures(results):
     for case, found in results.items():
         if case in ("peaks", "above"):
             continue
+        if case == "registry":
+            found = {f"{name}, {server}": one for name, servers in found["cases"].items() for server, one in servers.items()}
         for name, one in found.items():
             parts = one.values() if isinstance(one, dict) and case == "ports" else [one]
             for part in parts:
@@ -204,7 +207,7 @@ def markdown(data):
     lines += [f"- absent peers: {', '.join(facts_['absent']) or 'none'}", ""]
     lines += ["Times are medians, the least in brackets. The ratio is Clipper over the peer.", ""]
     lines += ["| work | Clipper | peer | ratio | to reach | reached |", "|---|---|---|---|---|---|"]
-    for row in timed_rows(results) + other_rows(results) + transfer_rows(results):
+    for row in timed_rows(results) + other_rows(results) + transfer_rows(results) + registry.rows(results["registry"]):
         if row[4] == "–":
             row[5] = "–"
         lines.append("| " + " | ".join(row) + " |")
