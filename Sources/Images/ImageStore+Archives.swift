@@ -31,9 +31,16 @@ extension ImageStore {
     /// repository without a tag means all of its tags.
     public func save(names: [String], to descriptor: Int32) throws {
         if names.isEmpty { throw ImageError(.invalid, "no image names given") }
-        let selection = try state.withLock { try select(names, $0) }
-        let leases = try selection.map { try lease($0.image.layers) }
-        try withExtendedLifetime(leases) { try ArchiveSaver(store: self, sink: FileSink(descriptor)).save(selection) }
+        // Documents as well as layers: a deletion meanwhile takes nothing of what is being written.
+        let lease = LayerLease(store: self)
+        let selection = try state.withLock { state in
+            let selection = try select(names, state)
+            for image in selection.map(\.image) {
+                for digest in image.layers.map(\.chainID) + [image.id, image.manifestDigest] { lease.add(digest, &state) }
+            }
+            return selection
+        }
+        try withExtendedLifetime(lease) { try ArchiveSaver(store: self, sink: FileSink(descriptor)).save(selection) }
     }
 
     /// Each image once, with the names under which it was asked for.
