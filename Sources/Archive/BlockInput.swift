@@ -41,6 +41,18 @@ final class BlockInput {
         return UnsafeRawBufferPointer(rebasing: buffer[start..<start + count])
     }
 
+    /// Reads at least one byte into `target`; 0 at the end. Past the window when nothing is left in it.
+    func read(into target: UnsafeMutableRawBufferPointer) throws -> Int {
+        if start == end && target.count >= 64 << 10 && !isAtEnd {
+            let count = try source.read(into: target)
+            isAtEnd = count == 0
+            return count
+        }
+        let piece = try piece(upTo: target.count)
+        target.copyMemory(from: piece)
+        return piece.count
+    }
+
     private func fill() throws -> Bool {
         if isAtEnd { return false }
         let count = try source.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[end...]))

@@ -47,9 +47,16 @@ public final class FileSink: ByteSink {
     private let descriptor: Int32
     private var buffer: [UInt8] = []
     private static let pieceSize = 256 * 1024
+    /// With early writeback: bytes written, and those of them that the kernel was told to write out.
+    private let writesBackEarly: Bool
+    private var written = 0
+    private var begun = 0
+    private static let writebackSize = 8 << 20
 
-    public init(_ descriptor: Int32) {
+    /// - Parameter writesBackEarly: has the disk begin while more comes, for a file at its start that is flushed at the end anyway.
+    public init(_ descriptor: Int32, writesBackEarly: Bool = false) {
         self.descriptor = descriptor
+        self.writesBackEarly = writesBackEarly
         buffer.reserveCapacity(Self.pieceSize)
     }
 
@@ -73,6 +80,11 @@ public final class FileSink: ByteSink {
             let count = try retrying("write archive") { Glibc.write(descriptor, piece.baseAddress, piece.count) }
             rest = rest.dropFirst(count)
         }
+        written += bytes.count
+        guard writesBackEarly, written - begun >= Self.writebackSize else { return }
+        // A hint: where it isn't taken, the flush at the end has more to do.
+        _ = clp_start_writeback(descriptor, begun, written - begun)
+        begun = written
     }
 }
 

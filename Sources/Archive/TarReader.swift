@@ -69,6 +69,15 @@ public final class TarReader {
         return try body(piece)
     }
 
+    /// Reads the current entry's stored data into `buffer`, which is not empty; 0 at its end.
+    public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        if remaining == 0 { return 0 }
+        let count = try input.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(Int(min(remaining, Int64(buffer.count))))))
+        guard count > 0 else { throw truncated(in: current.pathText) }
+        remaining -= Int64(count)
+        return count
+    }
+
     /// All data of the current entry, holes filled with zeros. Throws when it is longer than `limit`.
     public func readAll(limit: Int) throws -> [UInt8] {
         guard current.size <= Int64(limit) else {

@@ -39,6 +39,8 @@ public final class TreeExtractor {
         public var attributesNotSupported = 0
     }
 
+    private static let writebackSize: Int64 = 256 << 10
+
     let options: Options
     var directories: DirectoryStack
     var summary = Summary()
@@ -150,6 +152,8 @@ public final class TreeExtractor {
     private func writeContent(_ entry: TarEntry, _ reader: TarReader, to file: Int32, _ place: Place) throws {
         guard let map = entry.sparseMap else {
             while try reader.withData({ try Self.writeAll($0, to: file, place) }) != nil {}
+            // A layer is flushed as a whole at its end: of its larger files the disk has most by then.
+            if options.mode == .layer && entry.size >= Self.writebackSize { _ = clp_start_writeback(file, 0, 0) }
             return
         }
         var extents = map.makeIterator()

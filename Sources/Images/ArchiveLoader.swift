@@ -309,8 +309,8 @@ final class ArchiveLoader {
 /// The current entry's data as a source.
 private final class EntrySource: ByteSource {
     private let reader: TarReader
+    /// What was read to look at, and is not given out yet.
     private var head: [UInt8] = []
-    private var position = 0
     /// The archive around it ended or failed.
     private(set) var isBroken = false
 
@@ -318,22 +318,21 @@ private final class EntrySource: ByteSource {
 
     /// The first byte; 0 for an empty entry.
     func peek() throws -> UInt8 {
-        head = try reader.withData { Array($0) } ?? []
+        head = [0]
+        let count = try head.withUnsafeMutableBytes { try reader.read(into: $0) }
+        head.removeLast(1 - count)
         return head.first ?? 0
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        if position == head.count {
-            position = 0
-            do { head = try reader.withData { Array($0) } ?? [] } catch {
-                isBroken = true
-                throw error
-            }
+        if let first = head.popLast() {
+            buffer[0] = first
+            return 1
         }
-        let count = min(buffer.count, head.count - position)
-        buffer.copyBytes(from: head[position..<position + count])
-        position += count
-        return count
+        do { return try reader.read(into: buffer) } catch {
+            isBroken = true
+            throw error
+        }
     }
 
     func readAll() throws -> [UInt8] {

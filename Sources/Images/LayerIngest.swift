@@ -30,7 +30,7 @@ enum LayerIngest {
 
     private static func ingest(_ source: any ByteSource, _ workDirectory: String, _ limits: UnpackLimits) throws -> IngestedLayer {
         let blobFile = try OwnedFD.open("\(workDirectory)/blob", O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
-        let blobSink = FileSink(blobFile.raw)
+        let blobSink = FileSink(blobFile.raw, writesBackEarly: true)
         let packed = try HashingSource(source, copy: blobSink)
         let plain = try DecompressingSource(packed, limits: limits)
         // Of a plain stream one hash says both.

@@ -138,3 +138,24 @@ extension String {
         }.joined(separator: "\n")
     }
 }
+
+@Suite struct ReadingData {
+    @Test(arguments: [1, 511, 65536, 3 << 20]) func inPiecesOfAnySize(size: Int) throws {
+        let content = (0..<2_500_000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 11) }
+        let small = Array(content[..<(size == 1 ? 3000 : 100_000)])
+        let bytes = try tar([(entry(.file, "a"), size == 1 ? small : content), (entry(.file, "b"), []), (entry(.file, "c"), small)])
+        let reader = TarReader(MemorySource(bytes))
+        var buffer = [UInt8](repeating: 0, count: size)
+        for expected in [size == 1 ? small : content, [], small] {
+            _ = try #require(try reader.next())
+            var found: [UInt8] = []
+            while true {
+                let count = try buffer.withUnsafeMutableBytes { try reader.read(into: $0) }
+                if count == 0 { break }
+                found += buffer[..<count]
+            }
+            #expect(found == expected)
+        }
+        #expect(try reader.next() == nil)
+    }
+}

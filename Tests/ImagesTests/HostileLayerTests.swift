@@ -23,11 +23,12 @@ private final class Trap {
         before = try describe()
     }
 
-    /// Everything that an entry could change: names, kinds, modes, owners, links, sizes, times to the nanosecond, contents.
+    /// Everything that an entry could change: names, kinds, modes, owners, links, sizes, times to the nanosecond, contents and
+    /// attributes.
     private func describe() throws -> String {
-        try shell(
-            "cd \(outside); find . -printf '%p %y %m %U %G %n %s %T@ %l\\n' | sort; cat secret d/inner; getfattr -Rdm- . 2>/dev/null || true"
-        )
+        let text = try shell("cd \(outside); find . -printf '%p %y %m %U %G %n %s %T@ %l\\n' | sort; cat secret d/inner")
+        let attributes = ["", "/secret", "/d", "/d/inner"].map { listxattr(outside + $0, nil, 0) }
+        return text + "\(attributes)"
     }
 
     func isUntouched() throws -> Bool { try describe() == before }

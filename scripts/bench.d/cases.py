@@ -12,6 +12,7 @@ import time
 import registry
 import report
 import transfers
+import unpack
 from daemons import Clipperd, Dockerd
 from measure import (AT_ONCE, BIN, HELD, LISTED, LOG_MEGABYTES, MANY, PORTS, ROOT, RUNS, SWARM, Failed, Once, Series, memory_kb, peak_kb,
                      processes, side_by_side)
@@ -66,7 +67,7 @@ def run_all(work):
         clipperd.stop()
         if dockerd:
             dockerd.stop()
-    facts["absent"] = [name for name in ("crun", "runc", "docker", "docker-registry", *Dockerd.NEEDED) if not shutil.which(name)]
+    facts["absent"] = [name for name in ("crun", "runc", "docker", "podman", "skopeo", "umoci", "docker-registry", *Dockerd.NEEDED) if not shutil.which(name)]
     facts["load at the end"] = report.load()
     facts["seconds"] = round(time.time() - began)
     return {"facts": facts, "results": results}
@@ -107,6 +108,8 @@ def measured(work, clipperd, dockerd, sides, base):
     results["registry"] = registry.compare(work)
     time.sleep(2)
     results["peaks"] = peaks
+    say(f"unpacking a layer, {unpack.ROUNDS} rounds")
+    results["unpack"] = unpack.unpacking(work, DOCKER)
     say("pull and push of an image of ten layers")
     found = transfers.transfers(work, sides, clipperd)
     results["pull"], results["push"], results["above"] = found["pull"], found["push"], found["above"]

@@ -145,6 +145,19 @@ def other_rows(results):
     ours, theirs = (middle(results["log"].get(name, {}).get("rates")) for name in ("clipper", "docker"))
     rows.append([f"a container writes {LOG_MEGABYTES} MB of lines into its log, MB per second", number(ours), number(theirs),
                  *ratio(ours, theirs, "≥ 3 ×", 3, higher=True)])
+    return rows + unpack_rows(results["unpack"])
+
+
+def unpack_rows(found):
+    layer, ours, rows = found["layer"], found["sides"]["clipper"], []
+    sides = {name: one for name, one in found["sides"].items() if name != "clipper"}
+    title = f"a layer of {layer['entries']} entries, {layer['plain_mb']:.0f} MB, gzip {layer['packed_mb']:.0f} MB, into the store, s"
+    for kind, goal in (("wall", ("≤ 1/2", 1 / 2)), ("cpu", ("–", float("inf")))):
+        best = min((middle(one[kind]) for one in sides.values() if one[kind]), default=None)
+        for name, one in sides.items():
+            theirs = middle(one[kind])
+            row = [f"{title if kind == 'wall' else 'the same, processor seconds'}: {name}", number(middle(ours[kind])), number(theirs)]
+            rows.append([*row, *ratio(middle(ours[kind]), theirs, *(goal if theirs == best else ("–", float("inf"))))])
     return rows
 
 
@@ -189,6 +202,8 @@ def failures(results):
     for case, found in results.items():
         if case in ("peaks", "above"):
             continue
+        if case == "unpack":
+            found = found["sides"]
         if case == "registry":
             found = {f"{name}, {server}": one for name, servers in found["cases"].items() for server, one in servers.items()}
         for name, one in found.items():
