@@ -103,7 +103,10 @@ final class BuildSession {
         if !asks, let image = try localImage(name), pulled[key] != nil || wanted.map({ image.config.platform.satisfies($0) }) ?? true {
             return try checked(image, name, wanted)
         }
-        guard let reference, let bases = builder.bases else { throw BuildError(.notFound, "No such image: \(name)") }
+        guard let reference, let bases = builder.bases else {
+            guard let image = try localImage(name) else { throw BuildError(.notFound, "No such image: \(name)") }
+            return try checked(image, name, wanted)
+        }
         let image = try bases.pull(
             reference, platform: wanted, credentials: request.credentials(for: reference), cancellation: cancellation, progress: report)
         pulled[key] = image.id

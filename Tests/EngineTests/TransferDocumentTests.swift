@@ -19,11 +19,11 @@ import Testing
             (.layer(layer, .mounted(from: "a/b")), #"{"status":"Mounted from a/b","progressDetail":{},"id":"abababababab"}"#),
             (
                 .layer(layer, .downloading(512_000, of: 2_048_000)),
-                #"{"status":"Downloading","progressDetail":{"current":512000,"total":2048000},"progress":"[============>                                      ]     512kB/2.048MB","id":"abababababab"}"#
+                #"{"status":"Downloading","progressDetail":{"current":512000,"total":2048000},"progress":"[============>                                      ]    512kB/2.048MB","id":"abababababab"}"#
             ),
             (
                 .layer(layer, .pushing(3_000_000_000, of: 3_000_000_000)),
-                #"{"status":"Pushing","progressDetail":{"current":3000000000,"total":3000000000},"progress":"[==================================================>]       3GB/3GB","id":"abababababab"}"#
+                #"{"status":"Pushing","progressDetail":{"current":3000000000,"total":3000000000},"progress":"[==================================================>]      3GB/3GB","id":"abababababab"}"#
             ),
         ] as [(TransferProgress, String)])
     func documents(_ progress: TransferProgress, _ text: String) {

@@ -13,7 +13,6 @@ import socket
 import subprocess
 import tarfile
 import threading
-import time
 
 from harness import BIN, free_port, wait_until
 

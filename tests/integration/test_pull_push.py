@@ -5,14 +5,14 @@ import os
 import pathlib
 import shutil
 import subprocess
-import threading
+import tempfile
 import time
 
 import pytest
 
-from harness import IMAGE, Client, Daemon, Terminal, wait_until
-from registries import INDEX, Proxy, Registry, digest, tar_of
-from conftest import PROGRAMS, import_base
+from harness import IMAGE, Client, Daemon, wait_until
+from registries import INDEX, Proxy, Registry
+from conftest import PROGRAMS
 
 
 @pytest.fixture(scope="module", params=[kind for kind, program in Registry.PROGRAMS.items() if program])
@@ -48,7 +48,9 @@ def test_push_and_pull(cli, registry):
     cli("tag", IMAGE, name)
     identity = cli.inspect(name)["Id"]
     pushed = cli("push", name)
-    assert f"The push refers to repository [{registry.host}/clpt/{cli.name}]" in pushed and ": Pushed" in pushed
+    assert f"The push refers to repository [{registry.host}/clpt/{cli.name}]" in pushed
+    # The second client's layer is in the registry, in the first one's repository.
+    assert ": Pushed" in pushed or ": Mounted from clpt/" in pushed
     at, document = registry.manifest(f"clpt/{cli.name}", "1")
     assert pushed.splitlines()[-1].startswith(f"1: digest: {at} size: ")
     assert document["config"]["digest"] == identity
@@ -105,7 +107,7 @@ def test_all_tags(cli, registry):
     assert "a: digest: " in pushed and "b: digest: " in pushed
     for tag in "ab":
         cli("rmi", f"{name}:{tag}")
-    assert f"Status: Image is up to date for {name}" in cli("pull", "-a", name) or True
+    assert f"Status: Downloaded newer image for {name}" in cli("pull", "-a", name)
     assert sorted(cli("images", "--format", "{{.Tag}}", name).split()) == ["a", "b"]
 
 
@@ -166,7 +168,8 @@ def test_events(clipper, registry):
     since = time.time() - 0.001
     clipper("push", f"{name}:1")
     clipper("pull", f"{name}:1")
-    lines = clipper("events", "--since", f"{since:.6f}", "--until", f"{time.time():.6f}", "--format", "{{json .}}")
+    lines = clipper("events", "--since", f"{since:.6f}", "--until", f"{time.time():.6f}", "--filter", "event=push",
+                    "--filter", "event=pull", "--format", "{{json .}}")
     seen = [(e["Action"], e["Actor"]["ID"], e["Actor"]["Attributes"]["name"]) for e in map(json.loads, lines.splitlines())]
     assert seen == [("push", f"{name}:1", name), ("pull", f"{name}:1", name)]
 
@@ -231,8 +234,10 @@ def test_skopeo(clipper, registry, tmp_path):
 
 
 @pytest.mark.parametrize("program", [p for p in ("podman", "buildah") if shutil.which(p)])
-def test_podman_and_buildah(clipper, registry, tmp_path, program):
-    storage = ["--root", tmp_path / "root", "--runroot", tmp_path / "run", "--storage-driver", "vfs"]
+def test_podman_and_buildah(clipper, registry, program):
+    # podman wants short paths.
+    directory = tempfile.mkdtemp(prefix="clpt")
+    storage = ["--root", f"{directory}/root", "--runroot", f"{directory}/run", "--storage-driver", "vfs"]
     name = f"{registry.host}/clpt/{program}"
     clipper("tag", IMAGE, f"{name}:1")
     clipper("push", f"{name}:1")
@@ -242,6 +247,7 @@ def test_podman_and_buildah(clipper, registry, tmp_path, program):
         tool(program, *storage, "push", "--tls-verify=false", f"{name}:2")
     finally:
         tool(program, *storage, "rmi", "-a", "-f")
+        shutil.rmtree(directory)
     clipper("rmi", f"{name}:1")
     clipper("pull", f"{name}:2")
     assert clipper("run", "--rm", f"{name}:2", "echo", "back") == "back"

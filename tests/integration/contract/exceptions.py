@@ -40,6 +40,10 @@ MEMBERS = {
     "/containers/json": {"Reason": "this engine's own"},
     "/containers/{id}/json": {"Reason": "this engine's own, in State"},
     "/containers/{id}/wait": {"Reason": "this engine's own"},
+    "/images/{name}/push": {
+        "id": "the layer that a line is about, as in a pull's",
+        "aux": "tag, digest and size of the manifest that was stored",
+    },
     "/events": {
         "status": "the action once more, for clients before 1.22; sent to all up to 1.51",
         "id": "the actor's, as `status`",
