@@ -133,7 +133,8 @@ final class Attacher {
     }
 
     private func flush() {
-        let wasOverfull = isOverfull
+        // The queue shrinks in steps: what counts is the one that passes the mark.
+        let wasBehind = !isRelieved
         while !queue.isEmpty {
             if case .broken = queue.drain(send) { return drop() }
             guard queue.isEmpty, let spill else { break }
@@ -142,7 +143,7 @@ final class Attacher {
         }
         if queue.isEmpty && isEnding { return drop() }
         update()
-        if wasOverfull && isRelieved { onRelief() }
+        if wasBehind && isRelieved { onRelief() }
     }
 
     // MARK: Patience
