@@ -130,4 +130,4 @@ def test_links_are_names_for_one_container(cli, name, network):
     assert addresses(lookup(cli, f"{name}-b", "store")) == [address_of(cli, f"{name}-a", network)]
     assert addresses(lookup(cli, f"{name}-a", "store")) == []
     result = cli.run("run", "--rm", "--link", f"{name}-a:store", IMAGE, "true")
-    assert result.code == 125 and "not implemented: HostConfig.Links on the default network" in result.err
+    assert result.code == 125 and f"Cannot link to /{name}-a, as it does not belong to the default network" in result.err
