@@ -306,6 +306,14 @@ class Terminal:
         before, self.seen = self.seen.split(wanted, 1)
         return (before + wanted).decode(errors="replace")
 
+    def sees(self, text, timeout):
+        """Whether `text` comes within the time; it stays to be expected."""
+        try:
+            self.seen = self.expect(text, timeout).encode() + self.seen
+        except AssertionError:
+            return False
+        return True
+
     def wait(self, timeout=15):
         """The exit code; output is drained so that the client can end."""
         deadline = time.monotonic() + timeout

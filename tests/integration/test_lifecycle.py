@@ -155,9 +155,13 @@ def test_terminal_with_resize(cli, terminal):
     # docker 20.10 tells the size after the start: until then the terminal has none, as with dockerd.
     tty.type("until stty size 2>/dev/null; do sleep 0.1; done\n")
     tty.expect("31 97")
-    tty.resize(40, 120)
-    tty.type("until stty size | grep '^40 12.$'; do sleep 0.1; done\n")
-    tty.expect("40 120")
+    tty.type("until stty size | grep -q '^40 12.$'; do sleep 0.1; done; echo re''sized\n")
+    # docker 20.10 does not look at its terminal in its first moment: it is told until it has heard.
+    for columns in (120, 121) * 20:
+        tty.resize(40, columns)
+        if tty.sees("resized", 0.5):
+            break
+    tty.expect("resized")
     tty.type("exit 5\n")
     assert tty.wait() == 5
 

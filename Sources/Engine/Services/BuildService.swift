@@ -61,16 +61,14 @@ public final class BuildService: Sendable {
                 }
             }
         }
-        try await withTaskCancellationHandler {
+        // With `quiet` what was done is told only when it failed.
+        let held = try await withTaskCancellationHandler {
             do {
-                // With `quiet` what was done is told only when it failed.
                 var held: [BuildProgress] = []
                 for await message in progress {
-                    held.append(message)
-                    if case .failure = message {} else if query.quiet { continue }
-                    for message in held { try await emit(message.json) }
-                    held.removeAll()
+                    if query.quiet { held.append(message) } else { try await emit(message.json) }
                 }
+                return held
             } catch {
                 // The client has gone: nobody wants the image.
                 cancellation.cancel()
@@ -93,6 +91,7 @@ public final class BuildService: Sendable {
             metrics.built(failed: true)
             // Before the first message the status can still say it; after it only the stream can.
             guard said.current else { throw EngineError.from(error) }
+            for message in held { try await emit(message.json) }
             try await emit(BuildProgress(error: error).json)
         }
     }

@@ -21,17 +21,22 @@ final class PublicKey: @unchecked Sendable {
     /// The keys of a PEM file, at least one.
     static func keys(pem path: String) throws -> [PublicKey] {
         let bytes = try Files.read(path, limit: 1 << 20)
-        let text = String(decoding: bytes, as: UTF8.self)
-        guard let source = BIO_new_mem_buf(bytes, Int32(bytes.count)) else { throw ConfigurationError("\(path): out of memory") }
-        defer { BIO_free(source) }
+        let isCertificate = String(decoding: bytes, as: UTF8.self).contains("-----BEGIN CERTIFICATE-----")
         var keys: [PublicKey] = []
-        if text.contains("-----BEGIN CERTIFICATE-----") {
-            while let certificate = PEM_read_bio_X509(source, nil, nil, nil) {
-                defer { X509_free(certificate) }
-                if let key = X509_get_pubkey(certificate) { keys.append(PublicKey(key, id: nil)) }
+        // The source reads from these bytes as long as it lives.
+        try bytes.withUnsafeBytes { bytes in
+            guard let source = BIO_new_mem_buf(bytes.baseAddress, Int32(bytes.count)) else {
+                throw ConfigurationError("\(path): out of memory")
             }
-        } else {
-            while let key = PEM_read_bio_PUBKEY(source, nil, nil, nil) { keys.append(PublicKey(key, id: nil)) }
+            defer { BIO_free(source) }
+            if isCertificate {
+                while let certificate = PEM_read_bio_X509(source, nil, nil, nil) {
+                    defer { X509_free(certificate) }
+                    if let key = X509_get_pubkey(certificate) { keys.append(PublicKey(key, id: nil)) }
+                }
+            } else {
+                while let key = PEM_read_bio_PUBKEY(source, nil, nil, nil) { keys.append(PublicKey(key, id: nil)) }
+            }
         }
         ERR_clear_error()
         guard !keys.isEmpty else { throw ConfigurationError("\(path): no PEM public key or certificate") }

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import socket
+import time
 
 import pytest
 
@@ -143,6 +144,9 @@ def test_one_request_at_a_time_works_on_an_upload(registry, name):
     where = registry.start_upload(name)
     with socket.create_connection(("127.0.0.1", registry.port)) as sock:
         sock.sendall(f"PATCH {where} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123".encode())
+
+        # It has to be there first: of two that come together either may be refused.
+        time.sleep(0.5)
 
         def refused():
             reply = registry.request("PATCH", where, b"")

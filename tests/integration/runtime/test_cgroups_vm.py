@@ -55,12 +55,12 @@ def test_cgroup2(scope, tmp_path):
     write(scope, tmp_path, "three", "/clp/three", {"memory": {"limit": 20 << 20, "swap": 20 << 20}},
           ["sh", "-c", "/busybox sleep 15; exec /busybox dd if=/dev/zero of=/dev/null bs=100M"])
     # In the host's cgroup namespace: the paths that are read inside are whole.
-    write(scope, tmp_path, "five", "/clp/five", {})
     config = scope.config()
+    namespaces = [n for n in config["linux"]["namespaces"] if n["type"] != "cgroup"]
+    write(scope, tmp_path, "five", "/clp/five", {}, linux={"namespaces": namespaces})
     ids = [{"containerID": 0, "hostID": 10000, "size": 1000}]
     mounts = [m for m in config["mounts"] if m["type"] != "cgroup"]
     mounts.append({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev"]})
-    namespaces = [n for n in config["linux"]["namespaces"] if n["type"] != "cgroup"]
     write(scope, tmp_path, "four", "/clp/four", {}, mounts=mounts, linux={
         "uidMappings": ids, "gidMappings": ids, "namespaces": namespaces + [{"type": "user"}, {"type": "cgroup"}]})
     assert len(run(tmp_path, "bash", "cgroup2.sh")) > 25
