@@ -96,7 +96,8 @@ extension ContainerShim {
     private func waitForPeers(lastBacklog: Int) {
         let backlog = (streams?.backlog ?? 0) + execs.values.reduce(0) { $0 + $1.streams.backlog }
         if backlog >= lastBacklog { return loop.stop() }
-        _ = loop.after(milliseconds: ContainerShim.patience) { [self] in waitForPeers(lastBacklog: backlog) }
+        // With nothing left for anybody, whoever still seems to be there is not waited for.
+        _ = loop.after(milliseconds: backlog == 0 ? 2000 : ContainerShim.patience) { [self] in waitForPeers(lastBacklog: backlog) }
     }
 
     private func write(_ record: ExitRecord, _ request: LaunchRequest) {

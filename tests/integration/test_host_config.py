@@ -399,7 +399,7 @@ def volume_driver(box):
 @host_config("RestartPolicy")
 def restart_policy(box):
     made = box.started({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}}, {"Cmd": ["sh", "-c", "exit 3"]})
-    box.until(lambda: box.inspect(made)["State"]["Status"] == "exited", "the last restart")
+    box.until(lambda: (lambda one: one["RestartCount"] == 2 and one["State"]["Status"] == "exited")(box.inspect(made)), "the last restart")
     shown = box.inspect(made)
     assert (shown["RestartCount"], shown["State"]["ExitCode"]) == (2, 3)
     box.refused(400, "invalid restart policy: unknown policy 'never'", {"RestartPolicy": {"Name": "never"}})
