@@ -51,9 +51,13 @@ def pytest_terminal_summary(terminalreporter, config):
     if not hasattr(config, "contract_report"):
         return
     count, seen, unseen = config.contract_report
-    terminalreporter.section(f"API reference: {count} answers, {len(seen)} documented ones seen, {len(unseen)} never")
-    for method, path, status in sorted(unseen, key=lambda answer: (answer[1], answer[0], answer[2])):
-        terminalreporter.write_line(f"{method.upper()} {path}: {status}")
+    listing = REPOSITORY / ".build-test" / "api-answers-never-seen"
+    listing.parent.mkdir(exist_ok=True)
+    lines = sorted(f"{path} {method.upper()}: {status}" for method, path, status in unseen)
+    listing.write_text("\n".join(lines) + "\n")
+    terminalreporter.write_line(
+        f"API reference: {count} answers, {len(seen)} documented ones seen, {len(unseen)} never ({listing.relative_to(REPOSITORY)})"
+    )
 
 
 @pytest.fixture(scope="session")
