@@ -27,6 +27,12 @@ let compactExecutable: [LinkerSetting] =
                 ].flatMap { ["-Xlinker", $0] })
     ]
 
+/// For the programs with shared libraries: the toolchain would export every function, so that none could be left out and each
+/// start read the names of all. Linked so, clipperd has 4 MB fewer pages of its file in memory.
+let leanProgram: [LinkerSetting] = [
+    .unsafeFlags(["-use-ld=lld"] + ["--no-export-dynamic", "--icf=safe", "-z", "pack-relative-relocs"].flatMap { ["-Xlinker", $0] })
+]
+
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
@@ -139,7 +145,7 @@ let package = Package(
                 "Volumes", "Supervision",
                 "RecordStore", "Systemd", "Netlink", "Linux", "JSON", nioCore, logging,
             ],
-            swiftSettings: strict),
+            swiftSettings: strict, linkerSettings: leanProgram),
 
         // The registry.
         room(
@@ -150,7 +156,8 @@ let package = Package(
                 logging,
             ]),
         .executableTarget(
-            name: "clipper-registry", dependencies: ["RegistryServer", "HTTPServer", "Linux", logging], swiftSettings: strict),
+            name: "clipper-registry", dependencies: ["RegistryServer", "HTTPServer", "Linux", logging],
+            swiftSettings: strict, linkerSettings: leanProgram),
 
         // The client.
         room("EngineClient", ["EngineTypes", "JSON", "Linux", "CLinux", "COpenSSL"]),

@@ -14,6 +14,7 @@ struct Call: Sendable {
     let parameters: [String: String]
     let query: Query
     let backends: Backends
+    let listings: ContainerListings
     let logger: Logger
 
     var id: String { parameters["id"] ?? "" }
@@ -98,9 +99,12 @@ struct Call: Sendable {
     static let noContent = Response(status: .noContent)
 
     static func json(_ value: JSONValue, status: HTTPResponseStatus = .ok) -> Response {
-        var bytes = value.serialized()
-        bytes.append(10)
-        return .bytes(bytes, contentType: "application/json", status: status)
+        json(bytes: value.serialized(), status: status)
+    }
+
+    /// A document that is encoded already.
+    static func json(bytes document: [UInt8], status: HTTPResponseStatus = .ok) -> Response {
+        .bytes(document + [UInt8(ascii: "\n")], contentType: "application/json", status: status)
     }
 
     func json(_ value: some Encodable, status: HTTPResponseStatus = .ok) throws -> Response {

@@ -15,6 +15,7 @@ public struct EngineAPI: Sendable {
     let backends: Backends
     let logger: Logger
     private let router: Router
+    private let listings = ContainerListings()
     private let headers: HTTPHeaders
 
     /// `serverVersion` is the daemon's version, told in the Server header.
@@ -69,7 +70,7 @@ public struct EngineAPI: Sendable {
             return try await handler(
                 Call(
                     request: request, version: version, parameters: match.parameters, query: request.query, backends: backends,
-                    logger: logger))
+                    listings: listings, logger: logger))
         case .notBuilt:
             throw APIError(.notImplemented, "not implemented: \(match.route.method) \(match.route.path)")
         case .notInSwarm: throw APIError(.serviceUnavailable, "This node is not part of a swarm")

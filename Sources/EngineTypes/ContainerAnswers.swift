@@ -200,7 +200,7 @@ public struct ContainerInspect: Codable, Sendable {
 }
 
 /// One row of `GET /containers/json` (API: ContainerSummary).
-public struct ContainerSummary: Codable, Sendable {
+public struct ContainerSummary: Codable, Sendable, Equatable {
     public var Id: String
     public var Names: [String]
     public var Image: String
@@ -233,7 +233,7 @@ public struct ContainerSummary: Codable, Sendable {
         }
     }
 
-    public struct SummaryHostConfig: Codable, Sendable {
+    public struct SummaryHostConfig: Codable, Sendable, Equatable {
         public var NetworkMode: String
         public var Annotations: [String: String]?
 
@@ -243,7 +243,7 @@ public struct ContainerSummary: Codable, Sendable {
         }
     }
 
-    public struct SummaryNetworkSettings: Codable, Sendable {
+    public struct SummaryNetworkSettings: Codable, Sendable, Equatable {
         public var Networks: [String: EndpointSettings]
         public init(Networks: [String: EndpointSettings]) { self.Networks = Networks }
     }

@@ -111,7 +111,12 @@ private struct KeyedValueEncoder<Key: CodingKey>: KeyedEncodingContainerProtocol
         ValueEncoder(node: node.member(key.stringValue), codingPath: codingPath + [key])
     }
 
-    func encodeNil(forKey key: Key) { child(key).encodeNil() }
+    func encodeNil(forKey key: Key) { node.member(key.stringValue).set(.null) }
+    // The kinds that most members have, past the casts of the general case.
+    func encode(_ value: Bool, forKey key: Key) { node.member(key.stringValue).set(.bool(value)) }
+    func encode(_ value: String, forKey key: Key) { node.member(key.stringValue).set(.string(value)) }
+    func encode(_ value: Int, forKey key: Key) { node.member(key.stringValue).set(.integer(Int64(value))) }
+    func encode(_ value: Int64, forKey key: Key) { node.member(key.stringValue).set(.integer(value)) }
     func encode(_ value: some Encodable, forKey key: Key) throws { try child(key).encodeValue(value) }
     func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type, forKey key: Key) -> KeyedEncodingContainer<Nested> {
         child(key).container(keyedBy: type)

@@ -10,7 +10,7 @@ import Testing
     private func call(_ headers: HTTPHeaders) -> Call {
         let request = Request(method: .POST, target: "/x", headers: headers)
         return Call(
-            request: request, version: .newest, parameters: [:], query: request.query, backends: FakeEngine.backends,
+            request: request, version: .newest, parameters: [:], query: request.query, backends: FakeEngine.backends, listings: ContainerListings(),
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
     }
 

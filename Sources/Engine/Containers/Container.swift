@@ -24,16 +24,25 @@ final class Container: Sendable {
     }
 
     struct State: Sendable {
-        var record: ContainerRecord
+        var record: ContainerRecord { didSet { summary = nil } }
         var phase: Phase
         var waiters: [Int: @Sendable (Milestone) -> Bool] = [:]
         var nextWaiter = 0
         var health: HealthState?
         /// The last signal that a request sent to it.
         var sent: SentSignal?
+        /// What lists show of the record, once one has asked.
+        fileprivate var summary: ContainerSummary?
+
+        init(record: ContainerRecord, phase: Phase) {
+            self.record = record
+            self.phase = phase
+        }
     }
 
     let id: String
+    /// As the record has it.
+    let created: String
     /// Serialises start, restart, remove, rename, update and network changes of this container: suspends, never blocks a thread, and is
     /// never held while waiting for the container's process to end. The supervisor's answers are waited for under it.
     let transition = AsyncLock()
@@ -41,6 +50,7 @@ final class Container: Sendable {
 
     init(_ record: ContainerRecord, phase: Phase) {
         id = record.id
+        created = record.created
         state = Locked(State(record: record, phase: phase))
     }
 
@@ -49,6 +59,17 @@ final class Container: Sendable {
     var record: ContainerRecord { state.withLock { $0.record } }
     var phase: Phase { state.withLock { $0.phase } }
     var name: String { state.withLock { $0.record.name } }
+    var links: [ContainerLink] { state.withLock { $0.record.links } }
+
+    /// What lists show of the record: `make`'s answer, kept until the record changes.
+    func summary(of make: (ContainerRecord) -> ContainerSummary) -> ContainerSummary {
+        state.withLock { state in
+            if let summary = state.summary { return summary }
+            let summary = make(state.record)
+            state.summary = summary
+            return summary
+        }
+    }
 
     /// The connection of a container that runs or is paused.
     func connection() throws(EngineError) -> ShimConnection {

@@ -58,7 +58,7 @@ struct ContainerFilter {
     func matches(_ container: Container) -> Bool {
         let record = container.record
         let state = container.apiState
-        let created = Timestamp(record.created) ?? .never
+        lazy var created = Timestamp(record.created) ?? .never
         func any(_ name: String, _ test: (String) -> Bool) -> Bool { filters[name].map { $0.contains(where: test) } ?? true }
         return ids?.matches(record.id) ?? true
             && names.map { $0.matches(record.name) || $0.matches("/\(record.name)") } ?? true

@@ -39,7 +39,7 @@ extension ContainerService {
         return answer
     }
 
-    private func imageSize(_ id: String) async throws -> Int64 { try await offloading { [images] in try images.image(id).size } }
+    func imageSize(_ id: String) async throws -> Int64 { try await offloading { [images] in try images.image(id).size } }
 
     /// What `--tmpfs` mounts is no mount point, says Docker; what `--mount type=tmpfs` does is one.
     static func mountPoints(_ record: ContainerRecord) -> [MountPoint] {
@@ -90,33 +90,13 @@ extension ContainerService {
         return settings
     }
 
-    public func list(all: Bool, limit: Int?, size: Bool, filters: Filters) async throws -> [ContainerSummary] {
-        let networks = filters["network"] == nil ? [] : lifecycle.launcher.networks.networks()
-        let filter = try ContainerFilter(filters, store: store, images: images, networks: networks)
-        let showsAll = all || limit != nil || filter.impliesAll
-        var containers = store.all.sorted { $0.record.created > $1.record.created }
-            .filter { (showsAll || $0.apiState.Running) && filter.matches($0) }
-        if let limit, limit > 0 { containers = Array(containers.prefix(limit)) }
-        let linkNames = store.linkNames()
-        var result: [ContainerSummary] = []
-        for container in containers {
-            var summary = summary(container)
-            summary.Names += linkNames[container.id] ?? []
-            if size {
-                let upper = configuration.paths(of: container.id).upper
-                let written = try await offloading { try DirectorySize.bytes(of: upper) }
-                summary.SizeRw = written
-                summary.SizeRootFs = written + ((try? await imageSize(container.record.imageID)) ?? 0)
-            }
-            result.append(summary)
-        }
-        return result
-    }
-
     /// The ports of a container that runs: published ones, then those that are exposed only.
     static func ports(_ container: Container) -> [ContainerSummary.Port] {
-        let record = container.record
-        guard container.apiState.Running else { return [] }
+        container.apiState.Running ? ports(container.record) : []
+    }
+
+    /// The ports that a container has while it runs.
+    static func ports(_ record: ContainerRecord) -> [ContainerSummary.Port] {
         let published = record.attachments.flatMap(\.published)
         var ports = published.map {
             ContainerSummary.Port(
@@ -128,30 +108,6 @@ extension ContainerService {
             }
         }
         return ports
-    }
-
-    private func summary(_ container: Container) -> ContainerSummary {
-        let record = container.record
-        let state = container.apiState
-        let settings = Self.networkSettings(record)
-        let command = ([record.path] + record.arguments).map { $0.contains(" ") ? "'\($0)'" : $0 }.joined(separator: " ")
-        var summary = ContainerSummary(
-            Id: record.id, Names: ["/\(record.name)"], Image: shownImage(record), ImageID: record.imageID, Command: command,
-            Created: Timestamp(record.created)?.seconds ?? 0, Ports: Self.ports(container), Labels: record.config.Labels ?? [:],
-            State: state.Status,
-            Status: StatusText.text(state),
-            HostConfig: .init(NetworkMode: record.hostConfig.NetworkMode ?? "default", Annotations: record.hostConfig.Annotations),
-            NetworkSettings: .init(Networks: settings.Networks), Mounts: Self.mountPoints(record))
-        summary.Reason = state.Reason
-        return summary
-    }
-
-    /// The image's name as the container was made with; its ID once the name is another image's, or nobody's.
-    private func shownImage(_ record: ContainerRecord) -> String {
-        guard record.imageName != record.imageID, (try? images.image(record.imageName).id.description) == record.imageID else {
-            return record.imageID
-        }
-        return record.imageName
     }
 
     public func top(_ id: String, arguments: String) async throws -> ContainerTop {

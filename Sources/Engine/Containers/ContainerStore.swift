@@ -62,8 +62,8 @@ public final class ContainerStore: Sendable {
     /// Names that containers have besides their own, `/container/alias`, by the ID of the one that is called so.
     func linkNames() -> [String: [String]] {
         var names: [String: [String]] = [:]
-        for record in all.map(\.record) where !record.links.isEmpty {
-            for link in record.links { names[link.containerID, default: []].append("/\(record.name)/\(link.alias)") }
+        for container in all {
+            for link in container.links { names[link.containerID, default: []].append("/\(container.name)/\(link.alias)") }
         }
         return names.mapValues { $0.sorted() }
     }
