@@ -10,7 +10,8 @@ import Testing
     private func call(_ headers: HTTPHeaders) -> Call {
         let request = Request(method: .POST, target: "/x", headers: headers)
         return Call(
-            request: request, version: .newest, parameters: [:], query: request.query, backends: FakeEngine.backends, listings: ContainerListings(),
+            request: request, version: .newest, parameters: [:], query: request.query, backends: FakeEngine.backends,
+            listings: ContainerListings(),
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
     }
 

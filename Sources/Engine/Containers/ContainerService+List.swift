@@ -52,7 +52,8 @@ extension ContainerService {
         return ContainerSummary(
             Id: record.id, Names: ["/\(record.name)"], Image: record.imageName, ImageID: record.imageID, Command: command,
             Created: Timestamp(record.created)?.seconds ?? 0, Ports: ports(record), Labels: record.config.Labels ?? [:], State: "",
-            Status: "", HostConfig: .init(NetworkMode: record.hostConfig.NetworkMode ?? "default", Annotations: record.hostConfig.Annotations),
+            Status: "",
+            HostConfig: .init(NetworkMode: record.hostConfig.NetworkMode ?? "default", Annotations: record.hostConfig.Annotations),
             NetworkSettings: .init(Networks: networkSettings(record).Networks), Mounts: mountPoints(record))
     }
 }
