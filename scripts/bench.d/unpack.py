@@ -13,6 +13,7 @@ import resource
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import time
 
 from daemons import Clipperd, Dockerd
@@ -101,8 +102,9 @@ def of_daemon(make, client, work, archive):
 
 
 def of_podman(work, archive):
-    run = ["podman", "--root", f"{work}/podman", "--runroot", f"{work}/podman-run", "--tmpdir", f"{work}/podman-tmp"]
-    return timed([[*run, "load", "-q", "-i", str(archive)]], dict(os.environ, TMPDIR=work))
+    with tempfile.TemporaryDirectory(prefix="clb") as runroot:  # It takes no path of more than 50 bytes.
+        run = ["podman", "--root", f"{work}/podman", "--runroot", runroot, "--tmpdir", f"{work}/podman-tmp"]
+        return timed([[*run, "load", "-q", "-i", str(archive)]], dict(os.environ, TMPDIR=work))
 
 
 def of_umoci(work, archive):
