@@ -29,7 +29,7 @@ final class Attacher {
     private var keys: DetachKeys
     private var isInputOpen: Bool
     private var isInputPaused = false
-    /// The peer has closed both ways; what it sent before is still read.
+    /// The peer has closed both ways: it gets nothing more, and is not watched; what it sent before is still read.
     private var isHungUp = false
     private var isEnding = false
     private(set) var isGone = false
@@ -95,7 +95,7 @@ final class Attacher {
 
     /// Output of one stream. The eight bytes before `data` are the caller's to lend for the frame's head.
     func deliver(_ data: UnsafeMutableRawBufferPointer, stream: UInt8) {
-        if isGone || isEnding || !(stream == 1 ? options.stdout : options.stderr) { return }
+        if isGone || isHungUp || isEnding || !(stream == 1 ? options.stdout : options.stderr) { return }
         var bytes = UnsafeRawBufferPointer(data)
         if isFramed, let base = data.baseAddress {
             let head = base - 8
@@ -108,7 +108,7 @@ final class Attacher {
         } else {
             if queue.isEmpty {
                 let sent = send(bytes)
-                if sent < 0 && errno != EAGAIN { return drop() }
+                if sent < 0 && errno != EAGAIN { return hangUp() }
                 bytes = UnsafeRawBufferPointer(rebasing: bytes[max(0, sent)...])
             }
             if bytes.isEmpty { return }
@@ -136,7 +136,7 @@ final class Attacher {
         // The queue shrinks in steps: what counts is the one that passes the mark.
         let wasBehind = !isRelieved
         while !queue.isEmpty {
-            if case .broken = queue.drain(send) { return drop() }
+            if case .broken = queue.drain(send) { return hangUp() }
             guard queue.isEmpty, let spill else { break }
             do throws(SystemError) { try spill.take(Attacher.refill) { queue.append($0) } } catch { return give("\(error)") }
             if spill.count == 0 { self.spill = nil }
@@ -174,15 +174,24 @@ final class Attacher {
     // MARK: Input
 
     private func ready(_ events: UInt32) {
+        if events & Readiness.gone != 0 { return hangUp() }
         if events & Readiness.output != 0 && !queue.isEmpty { flush() }
-        if isGone { return }
-        if events & Readiness.input != 0 && isInputOpen { readInput() }
-        if isGone || events & Readiness.gone == 0 { return }
-        // Both directions shut: nobody reads what waits. What the peer sent before is the process's.
+        if !isGone && !isHungUp && events & Readiness.input != 0 && isInputOpen { readInput() }
+    }
+
+    /// Both directions are shut: nobody takes what waits, and the process is not held for it. What the peer sent before is the
+    /// process's.
+    private func hangUp() {
+        if isGone || isHungUp { return }
         if !isInputOpen || isEnding { return drop() }
         isHungUp = true
         stopWatching()
-        readRest()
+        let wasBehind = !isRelieved
+        queue.clear()
+        spill = nil
+        if wasBehind { onRelief() }
+        // Not at once: whoever finds this out may be in the middle of giving output, from the buffer that input is read into.
+        _ = loop.after(milliseconds: 0) { [weak self] in self?.readRest() }
     }
 
     private func readRest() {
@@ -196,7 +205,7 @@ final class Attacher {
         if count > 0 { return take(UnsafeRawBufferPointer(rebasing: buffer[..<count])) }
         if count < 0 && errno == EINTR { return }
         if count < 0 && errno == EAGAIN && !isHungUp { return }
-        if count < 0 { return drop() }
+        // A reset ends input as well.
         isInputOpen = false
         update()
         onInput(nil)
@@ -222,7 +231,10 @@ final class Attacher {
         spill = nil
         // Input nobody wants is read away: closing a socket with unread bytes is a reset, not an end, for the peer.
         shutdown(socket.raw, Int32(SHUT_WR))
-        while recv(socket.raw, SharedBuffer.input.baseAddress, SharedBuffer.input.count, Int32(MSG_DONTWAIT)) > 0 {}
+        // Not into the shared buffer: what is there may be on its way to others.
+        withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 16) { scratch in
+            while recv(socket.raw, scratch.baseAddress, scratch.count, Int32(MSG_DONTWAIT)) > 0 {}
+        }
         shutdown(socket.raw, Int32(SHUT_RDWR))
         onGone()
     }

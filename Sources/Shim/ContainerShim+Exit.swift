@@ -53,7 +53,14 @@ extension ContainerShim {
     private func finish() {
         guard case .draining = phase, let exit, let request, let state else { return }
         outOfMemory?.checkCount()
-        for session in execs.values where session.isRunning { execEnded(session, status: SIGKILL) }
+        for session in execs.values {
+            switch session.phase {
+            case .running: execEnded(session, status: SIGKILL)
+            // Nobody starts it any more: whoever is attached to it waits for an end.
+            case .created: forget(session)
+            case .ended: break
+            }
+        }
         let isSignalled = clp_wifexited(exit.status) == 0
         let ranOut = outOfMemory?.hasKilled ?? false
         let record = ExitRecord(
@@ -96,8 +103,7 @@ extension ContainerShim {
     private func waitForPeers(lastBacklog: Int) {
         let backlog = (streams?.backlog ?? 0) + execs.values.reduce(0) { $0 + $1.streams.backlog }
         if backlog >= lastBacklog { return loop.stop() }
-        // With nothing left for anybody, whoever still seems to be there is not waited for.
-        _ = loop.after(milliseconds: backlog == 0 ? 2000 : ContainerShim.patience) { [self] in waitForPeers(lastBacklog: backlog) }
+        _ = loop.after(milliseconds: ContainerShim.patience) { [self] in waitForPeers(lastBacklog: backlog) }
     }
 
     private func write(_ record: ExitRecord, _ request: LaunchRequest) {
@@ -119,6 +125,4 @@ extension ContainerShim {
 
 extension ExecSession {
     func isProcess(_ pid: Int32) -> Bool { if case .running(pid) = phase { true } else { false } }
-
-    var isRunning: Bool { if case .running = phase { true } else { false } }
 }

@@ -152,6 +152,8 @@ extension ContainerShim {
             switch try Opening(frame) {
             case .control:
                 guard let state else { throw ShimFailure(.conflict, "the container is not running") }
+                // All notices have been given: whoever comes now finds the exit record.
+                if case .leaving = phase { throw ShimFailure(.conflict, "the container has ended") }
                 addPeer(peer)
                 peer.send(.answer(id: 0, .state(state)))
             case .attach(let options):

@@ -159,7 +159,7 @@ final class ContainerShim {
     }
 
     /// Ends an exec's streams and forgets it once its peers have everything.
-    private func forget(_ session: ExecSession) {
+    func forget(_ session: ExecSession) {
         session.phase = .ended
         let id = session.request.id
         session.streams.onPeersGone = { [unowned self] in

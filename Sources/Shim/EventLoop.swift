@@ -74,10 +74,9 @@ final class EventLoop {
     private func fireDeadlines() {
         if deadlines.isEmpty { return }
         let now = EventLoop.now()
-        for (token, deadline) in deadlines where deadline.time <= now {
-            deadlines[token] = nil
-            deadline.action()
-        }
+        let due = deadlines.filter { $0.value.time <= now }.keys.sorted()
+        // One of them may cancel another, whose owner is then gone.
+        for token in due { deadlines.removeValue(forKey: token)?.action() }
     }
 
     private static func now() -> Int64 {

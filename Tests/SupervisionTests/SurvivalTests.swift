@@ -106,6 +106,53 @@ func killsTheContainerOfAKilledShim(_ runtime: LaunchRequest.Runtime) async thro
     #expect(kill(connection.shimPID, 0) != 0)
 }
 
+/// Whoever is attached to an exec that nobody has started is told of the container's end, and does not keep its supervisor.
+@Test func leavesWhenAnExecWasNeverStarted() async throws {
+    let sandbox = try Sandbox(oneRuntime)
+    defer { sandbox.remove() }
+    let connection = try await sandbox.supervisor.launch(try sandbox.request(["sleep", "100"]))
+    try await connection.execCreate(id: "w", process: Sandbox.process(["true"]), terminal: false, stdin: false)
+    let stream = Stream(try await connection.execAttach(id: "w", AttachOptions()))
+    try await connection.signal(SIGKILL)
+    #expect(await stream.readAll() == [])
+    #expect(await connection.finished()?.exitCode == 137)
+    for _ in 0..<100 where kill(connection.shimPID, 0) == 0 { try await Task.sleep(for: .milliseconds(20)) }
+    #expect(kill(connection.shimPID, 0) != 0)
+}
+
+/// Once all notices are given, a daemon that connects is sent to the exit record.
+@Test func refusesToBeFollowedOnceTheContainerHasEnded() async throws {
+    let sandbox = try Sandbox(oneRuntime)
+    defer { sandbox.remove() }
+    let (initial, late) = try streamPair(AttachOptions())
+    let (other, reader) = try streamPair(AttachOptions())
+    let request = try sandbox.request(["sh", "-c", "seq 1 200000; echo done; sleep 100"])
+    let connection = try await sandbox.supervisor.launch(request, attaching: [initial, other])
+    _ = await reader.read(until: "done")
+    let follower = Stream(try connectToShim(sandbox))
+    // Answered when the supervisor has taken the connection as well.
+    try await connection.signal(0)
+    try await connection.signal(SIGKILL)
+    _ = await connection.finished()
+    #expect(kill(connection.shimPID, 0) == 0, "it waits for its peer")
+    follower.write(ShimWire.frame(["op": "control", "version": 1]))
+    let answer = await follower.readAll()
+    #expect(String(decoding: answer, as: UTF8.self).contains("the container has ended"))
+    #expect(await late.readFrames()[1]?.suffix(12) == Array("200000\ndone\n".utf8)[...])
+}
+
+private func connectToShim(_ sandbox: Sandbox) throws -> Int32 {
+    let directory = try OwnedFD.open("\(sandbox.base)/run", O_PATH)
+    let raw = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array("\(directory.procPath)/shim.sock".utf8)) }
+    let size = socklen_t(MemoryLayout<sockaddr_un>.size)
+    let code = withUnsafePointer(to: &address) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(raw, $0, size) } }
+    #expect(code == 0)
+    return raw
+}
+
 /// Closes the writing end; the reading one is the caller's.
 private func closing(_ pipe: consuming PipeEnds) -> Int32 { pipe.reading.take() }
 
@@ -118,15 +165,7 @@ private func closing(_ pipe: consuming PipeEnds) -> Int32 { pipe.reading.take() 
         ShimWire.frame(["op": "attach"]), ShimWire.frame(["op": "selfDestruct", "version": 9]), [],
     ]
     for body in bodies {
-        let directory = try OwnedFD.open("\(sandbox.base)/run", O_PATH)
-        let raw = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array("\(directory.procPath)/shim.sock".utf8)) }
-        let size = socklen_t(MemoryLayout<sockaddr_un>.size)
-        let code = withUnsafePointer(to: &address) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(raw, $0, size) } }
-        #expect(code == 0)
-        let stream = Stream(raw)
+        let stream = Stream(try connectToShim(sandbox))
         stream.write(body)
         stream.endInput()
         let answer = await stream.readAll()
