@@ -166,7 +166,7 @@ public struct ExecTarget: Sendable {
     public var spec: Spec
     /// The group that the process enters; nil stays in the caller's.
     public var cgroup: CgroupManager?
-    /// Enter the groups below `cgroup` that the first process has moved to, if it has.
+    /// Enter the groups that the first process has moved to when `cgroup` takes no process or is gone.
     public var followsProcess = true
 
     public init(pid: Int32, pidfd: Int32? = nil, id: String, bundle: String, spec: Spec, cgroup: CgroupManager? = nil) {

@@ -5,7 +5,8 @@ internal import OCIRuntimeSpec
 
 extension RootFilesystem {
     /// Mounts the control groups as the host has them: one cgroup2, or a tmpfs with each v1 hierarchy below it.
-    /// With a cgroup namespace the kernel shows the container's own subtree; without one it is bound there.
+    /// With a cgroup namespace the kernel shows the container's own subtree. Without one v1 hierarchies show it as well, and
+    /// cgroup2 the whole, as runc and crun have it: what /proc/self/cgroup says is found there.
     func mountCgroups(_ mount: PlannedMount, _ plan: ContainerPlan) throws {
         let target = try root.makeDirectoriesInRoot(mount.destination)
         if plan.cgroupLayout.version == .v2, let unified = plan.cgroupLayout.hierarchies.first {
@@ -35,7 +36,8 @@ extension RootFilesystem {
         _ hierarchy: CgroupLayout.Hierarchy, on target: borrowing OwnedFD, _ mount: PlannedMount, _ plan: ContainerPlan
     ) throws {
         let name = "\(mount.destination) (\(hierarchy.controllers.joined(separator: ",")))"
-        if plan.namespaces.isNewCgroup || plan.namespaces.joined.contains(where: { $0.kind == .cgroup }) {
+        let isOwn = plan.namespaces.isNewCgroup || plan.namespaces.joined.contains(where: { $0.kind == .cgroup })
+        if isOwn {
             let data = hierarchy.isUnified ? mount.options.data : hierarchy.controllers.joined(separator: ",")
             let type = hierarchy.isUnified ? "cgroup2" : "cgroup"
             do throws(SystemError) {
@@ -45,7 +47,9 @@ extension RootFilesystem {
                 if ![EPERM, EBUSY].contains(error.code) || !hierarchy.isUnified { throw error }
             }
         }
-        let tree = try Mounts.clone(hierarchy.mountPoint + plan.cgroupPath)
+        // Bound also where it is the whole: a new mount of cgroup2 would set the options of the host's anew.
+        let isWhole = !isOwn && plan.cgroupLayout.version == .v2
+        let tree = try Mounts.clone(isWhole ? hierarchy.mountPoint : hierarchy.mountPoint + plan.cgroupPath)
         try Mounts.setAttributes(tree, name: name, of: mount.options)
         try Mounts.attach(tree, to: target, name: name)
     }

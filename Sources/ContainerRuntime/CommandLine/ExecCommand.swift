@@ -52,7 +52,7 @@ enum ExecCommand {
         if process.terminal && consoleSocket == nil { options.stdio = .relayedTerminal }
         var target = ExecTarget(
             pid: container.state.pid, pidfd: pidfd.raw, id: id, bundle: container.state.bundle, spec: container.state.spec,
-            cgroup: container.state.cgroupPath.isEmpty ? nil : try container.cgroup())
+            cgroup: try container.cgroupToEnter())
         if arguments.has("cgroup") {
             target.cgroup = try target.cgroup?.part(try cgroupPaths(arguments.all("cgroup")))
             target.followsProcess = false

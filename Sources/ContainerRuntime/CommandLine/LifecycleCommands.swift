@@ -35,6 +35,14 @@ struct FoundContainer {
         return try CgroupManager.open(path: state.cgroupPath)
     }
 
+    /// For a further process: when nothing is left of the group, its name alone. Nil: the container has none.
+    func cgroupToEnter() throws -> CgroupManager? {
+        if state.cgroupPath.isEmpty { return nil }
+        do { return try cgroup() } catch let error as SystemError where error.code == ENOENT {
+            return try CgroupManager.named(state.cgroupPath)
+        }
+    }
+
     /// A handle of the first process that is proven to be the one on record.
     func pidfd() throws -> OwnedFD {
         let pidfd = OwnedFD(owning: try retrying("open container process", "\(state.pid)") { clp_pidfd_open(state.pid, 0) })

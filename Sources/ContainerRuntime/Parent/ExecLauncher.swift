@@ -22,16 +22,20 @@ struct ExecLauncher {
         cacheAllocation = try CacheAllocation(target.spec.linux.intelRdt, id: target.id)
     }
 
-    /// In the container's control group; in the part of it where its first process is when it has divided that, and the
-    /// kernel wants no processes in the outer part (cgroups(7), "no internal processes").
+    /// In the container's control group. In that of its first process when the container has divided its own, and the kernel
+    /// wants no processes in the outer part (cgroups(7), "no internal processes"), or when its own is gone.
     func launch() throws -> ExecutedProcess {
         let container = try openTarget()
-        do { return try launch(container, in: target.cgroup) } catch is DividedCgroup {
-            return try launch(container, in: try target.cgroup?.following(process: target.pid))
+        do { return try launch(container, in: target.cgroup) } catch let refusal as RefusedCgroup {
+            guard target.followsProcess, let cgroup = try target.cgroup?.following(process: target.pid) else { throw refusal.cause }
+            do { return try launch(container, in: cgroup) } catch let again as RefusedCgroup { throw again.cause }
         }
     }
 
-    private struct DividedCgroup: Error {}
+    /// The container's cgroup2 directory is not there or takes no processes.
+    private struct RefusedCgroup: Error {
+        let cause: SystemError
+    }
 
     private func launch(_ container: borrowing OwnedFD, in cgroup: CgroupManager?) throws -> ExecutedProcess {
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_SEQPACKET.rawValue))
@@ -58,7 +62,7 @@ struct ExecLauncher {
     private func clone(
         _ container: borrowing OwnedFD, into cgroup: CgroupManager?, sync: consuming SyncChannel, parentEnd: Int32
     ) throws -> ClonedProcess {
-        let unified = try cgroup?.descriptorForClone()
+        let unified = try Self.noticingRefusal(ENOENT) { () throws(SystemError) in try cgroup?.descriptorForClone() }
         let unifiedNumber: Int32?
         switch unified {
         case .some(let descriptor): unifiedNumber = descriptor.raw
@@ -80,7 +84,8 @@ struct ExecLauncher {
         if !joins.pid { try visit.enter(.pid, container, name: "of process \(target.pid)") }
         let home = try leaveCPUs()
         defer { if let home { try? ProcessPlacement.setAffinity(home, of: 0) } }
-        let process = try Self.noticingDivision(unifiedNumber != nil && target.followsProcess) { () throws(SystemError) in
+        // On a hybrid host nothing but cgroup2 can refuse a process so; v1 takes it anywhere.
+        let process = try Self.noticingRefusal(unifiedNumber == nil ? nil : EBUSY) { () throws(SystemError) in
             try ClonedProcess.clone(namespaces: 0, cgroup: unifiedNumber) {
                 _ = close(parentEnd)
                 return child.run()
@@ -94,10 +99,9 @@ struct ExecLauncher {
         return process
     }
 
-    /// On a hybrid host nothing but cgroup2 can refuse a process so; v1 takes it anywhere.
-    private static func noticingDivision<T: ~Copyable>(_ follows: Bool, _ clone: () throws(SystemError) -> T) throws -> T {
-        do throws(SystemError) { return try clone() } catch {
-            if error.code == EBUSY && follows { throw DividedCgroup() }
+    private static func noticingRefusal<T: ~Copyable>(_ code: Int32?, _ act: () throws(SystemError) -> T) throws -> T {
+        do throws(SystemError) { return try act() } catch {
+            if error.code == code { throw RefusedCgroup(cause: error) }
             throw error
         }
     }

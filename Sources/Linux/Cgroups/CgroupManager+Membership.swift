@@ -28,7 +28,7 @@ extension CgroupManager {
     ///
     /// A cgroup namespace must be unshared by the child afterwards: CLONE_NEWCGROUP in the same clone3 would take
     /// the *parent's* cgroup as its root.
-    public func descriptorForClone() throws -> OwnedFD? {
+    public func descriptorForClone() throws(SystemError) -> OwnedFD? {
         guard let unified else { return nil }
         return try OwnedFD.open(unified.path, O_RDONLY | O_DIRECTORY)
     }
@@ -53,8 +53,9 @@ extension CgroupManager {
         for directory in directories { try directory.write("cgroup.procs", "\(pid)") }
     }
 
-    /// The cgroups in which a process of the container really is: itself, or ones made below it. For joining a container
-    /// that has divided its cgroup (systemd, Docker in it): on v2 its own directory then takes no processes (EBUSY).
+    /// The cgroups in which a process of the container really is: itself, or others. For joining a container that has divided
+    /// its cgroup (systemd, Docker in it), whose own directory then takes no processes on v2 (EBUSY), and one whose process
+    /// has gone elsewhere in cgroup2, after which its own may be removed (ENOENT). On v1 only parts of the own are followed.
     public func following(process pid: Int32) throws -> CgroupManager {
         var places: [String: String] = [:]
         for line in try Files.readText("/proc/\(pid)/cgroup").split(separator: "\n") {
@@ -63,9 +64,10 @@ extension CgroupManager {
         }
         let moved = directories.map { directory in
             let name = directory.isUnified ? "" : directory.controllers.joined(separator: ",")
-            guard let place = places[name], place.hasPrefix(path + "/"), Files.isDirectory(directory.mountPoint + place) else {
-                return directory
-            }
+            // A place outside the caller's cgroup namespace, which it cannot name, begins with `/..`.
+            guard let place = places[name], directory.isUnified ? !place.hasPrefix("/..") : place.hasPrefix(path + "/"),
+                Files.isDirectory(directory.mountPoint + place)
+            else { return directory }
             return CgroupDirectory(
                 mountPoint: directory.mountPoint, relative: place, controllers: directory.controllers, isUnified: directory.isUnified)
         }

@@ -44,11 +44,16 @@ public struct CgroupManager: Sendable {
 
     /// Finds an existing cgroup: in those hierarchies where its directory is. Throws ENOENT when it is in none.
     public static func open(path: String, layout: CgroupLayout? = nil) throws -> CgroupManager {
-        let layout = try layout ?? CgroupLayout.detect()
-        let everywhere = CgroupManager(layout: layout, path: try validated(path), everywhereIn: layout)
+        let everywhere = try named(path, layout: layout)
         let existing = everywhere.directories.filter { Files.isDirectory($0.path) }
         if existing.isEmpty { throw SystemError("open cgroup", path, code: ENOENT) }
-        return CgroupManager(layout: layout, path: everywhere.path, directories: existing)
+        return CgroupManager(layout: everywhere.layout, path: everywhere.path, directories: existing)
+    }
+
+    /// A cgroup by its name alone: its directories may be gone.
+    public static func named(_ path: String, layout: CgroupLayout? = nil) throws -> CgroupManager {
+        let layout = try layout ?? CgroupLayout.detect()
+        return CgroupManager(layout: layout, path: try validated(path), everywhereIn: layout)
     }
 
     private init(layout: CgroupLayout, path: String, everywhereIn _: CgroupLayout) {

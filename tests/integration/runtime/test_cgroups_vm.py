@@ -58,6 +58,10 @@ def test_cgroup2(scope, tmp_path):
     config = scope.config()
     namespaces = [n for n in config["linux"]["namespaces"] if n["type"] != "cgroup"]
     write(scope, tmp_path, "five", "/clp/five", {}, linux={"namespaces": namespaces})
+    writable = [{**m, "options": [o for o in m["options"] if o != "ro"]} if m["type"] == "cgroup" else m for m in config["mounts"]]
+    leaving = "echo 1 >/sys/fs/cgroup/clp/away/cgroup.procs; exec /busybox sleep 1000"
+    write(scope, tmp_path, "six", "/clp/six", {}, ["sh", "-c", leaving], mounts=writable, linux={"namespaces": namespaces})
+    write(scope, tmp_path, "seven", "/clp/seven", {}, linux={"namespaces": namespaces})
     ids = [{"containerID": 0, "hostID": 10000, "size": 1000}]
     mounts = [m for m in config["mounts"] if m["type"] != "cgroup"]
     mounts.append({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev"]})

@@ -55,6 +55,25 @@ check exec-divided 0::/clp/five/part "$($R exec five /busybox cat /proc/self/cgr
 contains exec-no-room "resource busy" "$($R exec --cgroup / five /busybox true 2>&1)"
 end five
 
+# Without a cgroup namespace the whole hierarchy is seen, and the first process may go anywhere in it: further ones follow it
+# when the container's own group is gone.
+G=/sys/fs/cgroup/clp/six
+mkdir /sys/fs/cgroup/clp/away
+bundle six
+up run -d six
+for i in $(seq 100); do [ -s /sys/fs/cgroup/clp/away/cgroup.procs ] && break; sleep 0.1; done
+check exec-stays 0::/clp/six "$($R exec six /busybox cat /proc/self/cgroup)"
+rmdir $G
+check exec-follows 0::/clp/away "$($R exec six /busybox cat /proc/self/cgroup)"
+contains exec-part-gone "no such file or directory" "$($R exec --cgroup / six /busybox true 2>&1)"
+check whole-hierarchy "/sys/fs/cgroup/clp/away/cgroup.procs" "$($R exec six /busybox ls /sys/fs/cgroup/clp/away/cgroup.procs 2>&1)"
+mount -o remount,nsdelegate /sys/fs/cgroup; end six
+bundle seven
+up run -d seven
+contains host-options-stay nsdelegate "$(grep ' /sys/fs/cgroup ' /proc/mounts)"
+end seven
+rmdir /sys/fs/cgroup/clp/away
+
 # The group belongs to the container's root in a user namespace, and nothing that limits it.
 G=/sys/fs/cgroup/clp/four
 bundle four; chown -R 10000:10000 rootfs
