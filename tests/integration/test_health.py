@@ -104,6 +104,18 @@ def test_a_stopped_container_is_not_healthy(clipper, name):
     wait_until(lambda: health(clipper, name)["Status"] == "healthy", what="health again")
 
 
+def test_a_supervisor_answers_however_a_pause_meets_a_check(daemon, clipper, name):
+    """A process that is frozen while it is being put into the container would keep the supervisor waiting."""
+    clipper("run", "-dt", "--name", name, "--network", "none", "--health-cmd", "true", "--health-interval", "2ms", IMAGE, "sleep", "1000")
+    for attempt in range(30):
+        time.sleep(attempt * 0.0013)
+        assert daemon.request("POST", f"/containers/{name}/pause")[0] == 204
+        time.sleep(0.02)
+        assert daemon.request("POST", f"/containers/{name}/resize?h=10&w={20 + attempt}")[0] == 200
+        assert daemon.request("POST", f"/containers/{name}/unpause")[0] == 204
+    assert health(clipper, name)["Status"] == "healthy" and {e["ExitCode"] for e in health(clipper, name)["Log"]} == {0}
+
+
 def test_a_paused_container_is_not_checked(clipper, name):
     start(clipper, name, "true")
     wait_until(lambda: health(clipper, name)["Status"] == "healthy", what="health")

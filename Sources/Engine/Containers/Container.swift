@@ -46,6 +46,9 @@ final class Container: Sendable {
     /// Serialises start, restart, remove, rename, update and network changes of this container: suspends, never blocks a thread, and is
     /// never held while waiting for the container's process to end. The supervisor's answers are waited for under it.
     let transition = AsyncLock()
+    /// Held while the container is frozen or thawed, and while a process is put into it: one that froze half-way would hold up
+    /// the supervisor, which waits for it, and all that is asked of the supervisor meanwhile.
+    let freezing = AsyncLock()
     private let state: Locked<State>
 
     init(_ record: ContainerRecord, phase: Phase) {
@@ -86,6 +89,11 @@ final class Container: Sendable {
             throw .conflict("container \(name) is paused, unpause the container before \(verb)")
         }
         return try connection()
+    }
+
+    /// Puts a process into the container, which neither is paused nor will be before `body` ends.
+    func withUnpaused<Result>(to verb: String, _ body: (ShimConnection) async throws -> Result) async throws -> Result {
+        try await freezing.withLock { try await body(try unpausedConnection(to: verb)) }
     }
 
     var isAlive: Bool {

@@ -357,32 +357,36 @@ final class ContainerLifecycle: Sendable {
     // MARK: Pause
 
     func pause(_ container: Container) async throws {
-        guard case .running(let connection) = container.phase else {
-            if case .paused = container.phase { throw EngineError.conflict("Container \(container.id) is already paused") }
-            throw EngineError.conflict("Container \(container.id) is not running")
+        try await container.freezing.withLock {
+            guard case .running(let connection) = container.phase else {
+                if case .paused = container.phase { throw EngineError.conflict("Container \(container.id) is already paused") }
+                throw EngineError.conflict("Container \(container.id) is not running")
+            }
+            let cgroup = launcher.cgroupPath(of: container.record)
+            try await offloading { try CgroupManager.open(path: cgroup).freeze() }
+            container.withState { state in
+                state.phase = .paused(connection)
+                state.record.outcome.phase = .paused
+            }
+            try await store.save(container, durable: false)
         }
-        let cgroup = launcher.cgroupPath(of: container.record)
-        try await offloading { try CgroupManager.open(path: cgroup).freeze() }
-        container.withState { state in
-            state.phase = .paused(connection)
-            state.record.outcome.phase = .paused
-        }
-        try await store.save(container, durable: false)
         publish(container, "pause")
     }
 
     func unpause(_ container: Container) async throws {
-        // As in Docker no conflict, but a failure.
-        guard case .paused(let connection) = container.phase else {
-            throw EngineError(.system, "Container \(container.id) is not paused")
+        try await container.freezing.withLock {
+            // As in Docker no conflict, but a failure.
+            guard case .paused(let connection) = container.phase else {
+                throw EngineError(.system, "Container \(container.id) is not paused")
+            }
+            let cgroup = launcher.cgroupPath(of: container.record)
+            try await offloading { try CgroupManager.open(path: cgroup).thaw() }
+            container.withState { state in
+                state.phase = .running(connection)
+                state.record.outcome.phase = .running
+            }
+            try await store.save(container, durable: false)
         }
-        let cgroup = launcher.cgroupPath(of: container.record)
-        try await offloading { try CgroupManager.open(path: cgroup).thaw() }
-        container.withState { state in
-            state.phase = .running(connection)
-            state.record.outcome.phase = .running
-        }
-        try await store.save(container, durable: false)
         publish(container, "unpause")
     }
 

@@ -42,10 +42,12 @@ extension ContainerService {
             return try Self.stream(saying: failure.message, isTerminal: wanted.Tty == true)
         }
         do {
-            try await connection.execCreate(
-                id: execID, process: process.json, terminal: wanted.Tty == true, stdin: wanted.AttachStdin == true && !isDetached)
+            try await container.withUnpaused(to: "exec") { connection in
+                try await connection.execCreate(
+                    id: execID, process: process.json, terminal: wanted.Tty == true, stdin: wanted.AttachStdin == true && !isDetached)
+            }
             if isDetached {
-                try await begin(session, container, connection)
+                try await begin(session, container)
             } else {
                 socket = try await connection.execAttach(
                     id: execID,
@@ -68,7 +70,7 @@ extension ContainerService {
             let container = try store.find(session.containerID)
             let connection = try container.connection()
             do {
-                try await begin(session, container, connection)
+                try await begin(session, container)
                 return []
             } catch {
                 await failed(session, connection, error)
@@ -90,8 +92,9 @@ extension ContainerService {
         return AttachedStream(socket: pair.first.duplicateRaw(), isTerminal: isTerminal)
     }
 
-    private func begin(_ session: ExecSessions.Session, _ container: Container, _ connection: ShimConnection) async throws {
-        execs.started(session.id, pid: try await connection.execStart(id: session.id))
+    private func begin(_ session: ExecSessions.Session, _ container: Container) async throws {
+        let pid = try await container.withUnpaused(to: "exec") { try await $0.execStart(id: session.id) }
+        execs.started(session.id, pid: pid)
         lifecycle.events.publish("exec_start", ofExec: session.id, session.arguments, in: container.record)
     }
 

@@ -60,7 +60,7 @@ struct HealthMonitor: Sendable {
                 do { try await Task.sleep(nanoseconds: pause) } catch { return }
                 // A paused container's checks would only wait for their time-out.
                 guard case .running = container.phase else { continue }
-                let result = await probe.run(check.command, timeout: check.timeout, container, connection)
+                guard let result = await probe.run(check.command, timeout: check.timeout, container, connection) else { continue }
                 if Task.isCancelled { return }
                 metrics.healthChecked(failed: result.exitCode != 0)
                 record(result, check, container, countsFailure: !check.isInStartPeriod(result.start, since: begin))

@@ -26,7 +26,8 @@ struct HealthProbe: Sendable {
         }
     }
 
-    func run(_ command: [String], timeout: UInt64, _ container: Container, _ connection: ShimConnection) async -> Outcome {
+    /// nil when the container was paused before the check began.
+    func run(_ command: [String], timeout: UInt64, _ container: Container, _ connection: ShimConnection) async -> Outcome? {
         let start = Timestamp.now()
         let id = ContainerNames.newID()
         var request = ExecCreateRequest()
@@ -37,10 +38,17 @@ struct HealthProbe: Sendable {
         do {
             _ = try execs.begin(id)
             let ended = execs.waitForEnd(of: id)
-            try await connection.execCreate(id: id, process: try await process(container, command), terminal: false, stdin: false)
-            let socket = try await connection.execAttach(id: id, AttachOptions(stdin: false, stdout: true, stderr: true))
+            let process = try await process(container, command)
+            let (socket, pid) = try await container.withUnpaused(to: "check") { connection in
+                try await connection.execCreate(id: id, process: process, terminal: false, stdin: false)
+                let socket = try await connection.execAttach(id: id, AttachOptions(stdin: false, stdout: true, stderr: true))
+                do { return (socket, try await connection.execStart(id: id)) } catch {
+                    _ = close(socket)
+                    throw error
+                }
+            }
             defer { _ = close(socket) }
-            execs.started(id, pid: try await connection.execStart(id: id))
+            execs.started(id, pid: pid)
             events.publish("exec_start", ofExec: id, command, in: container.record)
             guard let code = await Self.first(of: ended, within: timeout) else {
                 try? await connection.execSignal(id: id, SIGKILL)
@@ -51,6 +59,7 @@ struct HealthProbe: Sendable {
             return outcome(code, Self.readOutput(socket))
         } catch {
             execs.ended(id, code: 126)
+            if case .paused = container.phase { return nil }
             return outcome(-1, "\(error)")
         }
     }
