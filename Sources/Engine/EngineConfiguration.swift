@@ -45,6 +45,7 @@ public struct EngineConfiguration: Sendable {
         var bundle: String { run }
         var config: String { "\(run)/config.json" }
         var exitRecord: String { "\(data)/exit.json" }
+        var health: String { "\(run)/health.json" }
         /// Where the shim puts the source of a mount that no path of the host has.
         func mountSource(_ index: Int) -> String { "\(run)/sources/\(index)" }
         /// The same for /dev/shm of a container whose IPC namespace is joined.

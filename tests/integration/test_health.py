@@ -1,11 +1,12 @@
 """Health checks: what they run, when they count, what is kept of them."""
 
 import json
+import pathlib
 import time
 
 import pytest
 
-from harness import IMAGE, wait_until
+from harness import IMAGE, alive, wait_until
 
 
 def health(client, name):
@@ -114,6 +115,59 @@ def test_a_supervisor_answers_however_a_pause_meets_a_check(daemon, clipper, nam
         assert daemon.request("POST", f"/containers/{name}/resize?h=10&w={20 + attempt}")[0] == 200
         assert daemon.request("POST", f"/containers/{name}/unpause")[0] == 204
     assert health(clipper, name)["Status"] == "healthy" and {e["ExitCode"] for e in health(clipper, name)["Log"]} == {0}
+
+
+def crash_and_see(daemon, *names):
+    """Kills the daemon, and answers what its successor says first of all of the containers' health."""
+    daemon.crash()
+    return [daemon.request("GET", f"/containers/{name}/json")[1]["State"].get("Health") for name in names]
+
+
+def test_what_was_found_outlives_the_daemon(daemon, clipper, name):
+    """One is well, one is ill, one has failed once of ten times, one is in its start period: they all stay what they are."""
+    options = {"well": [], "ill": ["--health-retries", "2"], "failing": ["--health-retries", "1000"],
+               "early": ["--health-start-period", "1h", "--health-start-interval", "100ms"]}
+    for kind, more in options.items():
+        start(clipper, f"{name}-{kind}", "echo said; test -e /well", *more, main=("sh", "-c", "sleep 1000"))
+        if kind == "well":
+            clipper("exec", f"{name}-{kind}", "touch", "/well")
+    names = [f"{name}-{kind}" for kind in options]
+    wait_until(lambda: [health(clipper, n)["Status"] for n in names] == ["healthy", "unhealthy", "starting", "starting"], what="all kinds")
+    wait_until(lambda: all(len(health(clipper, n)["Log"]) == 5 for n in names), what="full logs")
+    for n in names:
+        clipper("pause", n)  # No check comes between the two looks.
+    time.sleep(0.3)
+    before = [health(clipper, n) for n in names]
+    begin = time.time()
+    assert crash_and_see(daemon, *names) == before and before[2]["FailingStreak"] > 0
+    for n in names:
+        clipper("unpause", n)
+    last = [found["Log"][-1] for found in before]
+    for n, found, newest in zip(names, before, last):
+        wait_until(lambda: health(clipper, n)["Log"][-1] != newest, what="checks that go on")
+        assert health(clipper, n)["Status"] == found["Status"]
+    assert health(clipper, names[2])["FailingStreak"] > before[2]["FailingStreak"]
+    changes = daemon.request("GET", f"/events?since={begin}&until={time.time()}")[1]
+    assert b"health_status" not in (changes if isinstance(changes, bytes) else json.dumps(changes).encode())
+
+
+def test_health_of_a_run_that_is_over_stays_to_be_read(daemon, clipper, name):
+    """Ended before the crash, ended while no daemon ran, and started again: what an earlier run had does not vouch for the next one."""
+    for kind, command in [("stopped", "sleep 1000"), ("away", "while ! test -e /end; do sleep 0.1; done")]:
+        start(clipper, f"{name}-{kind}", "echo said", main=("sh", "-c", command))
+        wait_until(lambda: health(clipper, f"{name}-{kind}")["Status"] == "healthy", what="health")
+    clipper("stop", "-t", "0", f"{name}-stopped")
+    pid = clipper.inspect(f"{name}-away")["State"]["Pid"]
+    daemon.kill()
+    pathlib.Path(f"/proc/{pid}/root/end").touch()
+    wait_until(lambda: not alive(pid), what="the end")
+    daemon.start()
+    for kind in ["stopped", "away"]:
+        found = health(clipper, f"{name}-{kind}")
+        assert found["Status"] == "unhealthy" and found["Log"][-1]["Output"] == "said\n"
+    clipper("start", f"{name}-stopped")
+    assert health(clipper, f"{name}-stopped")["Log"]
+    wait_until(lambda: health(clipper, f"{name}-stopped")["Status"] == "healthy", what="health of the next run")
 
 
 def test_a_paused_container_is_not_checked(clipper, name):

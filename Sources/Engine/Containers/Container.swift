@@ -28,7 +28,6 @@ final class Container: Sendable {
         var phase: Phase
         var waiters: [Int: @Sendable (Milestone) -> Bool] = [:]
         var nextWaiter = 0
-        var health: HealthState?
         /// The last signal that a request sent to it.
         var sent: SentSignal?
         /// What lists show of the record, once one has asked.
@@ -142,7 +141,7 @@ extension Container {
                 Status: status, Running: running, Paused: paused, Restarting: restarting, OOMKilled: outcome.wasOutOfMemory, Dead: isDead,
                 Pid: running && !restarting ? Int(outcome.pid) : 0, ExitCode: running && !restarting ? 0 : outcome.exitCode,
                 Error: outcome.error,
-                StartedAt: outcome.startedAt, FinishedAt: outcome.finishedAt, Health: state.health,
+                StartedAt: outcome.startedAt, FinishedAt: outcome.finishedAt, Health: state.record.health,
                 Reason: outcome.reason.isEmpty || running ? nil : outcome.reason)
         }
     }

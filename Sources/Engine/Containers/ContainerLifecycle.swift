@@ -104,10 +104,11 @@ final class ContainerLifecycle: Sendable {
 
     /// Follows a running container until it has ended; at start and after a restart of the daemon.
     func follow(_ container: Container, _ connection: ShimConnection) {
+        // Before anybody can ask how the container does.
+        let checks = health.start(container, connection)
         let task = Task {
             var record: ExitRecord?
             var attachments: [NetworkAttachment] = []
-            let checks = health.start(container, connection)
             defer { checks?.cancel() }
             for await event in connection.events {
                 switch event {
@@ -168,7 +169,7 @@ final class ContainerLifecycle: Sendable {
             state.record.outcome.error = ""
             state.record.outcome.reason =
                 error.isEmpty ? EndReason(exit: exit, record: state.record, sent: state.sent, victim: victim).sentence ?? "" : error
-            state.health = HealthMonitor.stopped(state.health)
+            state.record.health = HealthMonitor.stopped(state.record.health)
             if case .removing = state.phase {} else { state.phase = .exited }
             return attachments
         }

@@ -25,6 +25,8 @@ public struct ContainerRecord: Codable, Sendable {
     public var links: [ContainerLink] = []
     public var outcome: Outcome
     public var restartCount = 0
+    /// What the health checks found; while it runs its `HealthJournal` is newer.
+    public var health: HealthState?
     /// The user stopped it: `unless-stopped` and `always` leave it alone.
     public var wasStoppedByUser = false
     /// Set while the container runs: the endpoints and ports to give back when it ends.
@@ -112,6 +114,7 @@ extension ContainerRecord {
         links = try fields.decodeIfPresent([ContainerLink].self, forKey: .links) ?? []
         outcome = try fields.decodeIfPresent(Outcome.self, forKey: .outcome) ?? Outcome()
         restartCount = try fields.decodeIfPresent(Int.self, forKey: .restartCount) ?? 0
+        health = try fields.decodeIfPresent(HealthState.self, forKey: .health)
         wasStoppedByUser = try fields.decodeIfPresent(Bool.self, forKey: .wasStoppedByUser) ?? false
         attachments = try fields.decodeIfPresent([NetworkAttachment].self, forKey: .attachments) ?? []
     }

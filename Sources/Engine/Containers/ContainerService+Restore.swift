@@ -64,8 +64,12 @@ extension ContainerLifecycle {
     }
 
     private func endedWhileAway(_ container: Container, _ record: ExitRecord, reason: String) async {
-        // Its endpoints were not restored: there is nothing to detach.
-        container.withState { $0.record.attachments = [] }
+        let found = health.journal.read(container.id, run: record.startedAt)
+        container.withState { state in
+            // Its endpoints were not restored: there is nothing to detach.
+            state.record.attachments = []
+            state.record.health = found ?? state.record.health
+        }
         await finish(container, record, error: reason)
     }
 

@@ -52,7 +52,9 @@ public final class ContainerService: Sendable {
         }
         lifecycle = ContainerLifecycle(
             store: store, launcher: launcher, volumes: volumes, events: events, execs: execs,
-            health: HealthMonitor(probe: probe, events: events, metrics: metrics), configuration: configuration, logger: logger)
+            health: HealthMonitor(
+                probe: probe, journal: HealthJournal(configuration: configuration, logger: logger), events: events, metrics: metrics),
+            configuration: configuration, logger: logger)
     }
 
     public func create(name: String?, platform: String?, request: ContainerCreateRequest) async throws -> ContainerCreateResponse {

@@ -8,6 +8,7 @@ internal import Supervision
 /// container's own shim: no thread and no process of the daemon waits for it.
 struct HealthMonitor: Sendable {
     let probe: HealthProbe
+    let journal: HealthJournal
     let events: EventBus
     let metrics: EngineMetrics
 
@@ -49,13 +50,21 @@ struct HealthMonitor: Sendable {
     /// Starts checking; the task ends when the container does and is cancelled by the caller then.
     func start(_ container: Container, _ connection: ShimConnection) -> Task<Void, Never>? {
         guard let check = Check(container.record.config) else { return nil }
-        // What was found before stays to be read; it counts no more.
-        container.withState { $0.health = HealthState(Status: "starting", FailingStreak: 0, Log: $0.health?.Log ?? []) }
+        if let found = journal.read(container.id, run: connection.startedAt) {
+            // Another daemon has checked this run already.
+            container.withState { $0.record.health = found }
+        } else {
+            // What was found in earlier runs stays to be read; it counts no more.
+            container.withState { state in
+                state.record.health = HealthState(Status: "starting", FailingStreak: 0, Log: state.record.health?.Log ?? [])
+            }
+        }
         // The container's own start, which may be long before this daemon's.
         let begin = Timestamp(connection.startedAt) ?? .now()
         return Task {
             while !Task.isCancelled {
-                let isStarting = container.withState { $0.health?.Status } == "starting" && check.isInStartPeriod(.now(), since: begin)
+                let status = container.record.health?.Status
+                let isStarting = status == "starting" && check.isInStartPeriod(.now(), since: begin)
                 let pause = isStarting ? min(check.startInterval, check.interval) : check.interval
                 do { try await Task.sleep(nanoseconds: pause) } catch { return }
                 // A paused container's checks would only wait for their time-out.
@@ -63,7 +72,8 @@ struct HealthMonitor: Sendable {
                 guard let result = await probe.run(check.command, timeout: check.timeout, container, connection) else { continue }
                 if Task.isCancelled { return }
                 metrics.healthChecked(failed: result.exitCode != 0)
-                record(result, check, container, countsFailure: !check.isInStartPeriod(result.start, since: begin))
+                let found = record(result, check, container, countsFailure: !check.isInStartPeriod(result.start, since: begin))
+                if let found { await journal.write(found, container.id, run: connection.startedAt) }
             }
         }
     }
@@ -73,10 +83,11 @@ struct HealthMonitor: Sendable {
         health.map { HealthState(Status: "unhealthy", FailingStreak: $0.FailingStreak, Log: $0.Log) }
     }
 
-    /// Failures of the start period don't count until the first success.
-    private func record(_ result: HealthProbe.Outcome, _ check: Check, _ container: Container, countsFailure: Bool) {
+    /// Failures of the start period don't count until the first success. Answers how the container stands now.
+    private func record(_ result: HealthProbe.Outcome, _ check: Check, _ container: Container, countsFailure: Bool) -> HealthState? {
+        var found: HealthState?
         let change: String? = container.withState { state in
-            guard var health = state.health else { return nil }
+            guard var health = state.record.health else { return nil }
             let before = health.Status
             if result.exitCode == 0 {
                 health.Status = "healthy"
@@ -86,10 +97,11 @@ struct HealthMonitor: Sendable {
                 if health.FailingStreak >= check.retries { health.Status = "unhealthy" }
             }
             health.Log = Array((health.Log + [result.json]).suffix(Self.loggedResults))
-            state.health = health
+            state.record.health = health
+            found = health
             return health.Status == before ? nil : health.Status
         }
-        guard let change else { return }
-        events.publish("health_status: \(change)", of: container.record)
+        if let change { events.publish("health_status: \(change)", of: container.record) }
+        return found
     }
 }
