@@ -12,7 +12,8 @@ internal import Netlink
 ///     chain guard (filter, prerouting, raw)         drops packets to 127.0.0.0/8 that come from outside: without it, a neighbour
 ///                                                could reach ports that are published on 127.0.0.1 only
 ///     chain prerouting, output (nat)             packets to an address of this host go to `publish`
-///     chain publish                              destination from the maps: one look-up, however many ports there are
+///     chain publish                              destination from the maps: one look-up, however many ports there are;
+///                                                what comes to ::1 or from fe80::/10 stays with the host's socket
 ///     chain postrouting (nat)                    masquerades what leaves a network, what comes from 127.0.0.0/8, and
 ///                                                what returns to the network it came from (hairpin)
 ///     chain forward (filter)                     lets in answers, traffic within a network and to published ports; nothing else
@@ -111,6 +112,13 @@ extension Firewall {
     }
 
     private func addPublishRules(to batch: inout NFTBatch) {
+        // Left to the shim, which listens at the port: the kernel forwards neither ::1 nor link-local addresses.
+        batch.addRule(
+            Name.publish,
+            Self.ipv6 + [
+                .networkHeader(offset: 24, length: 16, to: 0), .compare(0, equal: true, Self.loopback6.bytes), .verdict(.returning),
+            ])
+        batch.addRule(Name.publish, Self.ipv6 + Self.address(.v6, source: true, in: Self.linkLocal6) + [.verdict(.returning)])
         // One host address first; the same port is never published on it and on all addresses.
         batch.addRule(
             Name.publish,
@@ -188,6 +196,8 @@ extension Firewall {
 
     private static let ipv4: [NFTExpression] = [.meta(.networkProtocol, to: 0), .compare(0, equal: true, [2])]
     private static let ipv6: [NFTExpression] = [.meta(.networkProtocol, to: 0), .compare(0, equal: true, [10])]
+    private static let loopback6 = IPAddress(family: .v6, value: 1)
+    private static let linkLocal6 = IPPrefix(IPAddress(family: .v6, value: 0xfe80 << 112), length: 10) ?? .everything
     private static let loopback = IPPrefix(IPAddress(family: .v4, value: 127 << 24), length: 8) ?? .everything
 
     /// The packet's address lies in this network.

@@ -28,6 +28,9 @@ public struct NetworkConfiguration: Sendable {
     public var enablesForwarding = true
     /// `--ip`: the host address on which ports are published when a request names none.
     public var defaultHostAddress: String?
+    /// `--userland-proxy`: what comes to the host's IPv6 addresses reaches containers that have none, through their
+    /// supervisors.
+    public var relaysIPv6 = true
     /// Held while a subnet is chosen, by all daemons of the host.
     public var hostLockPath = "/run/clipper-networks.lock"
     /// How many network namespaces are kept ready.

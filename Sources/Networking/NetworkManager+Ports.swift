@@ -9,7 +9,7 @@ extension NetworkManager {
     /// nothing to publish: the result is empty. Throws portTaken with Docker's words.
     public func publish(_ endpoint: Endpoint, ports requests: [PortRequest]) throws(NetworkError) -> PublishedPorts {
         let entry = state.withLock { $0.networks[endpoint.networkID] }
-        guard let entry, let bridge = entry.bridge, !entry.network.isInternal else { return PublishedPorts(bindings: [], descriptors: []) }
+        guard let entry, let bridge = entry.bridge, !entry.network.isInternal else { return PublishedPorts(bindings: []) }
         let taken = try ports.withLock { ports throws(NetworkError) in
             var reservation = Reservation(endpoint: endpoint)
             do throws(NetworkError) {
@@ -24,7 +24,9 @@ extension NetworkManager {
                     "driver failed programming external connectivity on endpoint \(endpoint.containerName) (\(endpoint.id)): \(error.message)",
                     cause: error.cause)
             }
-            return PublishedPorts(bindings: reservation.bindings, descriptors: reservation.sockets)
+            let isServed = reservation.sockets.contains(where: \.isServed)
+            return PublishedPorts(
+                bindings: reservation.bindings, sockets: reservation.sockets, relayTarget: isServed ? reservation.target(.v6) : nil)
         }
         do throws(SystemError) {
             let entries = Self.firewallPorts(endpoint, taken.bindings)
@@ -56,8 +58,10 @@ extension NetworkManager {
         driver.forgetUDPLater(Set(udp.map(\.hostPort)), families: Set(udp.map(\.hostIP.family)))
     }
 
+    /// What the kernel translates: not between the families, and not what comes from ::1, which it forwards nowhere.
     static func firewallPorts(_ endpoint: Endpoint, _ bindings: [PublishedPort]) -> [Firewall.Port] {
         bindings.compactMap { binding in
+            if binding.hostIP.family == .v6 && binding.hostIP.isLoopback { return nil }
             let address = binding.hostIP.family == .v4 ? endpoint.ipv4?.address : endpoint.ipv6?.address
             return address.map {
                 Firewall.Port(
@@ -67,22 +71,26 @@ extension NetworkManager {
         }
     }
 
-    /// The host addresses a request means: none named is every IPv4 address, and every IPv6 address if the endpoint has one.
+    /// The host addresses a request means: none named is every IPv4 address, and every IPv6 address if the host has IPv6 and
+    /// the container can be reached that way, by an address of its own or through the shim.
     private func hostAddresses(
         _ request: PortRequest, _ endpoint: Endpoint, _ options: NetworkPlan.BridgeOptions
     ) throws(NetworkError) -> [IPAddress] {
         if request.proto == .sctp { throw NetworkError(.notImplemented, "not implemented: publishing sctp ports") }
         if request.containerPort == 0 { throw NetworkError(.invalid, "invalid container port: 0") }
+        let isReachedByIPv6 = endpoint.ipv6 != nil || configuration.relaysIPv6
         guard let text = request.hostIP, !text.isEmpty else {
             if let address = options.hostBinding, !address.isUnspecified { return [address] }
-            return [endpoint.ipv4 == nil ? nil : IPAddress.unspecified(.v4), endpoint.ipv6 == nil ? nil : IPAddress.unspecified(.v6)]
-                .compactMap { $0 }
+            var addresses = endpoint.ipv4 == nil ? [] : [IPAddress.unspecified(.v4)]
+            if isReachedByIPv6 && HeldSocket.hostHasIPv6 { addresses.append(.unspecified(.v6)) }
+            return addresses
         }
         guard let address = IPAddress(text) else { throw NetworkError(.invalid, "invalid host IP address: \(text)") }
-        guard (address.family == .v4 ? endpoint.ipv4 : endpoint.ipv6) != nil else {
+        guard address.family == .v4 ? endpoint.ipv4 != nil : isReachedByIPv6 else {
             // The kernel does not translate between the families.
             throw NetworkError(
-                .notImplemented, "not implemented: publishing on host address \(text) to a container without an address of that family")
+                .notImplemented,
+                "not implemented: publishing on host address \(text) to a container without an address of that family")
         }
         return [address]
     }
@@ -92,7 +100,7 @@ extension NetworkManager {
 private struct Reservation {
     let endpoint: Endpoint
     var bindings: [PublishedPort] = []
-    var sockets: [Int32] = []
+    var sockets: [PublishedPorts.Socket] = []
 
     init(endpoint: Endpoint) { self.endpoint = endpoint }
 
@@ -122,19 +130,23 @@ private struct Reservation {
         for address in addresses where !ports.isFree(port, request.proto, on: address) {
             throw NetworkError(.portTaken, "Bind for \(Self.text(address, port)) failed: port is already allocated")
         }
-        var held: [Int32] = []
-        for address in addresses {
-            do throws(SystemError) { held.append(try HeldSocket.bind(address, port, request.proto).take()) } catch {
-                for socket in held { _ = close(socket) }
-                let target =
-                    (address.family == .v4 ? endpoint.ipv4 : endpoint.ipv6).map { Self.text($0.address, request.containerPort) } ?? ""
-                throw NetworkError(
-                    error.code == EADDRINUSE ? .portTaken : .system,
-                    "failed to bind host port for \(Self.text(address, port)):\(target)/\(request.proto.rawValue): \(error.reason)",
-                    cause: error)
-            }
+        // Every address of both families is one socket.
+        let isDual = addresses.count == 2 && addresses.allSatisfy(\.isUnspecified)
+        let held: OwnedFD
+        do throws(SystemError) {
+            held = try HeldSocket.bind(isDual ? .unspecified(.v6) : addresses[0], port, request.proto, takesBothFamilies: isDual)
+        } catch {
+            let address = addresses.first { !HeldSocket.isFree($0, port, request.proto) } ?? addresses[0]
+            let target = target(address.family).map { Self.text($0, request.containerPort) } ?? ""
+            throw NetworkError(
+                error.code == EADDRINUSE ? .portTaken : .system,
+                "failed to bind host port for \(Self.text(address, port)):\(target)/\(request.proto.rawValue): \(error.reason)",
+                cause: error)
         }
-        sockets += held
+        sockets.append(
+            PublishedPorts.Socket(
+                descriptor: held.take(), proto: request.proto, containerPort: request.containerPort,
+                isServed: addresses.contains { $0.family == .v6 }))
         for address in addresses {
             ports.take(port, request.proto, on: address)
             bindings.append(
@@ -142,8 +154,13 @@ private struct Reservation {
         }
     }
 
+    /// The container's address for what comes to a host address of this family.
+    func target(_ family: IPAddress.Family) -> IPAddress? {
+        family == .v6 ? endpoint.ipv6?.address ?? endpoint.ipv4?.address : endpoint.ipv4?.address
+    }
+
     mutating func undo(_ ports: inout PortAllocator) {
-        for socket in sockets { _ = close(socket) }
+        for socket in sockets { _ = close(socket.descriptor) }
         sockets = []
         Self.release(bindings, &ports)
     }

@@ -93,7 +93,11 @@ extension ContainerShim {
     }
 
     /// Namespaces and held ports; the streams that came with them are owned by their attachers.
-    private func releaseLentDescriptors() {
+    func releaseLentDescriptors() {
+        ports?.stop()
+        ports = nil
+        if areLentReleased { return }
+        areLentReleased = true
         let first = ShimWire.controlDescriptor + 1 + Int32(request?.attachments.count ?? 0)
         let end = ShimWire.controlDescriptor + 1 + lentDescriptors
         if first < end { _ = clp_close_range(UInt32(first), UInt32(end - 1), 0) }

@@ -109,6 +109,7 @@ extension ContainerShim {
         do {
             try Files.replace("\(request.directory)/\(ShimWire.stateName)", with: state.json.serialized(), durable: false)
         } catch { ShimLog.write("\(error)") }
+        if let relay = request.relay, ports == nil, !areLentReleased { ports = PortServer(relay, loop: loop) }
         forgetLater()
         // The container may be over already: its signal was taken in by whoever waited inside the runtime's call.
         reap()

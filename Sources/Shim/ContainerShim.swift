@@ -37,10 +37,13 @@ final class ContainerShim {
     var execs: [String: ExecSession] = [:]
     var exit: (status: Int32, time: Timestamp)?
     var outOfMemory: OOMNotice?
+    var ports: PortServer?
     var listenerToken: UInt64?
     /// How many descriptors after the control socket came from the daemon.
     let lentDescriptors: Int32
     var exitStatus: Int32 = 0
+    /// What came from the daemon is closed: the numbers may be somebody else's by now.
+    var areLentReleased = false
     private var forgetting: UInt64?
 
     init(lentDescriptors: Int32) throws(SystemError) {
@@ -106,6 +109,9 @@ final class ContainerShim {
         case .update(let resources):
             _ = try runningPID(to: "update")
             try driver?.update(resources)
+        case .closePorts:
+            _ = try runningPID(to: "give up ports")
+            releaseLentDescriptors()
         }
         return .done
     }

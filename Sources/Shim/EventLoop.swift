@@ -79,7 +79,8 @@ final class EventLoop {
         for token in due { deadlines.removeValue(forKey: token)?.action() }
     }
 
-    private static func now() -> Int64 {
+    /// Milliseconds of a clock that never goes back.
+    static func now() -> Int64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000

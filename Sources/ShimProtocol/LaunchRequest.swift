@@ -24,6 +24,8 @@ public struct LaunchRequest: Sendable, Equatable {
     /// Streams that exist before the container starts, so that no output is lost: one each for the sockets that follow
     /// the control socket. Set by `Supervisor.launch(_:descriptors:attaching:)`.
     public var attachments: [AttachOptions] = []
+    /// Published ports that the shim serves; their sockets are among the descriptors that it is lent.
+    public var relay: PortRelay?
 
     public init(containerID: String, directory: String, bundle: String, runtime: Runtime) {
         self.containerID = containerID
@@ -146,6 +148,7 @@ extension LaunchRequest {
         writer.put("exitRecord", exitRecordPath)
         writer.put("durable", exitRecordIsDurable)
         writer.put("attachments", .array(attachments.map(\.json)))
+        if let relay { writer.put("relay", relay.json) }
         return writer.value
     }
 
@@ -174,6 +177,7 @@ extension LaunchRequest {
         for element in value["attachments"]?.arrayValue ?? [] {
             attachments.append(try AttachOptions(try Fields(element, "launch.attachments")))
         }
+        if !fields.isAbsent("relay") { relay = try PortRelay(try fields.object("relay")) }
         for (name, path) in [("directory", directory), ("bundle", bundle)] where !path.hasPrefix("/") {
             throw ShimFailure(.invalidRequest, "launch.\(name): \(path) is not an absolute path")
         }

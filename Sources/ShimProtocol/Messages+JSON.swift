@@ -42,7 +42,7 @@ extension ControlRequest {
         case .resize(let rows, let columns):
             writer.put("rows", rows)
             writer.put("columns", columns)
-        case .closeStdin: break
+        case .closeStdin, .closePorts: break
         case .execCreate(let request):
             writer.put("exec", request.id)
             writer.put("process", request.process)
@@ -73,6 +73,7 @@ extension ControlRequest {
         case .execResize: "execResize"
         case .execForget: "execForget"
         case .update: "update"
+        case .closePorts: "closePorts"
         }
     }
 
@@ -87,6 +88,7 @@ extension ControlRequest {
         case "signal": self = .signal(try fields.number("signal"))
         case "resize": self = .resize(rows: try fields.number("rows"), columns: try fields.number("columns"))
         case "closeStdin": self = .closeStdin
+        case "closePorts": self = .closePorts
         case "execCreate":
             let process = try fields.object("process").value
             self = .execCreate(

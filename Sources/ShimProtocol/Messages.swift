@@ -64,6 +64,8 @@ public enum ControlRequest: Sendable, Equatable {
     case execForget(id: String)
     /// Changes the limits of the container's control group: the OCI `resources` object, in which what is absent stays.
     case update(resources: JSONValue)
+    /// Gives the container's published ports up: their sockets are closed, and connections through the shim end.
+    case closePorts
 }
 
 /// The first frame on a connection to the shim's socket.

@@ -116,6 +116,10 @@ public final class ShimConnection: Sendable {
     /// Changes limits of the container's control group: the OCI `resources` object, in which what is absent stays.
     public func update(resources: JSONValue) async throws(ShimFailure) { _ = try await channel.request(.update(resources: resources)) }
 
+    /// Gives the container's published ports up, for as long as it lives. A supervisor of an older version keeps them until its
+    /// end: failure of kind `unsupported`.
+    public func closePorts() async throws(ShimFailure) { _ = try await channel.request(.closePorts) }
+
     private func open(_ opening: Opening) async throws(ShimFailure) -> (socket: Int32, answer: ControlAnswer) {
         let connection: OwnedFD
         do throws(SystemError) { connection = try ShimSocket.connect(directory: directory) } catch { throw ShimFailure(.lost, "\(error)") }

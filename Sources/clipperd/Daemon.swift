@@ -124,6 +124,7 @@ struct Daemon {
         configuration.bridgeAddress = options.bridgeAddress
         configuration.mtu = options.mtu
         configuration.enablesForwarding = options.forwardsIP
+        configuration.relaysIPv6 = options.relaysIPv6
         configuration.defaultHostAddress = options.publishAddress
         return configuration
     }

@@ -59,6 +59,10 @@ extension DaemonOption {
         optionalText("bip", Flag("bip", .string, "Address and network of the default bridge, as 172.30.0.1/16"), \.bridgeAddress),
         number("mtu", Flag("mtu", .int, "MTU of container networks"), \.mtu),
         bool("ip-forward", Flag("ip-forward", .bool, "Enable net.ipv4.ip_forward", default: "true"), \.forwardsIP),
+        bool(
+            "userland-proxy",
+            Flag("userland-proxy", .bool, "Pass IPv6 on to published ports of containers that have IPv4 alone", default: "true"),
+            \.relaysIPv6),
         optionalText("ip", Flag("ip", .string, "Host address of published ports that name none"), \.publishAddress),
         texts("dns", Flag("dns", .list, "DNS server of containers"), \.dns),
         texts("dns-search", Flag("dns-search", .list, "DNS search domain of containers"), \.dnsSearch),
@@ -138,6 +142,6 @@ extension DaemonOption {
         "icc", "init-path", "ip-masq", "ip6tables",
         "iptables", "ipv6",
         "node-generic-resources", "oom-score-adjust", "raw-logs", "seccomp-profile",
-        "selinux-enabled", "storage-opts", "swarm-default-advertise-addr", "userland-proxy", "userland-proxy-path", "userns-remap",
+        "selinux-enabled", "storage-opts", "swarm-default-advertise-addr", "userland-proxy-path", "userns-remap",
     ]
 }

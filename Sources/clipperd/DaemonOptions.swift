@@ -25,6 +25,7 @@ struct DaemonOptions {
     var bridgeAddress: String?
     var mtu: Int?
     var forwardsIP = true
+    var relaysIPv6 = true
     var publishAddress: String?
     var dns: [String] = []
     var dnsSearch: [String] = []

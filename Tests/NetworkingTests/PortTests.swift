@@ -12,7 +12,8 @@ import Testing
             let (one, two) = (try TrafficTests.Guest(manager, "one"), try TrafficTests.Guest(manager, "two"))
             let published = try manager.publish(one.endpoint, ports: [TrafficTests.port(80, 8080)])
             #expect(published.bindings.first?.hostIP.description == "0.0.0.0" && published.bindings.first?.containerKey == "80/tcp")
-            #expect(published.descriptors.count == 1)
+            // One socket keeps the port in both families; the shim answers there for IPv6.
+            #expect(published.sockets.map(\.isServed) == [true] && published.relayTarget == one.endpoint.ipv4?.address)
             let taken = #expect(throws: NetworkError.self) {
                 try manager.publish(two.endpoint, ports: [TrafficTests.port(90, 9090), TrafficTests.port(80, 8080, ip: "127.0.0.1")])
             }
@@ -28,7 +29,7 @@ import Testing
             #expect(published.descriptors.isEmpty)
             try manager.detach(one.endpoint, bindings: published.bindings)
             let again = try manager.publish(two.endpoint, ports: [TrafficTests.port(80, 8080)])
-            #expect(again.bindings.count == 1 && other.bindings.count == 2)
+            #expect(again.bindings.map { "\($0.hostIP)" } == ["0.0.0.0", "::"] && other.bindings.count == 4)
         }
     }
 
@@ -42,7 +43,7 @@ import Testing
                 failure?.message.hasSuffix("failed to bind host port for 0.0.0.0:8080:172.17.0.2:80/tcp: address already in use") == true)
             // A range goes on to the next.
             let published = try manager.publish(guest.endpoint, ports: [PortRequest(containerPort: 80, hostPorts: 8080...8082)])
-            #expect(published.bindings.map(\.hostPort) == [8081])
+            #expect(published.bindings.map(\.hostPort) == [8081, 8081])
             // What is held cannot be had by others, even those that ask to share.
             #expect(throws: (any Error).self) { try TestSocket.listen(8081) }
             #expect(throws: (any Error).self) { _ = try HeldSocket.bind(.unspecified(.v4), 8081, .tcp) }
@@ -62,7 +63,7 @@ import Testing
             let guest = try TrafficTests.Guest(own, "web")
             func publish() throws -> PublishedPorts { try own.publish(guest.endpoint, ports: [PortRequest(containerPort: 80)]) }
             let held = try [publish(), publish(), publish()]
-            #expect(held.flatMap(\.bindings).map(\.hostPort) == [40000, 40001, 40002])
+            #expect(held.flatMap(\.bindings).map(\.hostPort) == [40000, 40000, 40001, 40001, 40002, 40002])
             let failure = #expect(throws: NetworkError.self) { try publish() }
             #expect(failure?.message.hasSuffix("Bind for 0.0.0.0:0 failed: all ports are allocated") == true)
         }
@@ -74,11 +75,39 @@ import Testing
             for (request, kind) in [
                 (PortRequest(containerPort: 80, proto: .sctp), NetworkError.Kind.notImplemented), (PortRequest(containerPort: 0), .invalid),
                 (PortRequest(containerPort: 80, hostIP: "cherry"), .invalid),
-                (PortRequest(containerPort: 80, hostIP: "::"), .notImplemented),
             ] {
                 let failure = #expect(throws: NetworkError.self) { try manager.publish(guest.endpoint, ports: [request]) }
                 #expect(failure?.kind == kind)
             }
+        }
+    }
+
+    /// Ports taken by others on IPv6 alone are told by that address; nothing of the request remains.
+    @Test func portTakenOnIPv6Alone() throws {
+        try TestHost.withManager { manager in
+            let guest = try TrafficTests.Guest(manager, "web")
+            let foreign = try HeldSocket.bind(IPAddress(family: .v6, value: 1), 8080, .tcp)
+            let failure = #expect(throws: NetworkError.self) { try manager.publish(guest.endpoint, ports: [TrafficTests.port(80, 8080)]) }
+            #expect(failure?.kind == .portTaken)
+            #expect(failure?.message.hasSuffix("failed to bind host port for [::]:8080:172.17.0.2:80/tcp: address already in use") == true)
+            let published = try manager.publish(guest.endpoint, ports: [TrafficTests.port(80, 8080, ip: "0.0.0.0")])
+            #expect(published.bindings.count == 1 && published.sockets.map(\.isServed) == [false] && published.relayTarget == nil)
+            #expect(throws: NetworkError.self) { try manager.publish(guest.endpoint, ports: [TrafficTests.port(81, 8080, ip: "::")]) }
+            _ = consume foreign
+            _ = try manager.publish(guest.endpoint, ports: [TrafficTests.port(81, 8080, ip: "::")])
+        }
+    }
+
+    /// dockerd's `--userland-proxy=false`.
+    @Test func withoutARelayIPv6NeedsAnAddress() throws {
+        try TestHost.withManager({ $0.relaysIPv6 = false }) { manager in
+            let guest = try TrafficTests.Guest(manager, "web")
+            let published = try manager.publish(guest.endpoint, ports: [TrafficTests.port(80, 8080)])
+            #expect(published.bindings.map { "\($0.hostIP)" } == ["0.0.0.0"] && published.relayTarget == nil)
+            let failure = #expect(throws: NetworkError.self) {
+                try manager.publish(guest.endpoint, ports: [TrafficTests.port(80, 8081, ip: "::")])
+            }
+            #expect(failure?.kind == .notImplemented)
         }
     }
 
@@ -90,15 +119,20 @@ import Testing
             let network = try manager.create(spec)
             #expect(network.ipam.ranges.count == 2 && network.ipam.ranges[1].subnet.hasPrefix("fd"))
             let guest = try TrafficTests.Guest(manager, "web", "six")
+            let gateway = try #require(guest.endpoint.ipv6Gateway)
             let published = try manager.publish(
-                guest.endpoint, ports: [TrafficTests.port(80, 8080), TrafficTests.port(81, 8081, ip: "::1")])
-            #expect(published.bindings.map { "\($0.hostIP)" } == ["0.0.0.0", "::", "::1"])
+                guest.endpoint,
+                ports: [
+                    TrafficTests.port(80, 8080), TrafficTests.port(81, 8081, ip: "\(gateway)"), TrafficTests.port(82, 8082, ip: "::1"),
+                ])
+            #expect(published.bindings.map { "\($0.hostIP)" } == ["0.0.0.0", "::", "\(gateway)", "::1"])
             let ruleset = try TestHost.output("nft", "list", "ruleset")
             let address = try #require(guest.endpoint.ipv6?.address)
+            #expect(published.relayTarget == address)
             #expect(ruleset.contains("elements = { tcp . 8080 : \(address) . 80 }"))
-            #expect(ruleset.contains("elements = { ::1 . tcp . 8081 : \(address) . 81 }"))
+            // The kernel forwards nothing from ::1: that is the shim's.
+            #expect(ruleset.contains("elements = { \(gateway) . tcp . 8081 : \(address) . 81 }"))
             // From this host by the bridge's own IPv6 address.
-            let gateway = try #require(guest.endpoint.ipv6Gateway)
             let socket = try HeldSocket.bind6ForTest(in: guest, port: 80)
             #expect(try TestHost.output("bash", "-c", "exec 3<>/dev/tcp/\(gateway)/8080 && echo connected").contains("connected"))
             _ = socket

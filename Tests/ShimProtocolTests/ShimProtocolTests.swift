@@ -21,6 +21,12 @@ private func sampleRequest() -> LaunchRequest {
     request.exitRecordPath = "/e"
     request.exitRecordIsDurable = true
     request.attachments = [AttachOptions(stdin: true, stdout: true, stderr: false)]
+    request.relay = PortRelay(
+        target: "172.17.0.2",
+        listeners: [
+            .init(descriptor: 6, port: 80, isUDP: false), .init(descriptor: 7, port: 65535, isUDP: false),
+            .init(descriptor: 8, port: 53, isUDP: true),
+        ])
     return request
 }
 
@@ -42,7 +48,7 @@ private func sent(_ value: JSONValue) throws -> JSONValue {
     let requests: [ControlRequest] = [
         .launch(sampleRequest()), .launch(LaunchRequest(containerID: "c", directory: "/d", bundle: "/b", runtime: .inProcess(root: "/r"))),
         .signal(15), .resize(rows: 65535, columns: 1), .closeStdin, .execCreate(exec), .execStart(id: "e"), .execSignal(id: "e", signal: 9),
-        .execResize(id: "e", rows: 1, columns: 2), .execForget(id: "e"),
+        .execResize(id: "e", rows: 1, columns: 2), .execForget(id: "e"), .closePorts,
     ]
     for (index, request) in requests.enumerated() {
         let value = try sent(request.json(id: UInt64(index)))
@@ -116,6 +122,16 @@ private func sent(_ value: JSONValue) throws -> JSONValue {
             "op": "launch",
             "launch": [
                 "container": "c", "directory": "/d", "bundle": "/b", "runtimeRoot": "/r", "jsonFile": ["path": "/l", "maxFiles": 0],
+            ],
+        ],
+        [
+            "op": "launch",
+            "launch": ["container": "c", "directory": "/d", "bundle": "/b", "runtimeRoot": "/r", "relay": ["target": "::1", "tcp": [4]]],
+        ],
+        [
+            "op": "launch",
+            "launch": [
+                "container": "c", "directory": "/d", "bundle": "/b", "runtimeRoot": "/r", "relay": ["target": "::1", "udp": [3, 80]],
             ],
         ],
     ] as [JSONValue])

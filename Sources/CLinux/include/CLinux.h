@@ -13,5 +13,6 @@
 #include "clp_scheduling.h"
 #include "clp_overlay.h"
 #include "clp_shim.h"
+#include "clp_relay.h"
 #include "clp_client.h"
 #endif

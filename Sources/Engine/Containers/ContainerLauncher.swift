@@ -95,6 +95,7 @@ final class ContainerLauncher: Sendable {
             request.stdin = record.config.OpenStdin != true ? .closed : record.config.StdinOnce == true ? .once : .open
             request.exitRecordPath = prepared.paths.exitRecord
             request.exitRecordIsDurable = record.hostConfig.AutoRemove != true
+            request.relay = prepared.relay(firstDescriptor: firstDescriptor)
             streamsAreMine = false
             let connection = try await supervisor.launch(request, descriptors: prepared.descriptors, attaching: streams)
             for ports in prepared.published { ports.closeSockets() }
@@ -189,6 +190,17 @@ final class ContainerLauncher: Sendable {
 
         /// What the shim keeps open: the network namespace first, then the sockets that hold the ports.
         var descriptors: [Int32] { (sandbox.map { [$0.descriptor] } ?? []) + published.flatMap(\.descriptors) }
+
+        /// The sockets that the shim serves, by the numbers that they have there.
+        func relay(firstDescriptor: Int32) -> PortRelay? {
+            let sockets = published.flatMap(\.sockets)
+            guard let target = published.compactMap(\.relayTarget).first else { return nil }
+            let first = firstDescriptor + (sandbox == nil ? 0 : 1)
+            let listeners = sockets.enumerated().filter(\.element.isServed).map { index, socket in
+                PortRelay.Listener(descriptor: first + Int32(index), port: socket.containerPort, isUDP: socket.proto == .udp)
+            }
+            return PortRelay(target: "\(target)", listeners: listeners)
+        }
     }
 
     private func prepare(_ record: ContainerRecord, layers: [String], shared: SharedNamespaces, namespaceDescriptor: Int32) throws

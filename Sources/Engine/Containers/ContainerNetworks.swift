@@ -1,6 +1,8 @@
 internal import EngineTypes
 internal import Linux
+internal import Logging
 internal import Networking
+internal import ShimProtocol
 internal import Supervision
 
 /// Containers joining and leaving networks between their creation and their removal.
@@ -82,6 +84,7 @@ extension ContainerService {
                     try launcher.writeHosts(record, remaining)
                     try launcher.writeResolvConf(record, remaining)
                 }
+                if !attachment.published.isEmpty { await closePorts(container, connection) }
                 launcher.publish("disconnect", attachment.endpoint)
             }
             container.withState { state in
@@ -89,6 +92,14 @@ extension ContainerService {
                 for name in asked { state.record.networks[name] = nil }
             }
             try await store.save(container)
+        }
+    }
+
+    /// The container's address is another's before long: nothing may be passed on to it.
+    private func closePorts(_ container: Container, _ connection: ShimConnection) async {
+        do throws(ShimFailure) { try await connection.closePorts() } catch {
+            lifecycle.launcher.logger.warning(
+                "a container's ports stay taken until its end", metadata: ["container": "\(container.id)", "error": "\(error)"])
         }
     }
 

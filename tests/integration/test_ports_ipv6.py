@@ -1,0 +1,352 @@
+"""Ports that are published on the host's IPv6 addresses."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from harness import IMAGE, Daemon, clear, free_port, wait_until
+from conftest import PROGRAMS, Client, import_base
+from test_networks import SERVE
+
+# Any bytes, back as they come; the end of the one side is the end of the other. Both families, on the port of the first argument.
+ECHO_SERVER = """
+import socket as s, sys, threading
+k = s.create_server(("::", int(sys.argv[1])), family=s.AF_INET6, dualstack_ipv6=True) if s.has_dualstack_ipv6() and len(sys.argv) > 2 \
+    else s.create_server(("0.0.0.0", int(sys.argv[1])))
+def serve(c):
+    while b := c.recv(65536): c.sendall(b)
+    c.sendall(b"|end"); c.close()
+while 1: threading.Thread(target=serve, args=(k.accept()[0],)).start()
+"""
+DATAGRAMS = "import socket as s; k = s.socket(s.AF_INET, s.SOCK_DGRAM); k.bind(('', 9))\nwhile 1: k.sendto(*k.recvfrom(65000))"
+PYTHON = ["-v", "/:/host:ro", IMAGE, "chroot", "/host", sys.executable, "-c"]
+
+
+def fetch(host, port):
+    connection = http.client.HTTPConnection(host, port, timeout=3)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().read().decode()
+    except OSError:
+        return None
+    except http.client.HTTPException:
+        return None
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def address():
+    """A global IPv6 address of this host, on an interface of its own."""
+    subprocess.run(["ip", "link", "add", "clpt6", "type", "bridge"], check=True)
+    subprocess.run(["ip", "link", "set", "clpt6", "up"], check=True)
+    subprocess.run(["ip", "addr", "add", "fd00:c11b::1/64", "dev", "clpt6", "nodad"], check=True)
+    yield "fd00:c11b::1"
+    subprocess.run(["ip", "link", "delete", "clpt6"], check=True)
+
+
+@pytest.fixture
+def dual(clipper, name):
+    """A network with both families."""
+    clipper("network", "create", "--ipv6", "--subnet", "fd00:c11c::/64", name + "-net")
+    yield name + "-net"
+    clipper.run("network", "rm", "-f", name + "-net")
+
+
+def test_every_address_of_both_families(cli, name, address):
+    port = free_port()
+    cli("run", "-d", "--name", name, "-p", f"{port}:80", "-h", "web", IMAGE, *SERVE)
+    for host in ["::1", address, "127.0.0.1"]:
+        assert wait_until(lambda: fetch(host, port)) == "web\n", host
+    assert cli.inspect(name)["NetworkSettings"]["Ports"] == {
+        "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": str(port)}, {"HostIp": "::", "HostPort": str(port)}]}
+    # docker 20.10 has no brackets.
+    every = "::" if cli.name == "docker-20.10" else "[::]"
+    assert cli("port", name).splitlines() == [f"80/tcp -> 0.0.0.0:{port}", f"80/tcp -> {every}:{port}"]
+    assert cli("ps", "--filter", f"name={name}", "--format", "{{.Ports}}") == f"0.0.0.0:{port}->80/tcp, {every}:{port}->80/tcp"
+    cli("stop", "-t", "0", name)
+    assert fetch("::1", port) is None
+    with socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True):
+        pass
+
+
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_named_address(clipper, name, address, host):
+    port = free_port()
+    clipper("run", "-d", "--name", name, "-p", f"[{host}]:{port}:80", "-h", "web", IMAGE, *SERVE)
+    assert wait_until(lambda: fetch("::1", port)) == "web\n"
+    assert clipper.inspect(name)["NetworkSettings"]["Ports"] == {"80/tcp": [{"HostIp": host, "HostPort": str(port)}]}
+    assert clipper("port", name, "80") == f"[{host}]:{port}"
+    assert fetch(address, port) == ("web\n" if host == "::" else None)
+    assert fetch("127.0.0.1", port) is None
+    with socket.create_server(("127.0.0.1", port)):  # The other family's port is free.
+        pass
+
+
+def test_ipv4_address_is_that_alone(clipper, name):
+    port = free_port()
+    clipper("run", "-d", "--name", name, "-p", f"0.0.0.0:{port}:80", IMAGE, *SERVE)
+    wait_until(lambda: fetch("127.0.0.1", port))
+    assert fetch("::1", port) is None
+    assert [b["HostIp"] for b in clipper.inspect(name)["NetworkSettings"]["Ports"]["80/tcp"]] == ["0.0.0.0"]
+
+
+def test_port_taken_on_ipv6_alone(cli, name):
+    port = free_port()
+    with socket.create_server(("::1", port), family=socket.AF_INET6):
+        result = cli.run("run", "-d", "--name", name, "-p", f"{port}:80", IMAGE, *SERVE)
+    assert result.code == 125 and f"failed to bind host port for [::]:{port}:" in result.err and "address already in use" in result.err
+    cli("start", name)
+
+
+def test_port_of_another_container(clipper, name):
+    port = free_port()
+    clipper("run", "-d", "--name", name, "-p", f"[::1]:{port}:80", IMAGE, *SERVE)
+    refused = clipper.run("run", "-d", "--name", name + "-2", "-p", f"{port}:80", IMAGE, *SERVE)
+    assert f"Bind for [::]:{port} failed: port is already allocated" in refused.err
+    clipper("run", "-d", "-p", f"0.0.0.0:{port}:80", IMAGE, *SERVE)
+
+
+def test_sdk_without_a_host_address(sdk, name):
+    port = free_port()
+    container = sdk.containers.run(IMAGE, SERVE, name=name, detach=True, ports={"80/tcp": port})
+    container.reload()
+    assert [b["HostIp"] for b in container.ports["80/tcp"]] == ["0.0.0.0", "::"]
+    assert wait_until(lambda: fetch("::1", port))
+
+
+def test_chosen_port_is_the_same_in_both_families(clipper, name):
+    clipper("run", "-d", "--name", name, "-P", "--expose", "80", IMAGE, *SERVE)
+    ports = clipper.inspect(name)["NetworkSettings"]["Ports"]["80/tcp"]
+    assert [p["HostIp"] for p in ports] == ["0.0.0.0", "::"] and ports[0]["HostPort"] == ports[1]["HostPort"]
+    assert wait_until(lambda: fetch("::1", int(ports[1]["HostPort"])))
+
+
+def test_many_bytes_both_ways(clipper, name):
+    """Two megabytes each way at once, more than any pipe or buffer holds; then one side ends and the other answers."""
+    port = free_port()
+    clipper("run", "-d", "--name", name, "-p", f"[::1]:{port}:7", *PYTHON, ECHO_SERVER, "7")
+
+    def speaks():
+        try:
+            with socket.create_connection(("::1", port), 2) as sock:
+                sock.sendall(b"x")
+                return sock.recv(1) == b"x"
+        except OSError:
+            return False
+    wait_until(speaks)
+    data = os.urandom(1 << 21)
+    with socket.create_connection(("::1", port), 10) as sock:
+        sender = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
+        sender.start()
+        received = b""
+        while chunk := sock.recv(65536):
+            received += chunk
+        sender.join()
+    assert received == data + b"|end"
+
+
+def test_a_client_that_does_not_read_holds_nobody_up(clipper, daemon, name):
+    port = free_port()
+    clipper("run", "-d", "--name", name, "-p", f"[::1]:{port}:7", *PYTHON, ECHO_SERVER, "7")
+    shim = daemon.shims()[0]
+
+    def connect():
+        try:
+            sock = socket.create_connection(("::1", port), 2)
+            sock.sendall(b"x")
+            return sock if sock.recv(1) == b"x" else None
+        except OSError:
+            return None
+    stuck, other = wait_until(connect), wait_until(connect)
+    stuck.setblocking(False)
+    quiet = 0
+    while quiet < 5:
+        try:
+            stuck.send(bytes(65536))
+            quiet = 0
+        except BlockingIOError:
+            quiet += 1
+            time.sleep(0.02)
+    other.sendall(b"still there")
+    assert other.recv(100) == b"still there"
+
+    # Nor does it cost anything: no bytes in the supervisor, and no turning round (a hundred ticks are a second of the processor).
+    def ticks():
+        return sum(map(int, open(f"/proc/{shim}/stat").read().rsplit(")", 1)[1].split()[11:13]))
+    start = ticks()
+    time.sleep(0.5)
+    assert ticks() - start <= 5
+    assert int(open(f"/proc/{shim}/status").read().split("VmRSS:")[1].split()[0]) < 20_000
+    descriptors = len(os.listdir(f"/proc/{shim}/fd"))
+    stuck.close()
+    other.close()
+    wait_until(lambda: len(os.listdir(f"/proc/{shim}/fd")) == descriptors - 12)
+
+
+def test_nobody_listens_in_the_container(clipper, name):
+    port = free_port()
+    clipper("run", "-d", "--name", name, "-p", f"[::1]:{port}:80", IMAGE, "sleep", "1000")
+    with socket.create_connection(("::1", port), 5) as sock:
+        assert sock.recv(1) == b""
+    clipper("exec", "-d", name, *SERVE)
+    assert wait_until(lambda: fetch("::1", port))
+
+
+def test_datagrams(clipper, name, address):
+    port = free_port(socket.SOCK_DGRAM)
+    clipper("run", "-d", "--name", name, "-p", f"{port}:9/udp", *PYTHON, DATAGRAMS)
+
+    def echo(host, text):
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(0.5)
+            sock.connect((host, port))  # An answer from elsewhere does not reach it.
+            try:
+                sock.send(text)
+                return sock.recv(65000) == text
+            except OSError:
+                return False
+    wait_until(lambda: echo("::1", b"ping"))
+    assert echo(address, os.urandom(30000)) and echo(address, b"")
+    assert [b["HostIp"] for b in clipper.inspect(name)["NetworkSettings"]["Ports"]["9/udp"]] == ["0.0.0.0", "::"]
+
+
+def test_ports_answer_while_the_daemon_is_dead(clipper, daemon, name, dual):
+    alone, both, udp = free_port(), free_port(), free_port(socket.SOCK_DGRAM)
+    clipper("run", "-d", "--name", name, "-p", f"{alone}:80", "-p", f"{udp}:9/udp", "-h", "web", IMAGE, *SERVE)
+    clipper("run", "-d", "--name", name + "-6", "--network", dual, "-p", f"{both}:80", "-h", "six", IMAGE, *SERVE)
+    wait_until(lambda: fetch("::1", alone))
+    wait_until(lambda: fetch("::1", both))
+    for host in ["::1", "127.0.0.1"]:
+        daemon.kill()
+        try:
+            assert fetch(host, alone) == "web\n" and fetch(host, both) == "six\n"
+            with pytest.raises(OSError):
+                socket.create_server(("::1", alone), family=socket.AF_INET6)
+        finally:
+            daemon.start()
+        assert fetch(host, alone) == "web\n" and fetch(host, both) == "six\n"
+    assert [b["HostIp"] for b in clipper.inspect(name)["NetworkSettings"]["Ports"]["80/tcp"]] == ["0.0.0.0", "::"]
+    refused = clipper.run("run", "--rm", "-p", f"[::]:{alone}:80", IMAGE, "true")
+    assert f"Bind for [::]:{alone} failed: port is already allocated" in refused.err
+
+
+def test_container_with_an_address_of_its_own(clipper, name, dual, address):
+    port = free_port()
+    clipper("run", "-d", "--name", name, "--network", dual, "-p", f"{port}:7", *PYTHON, ECHO_SERVER, "7", "both")
+    own = clipper.inspect(name)["NetworkSettings"]["Networks"][dual]["GlobalIPv6Address"]
+    table = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+    assert f"tcp . {port} : {own} . 7" in table.replace("\n", " ")
+
+    def speaks(host):
+        try:
+            with socket.create_connection((host, port), 2) as sock:
+                sock.sendall(b"x")
+                return sock.recv(1) == b"x"
+        except OSError:
+            return False
+    for host in [address, "::1", "127.0.0.1"]:
+        wait_until(lambda: speaks(host))
+
+
+def test_leaving_the_network_ends_the_port(clipper, name):
+    """The address may be another container's before long."""
+    port = free_port()
+    clipper("run", "-d", "--name", name, "-p", f"{port}:80", "-h", "web", IMAGE, *SERVE)
+    wait_until(lambda: fetch("::1", port))
+    clipper("network", "disconnect", "bridge", name)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("::1", port), 2)
+    with socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True):
+        pass
+    clipper("kill", name)
+
+
+def test_last_bytes_of_a_container_that_ends(clipper, name):
+    port = free_port()
+    code = "import socket as s; c = s.create_server(('', 7)).accept()[0]; c.sendall(b'x' * 100000)"
+    clipper("run", "-d", "--name", name, "-p", f"[::1]:{port}:7", *PYTHON, code)
+
+    def read():
+        try:
+            with socket.create_connection(("::1", port), 2) as sock:
+                received = b""
+                while chunk := sock.recv(65536):
+                    received += chunk
+                return received
+        except OSError:
+            return None
+    assert len(wait_until(read)) == 100000
+
+
+def test_three_hundred_ports_and_as_many_connections(clipper, name):
+    base = 23000
+    clipper("run", "-d", "--name", name, "-p", f"[::]:{base}-{base + 299}:7000-7299", *PYTHON,
+            ECHO_SERVER.replace("int(sys.argv[1])", "7007"), "7007")
+
+    def connect():
+        try:
+            sock = socket.create_connection(("::1", base + 7), 2)
+            sock.sendall(b"x")
+            if sock.recv(1) == b"x":
+                return sock
+        except OSError:
+            pass
+        return None
+    wait_until(connect).close()
+    assert len(clipper.inspect(name)["NetworkSettings"]["Ports"]) == 300
+    connections = [connect() for _ in range(300)]
+    assert all(connections)
+    for number, sock in enumerate(connections):
+        sock.sendall(str(number).encode())
+    for number, sock in enumerate(connections):
+        assert sock.recv(10) == str(number).encode()
+        sock.close()
+
+
+@pytest.fixture
+def other_daemon(request):
+    """A daemon with options of its own."""
+    made = []
+
+    def make(*options, before=()):
+        daemon = Daemon(f"clpp{os.getpid()}x{len(made)}", options, before)
+        made.append(daemon)
+        daemon.start()
+        import_base(daemon)
+        return Client("clipper", PROGRAMS["clipper"], daemon)
+    yield make
+    for daemon in made:
+        clear(daemon)
+        daemon.remove()
+
+
+def test_without_the_userland_proxy(other_daemon, name):
+    clipper, port = other_daemon("--userland-proxy=false"), free_port()
+    clipper("run", "-d", "--name", name, "-p", f"{port}:80", IMAGE, *SERVE)
+    wait_until(lambda: fetch("127.0.0.1", port))
+    assert fetch("::1", port) is None
+    assert [b["HostIp"] for b in clipper.inspect(name)["NetworkSettings"]["Ports"]["80/tcp"]] == ["0.0.0.0"]
+    refused = clipper.run("run", "--rm", "-p", f"[::1]:{port}:80", IMAGE, "true")
+    assert refused.code == 125 and "::1" in refused.err
+
+
+def test_host_without_ipv6(other_daemon, name):
+    """As a kernel without it: ::1 is nobody's."""
+    setting = "/proc/sys/net/ipv6/conf/lo/disable_ipv6"
+    clipper = other_daemon()
+    before = open(setting).read()
+    try:
+        with open(setting, "w") as file:
+            file.write("1\n")
+        clipper("run", "-d", "--name", name, "-p", "80", IMAGE, *SERVE)
+        assert [b["HostIp"] for b in clipper.inspect(name)["NetworkSettings"]["Ports"]["80/tcp"]] == ["0.0.0.0"]
+    finally:
+        with open(setting, "w") as file:
+            file.write(before)
