@@ -87,6 +87,9 @@ public struct EndpointRequest: Sendable {
     public var aliases: [String]
     /// Names that this container alone knows, and the container (name or ID) that each means.
     public var links: [String: String]
+    /// Addresses more, with Docker's prefix lengths for link-local ones: 16 and 64.
+    public var linkLocal: [String] = []
+    public var options = EndpointOptions()
 
     public init(
         ipv4: String? = nil, ipv6: String? = nil, mac: String? = nil, aliases: [String] = [], links: [String: String] = [:]

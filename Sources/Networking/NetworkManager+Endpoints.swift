@@ -41,8 +41,11 @@ extension NetworkManager {
     private func attachWithoutBridge(
         _ containerID: String, _ containerName: String, _ network: Network, sandbox: NetworkSandbox?, request: EndpointRequest
     ) throws(NetworkError) -> Endpoint {
-        if request.ipv4 != nil || request.ipv6 != nil || request.mac != nil {
+        if request.ipv4 != nil || request.ipv6 != nil || request.mac != nil || !request.linkLocal.isEmpty {
             throw NetworkError(.invalid, "conflicting options: addresses and the network mode \(network.name)")
+        }
+        if request.options != EndpointOptions() {
+            throw NetworkError(.invalid, "conflicting options: driver options and the network mode \(network.name)")
         }
         if network.driver == "null" && sandbox == nil {
             throw NetworkError(.invalid, "network \(network.name) requires a network namespace")
@@ -61,6 +64,10 @@ extension NetworkManager {
         let bridge: BridgeEntry
         let mac: [UInt8]
         let gateways: [IPAddress]
+        let linkLocal: [IPPrefix]
+        let options: EndpointOptions
+
+        var addresses: [IPPrefix] { [endpoint.ipv4, endpoint.ipv6].compactMap { $0 } + linkLocal }
     }
 
     private func allocate(
@@ -74,20 +81,22 @@ extension NetworkManager {
             guard var bridge = entry.bridge else {
                 throw NetworkError(.system, "network \(network.name) cannot be used: its bridge could not be created")
             }
+            let interface = try state.interface(containerID, wanted: request.options.interfaceName, bridge.plan.options)
             let v4 = try Self.take(wanted.ipv4, from: &bridge.v4, network)
-            let v6 = try Self.take(wanted.ipv6, from: &bridge.v6, network)
+            let v6 = request.options.disablesIPv6 ? nil : try Self.take(wanted.ipv6, from: &bridge.v6, network)
             state.networks[network.id]?.bridge = bridge
             let mac = wanted.mac ?? Self.mac(for: v4?.address)
             let endpoint = Endpoint(
                 id: Self.makeID(), networkID: network.id, networkName: network.name, containerID: containerID, containerName: containerName,
-                aliases: request.aliases, interface: state.freeInterface(containerID, prefix: bridge.plan.options.interfacePrefix),
+                aliases: request.aliases, interface: interface,
                 hostInterface: "veth\(Self.makeID().prefix(7))", macAddress: macText(mac), ipv4: v4,
                 ipv4Gateway: network.isInternal || v4 == nil ? nil : bridge.plan.v4?.gateway, ipv6: v6,
                 ipv6Gateway: network.isInternal || v6 == nil ? nil : bridge.plan.v6?.gateway,
                 links: request.links.isEmpty ? nil : request.links)
             let gateways = state.claimDefaultRoutes(endpoint)
             state.register(endpoint)
-            return Place(endpoint: endpoint, bridge: bridge, mac: mac, gateways: gateways)
+            return Place(
+                endpoint: endpoint, bridge: bridge, mac: mac, gateways: gateways, linkLocal: wanted.linkLocal, options: request.options)
         }
     }
 
@@ -96,8 +105,15 @@ extension NetworkManager {
         var ipv4: IPAddress?
         var ipv6: IPAddress?
         var mac: [UInt8]?
+        var linkLocal: [IPPrefix] = []
 
         init(_ request: EndpointRequest, _ network: Network) throws(NetworkError) {
+            for text in request.linkLocal {
+                guard let address = IPAddress(text), !address.isUnspecified,
+                    let prefix = IPPrefix(address, length: address.family == .v4 ? 16 : 64)
+                else { throw NetworkError(.invalid, "invalid link-local IP address: \(text)") }
+                linkLocal.append(prefix)
+            }
             ipv4 = try Self.address(request.ipv4, .v4, network)
             ipv6 = try Self.address(request.ipv6, .v6, network)
             guard let text = request.mac, !text.isEmpty else { return }
@@ -154,14 +170,16 @@ extension NetworkManager {
 
     private func connect(_ place: Place, _ sandbox: NetworkSandbox) throws(SystemError) {
         let endpoint = place.endpoint
-        if endpoint.ipv6 != nil { try sandbox.setIPv6(true) }
+        let hasIPv6 = place.addresses.contains { $0.family == .v6 }
+        if hasIPv6 { try sandbox.setIPv6(true) }
         try driver.connect(
             RouteNetlink.VethPair(
                 name: endpoint.hostInterface, master: place.bridge.index, mtu: UInt32(place.bridge.mtu), peerName: endpoint.interface,
                 peerMAC: place.mac, peerNamespace: sandbox.descriptor), isolated: !place.bridge.plan.options.allowsInterContainerTraffic)
-        try sandbox.configure(
-            endpoint.interface, addresses: [endpoint.ipv4, endpoint.ipv6].compactMap { $0 }, defaultGateways: place.gateways)
-        if endpoint.ipv6 != nil { try sandbox.setIPv6(false) }
+        // Some settings count from the moment at which the interface comes up.
+        try place.options.apply(to: endpoint.interface, in: sandbox.descriptor)
+        try sandbox.configure(endpoint.interface, addresses: place.addresses, defaultGateways: place.gateways)
+        if hasIPv6 { try sandbox.setIPv6(false) }
     }
 
     /// Takes a container off a network: its ports first, then its address; the interface is removed in the background,
@@ -234,6 +252,15 @@ extension NetworkManager.State {
             let route = NetworkManager.DefaultRoute(containerID: endpoint.containerID, family: family)
             if defaultRoutes[route] == endpoint.id { defaultRoutes[route] = nil }
         }
+    }
+
+    /// The name asked for, which the container must not have yet; else the next free one.
+    func interface(_ containerID: String, wanted: String?, _ options: NetworkPlan.BridgeOptions) throws(NetworkError) -> String {
+        guard let wanted else { return freeInterface(containerID, prefix: options.interfacePrefix) }
+        if wanted == "lo" || interfaces[containerID]?.contains(wanted) == true {
+            throw NetworkError(.invalid, "interface name \"\(wanted)\" is in use in the container")
+        }
+        return wanted
     }
 
     /// The first name of `eth0`, `eth1`, … that the container does not have.

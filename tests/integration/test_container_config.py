@@ -366,12 +366,37 @@ def gateway_priority(box, network):
 
 @endpoint("DriverOpts")
 def driver_options(box, network):
-    box.refused(501, "EndpointSettings.DriverOpts", networking={network[0]: {"DriverOpts": {"a": "b"}}})
+    name, base = network
+    prefix = "com.docker.network.endpoint."
+
+    def options(**given):
+        return {name: {"DriverOpts": {prefix + key: value for key, value in given.items()}}}
+    # The other network's interface has the first number as before.
+    both = {**options(ifname="uplink7"), "bridge": {}}
+    said = box.run("ip -o -4 addr; ls /sys/class/net", networking=both).split()
+    assert {"uplink7", "eth0"} <= set(said) and "eth1" not in said and any(word.startswith(base) for word in said)
+    sysctls = "net.ipv4.conf.IFNAME.log_martians=1,net.ipv4.neigh.ifname.gc_stale_time=77"
+    paths = "cat /proc/sys/net/ipv4/conf/eth0/log_martians /proc/sys/net/ipv4/neigh/eth0/gc_stale_time /proc/sys/net/ipv4/conf/lo/log_martians"
+    assert box.run(paths, {"NetworkMode": name}, networking=options(sysctls=sysctls)).split() == ["1", "77", "0"]
+    six = "cat /proc/sys/net/ipv6/conf/eth0/disable_ipv6"
+    assert box.run(six, {"NetworkMode": name}, networking=options(sysctls="net.ipv6.conf.IFNAME.disable_ipv6=0")).split() == ["0"]
+    for wrong in ["net.ipv4.conf.eth0.log_martians=1", "net.ipv4.IFNAME=1", "kernel.ipv4.conf.IFNAME.x=1", "net.core.conf.IFNAME.x=1", "",
+                  "net.ipv4.conf.IFNAME.log_martians", "net.ipv4.conf.IFNAME.a/b=1"]:
+        box.refused(400, f"unrecognised network interface sysctl '{wrong}'", networking=options(sysctls=wrong))
+    box.refused(400, "no/such", networking=options(ifname="no/such"))
+    box.refused(501, "EndpointSettings.DriverOpts.a", networking={name: {"DriverOpts": {"a": "b"}}})
 
 
 @endpoint("IPAMConfig.LinkLocalIPs")
 def link_local(box, network):
-    box.refused(501, "LinkLocalIPs", networking={network[0]: {"IPAMConfig": {"LinkLocalIPs": ["169.254.3.4"]}}})
+    name, base = network
+    given = {name: {"IPAMConfig": {"LinkLocalIPs": ["169.254.3.4", "fe80::77"]}}}
+    said = box.run("ip -o addr show eth0", {"NetworkMode": name}, networking=given)
+    assert "169.254.3.4/16" in said and "fe80::77/64" in said and f"{base}." in said
+    shown = box.inspect(box.started({"NetworkMode": name}, networking=given))["NetworkSettings"]["Networks"][name]
+    assert shown["IPAMConfig"]["LinkLocalIPs"] == ["169.254.3.4", "fe80::77"] and shown["IPAddress"].startswith(base)
+    box.refused(400, "invalid link-local IP address: 0.0.0.0", networking={name: {"IPAMConfig": {"LinkLocalIPs": ["0.0.0.0"]}}})
+    box.refused(400, "invalid link-local IP address: x", networking={name: {"IPAMConfig": {"LinkLocalIPs": ["x"]}}})
 
 
 def test_the_tables_have_every_member():

@@ -269,3 +269,20 @@ def test_connected_networks_survive_the_daemon(clipper, daemon, name, second):
     assert interfaces(clipper, name)[0] == ["eth0", "eth1"]
     clipper("network", "disconnect", second, name)
     assert interfaces(clipper, name)[0] == ["eth0"]
+
+
+def test_connect_with_options_while_running(cli, name, second):
+    cli("run", "-d", "--name", name, IMAGE, "sleep", "1000")
+    cli("network", "connect", "--link-local-ip", "169.254.9.9", "--driver-opt", "com.docker.network.endpoint.ifname=side0",
+        "--driver-opt", "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1", second, name)
+    said = cli("exec", name, "sh", "-c", "ip -o addr show side0; cat /proc/sys/net/ipv4/conf/side0/log_martians")
+    assert "169.254.9.9/16" in said and said.endswith("\n1")
+    settings = cli.inspect(name)["NetworkSettings"]["Networks"][second]
+    assert settings["IPAMConfig"]["LinkLocalIPs"] == ["169.254.9.9"]
+    assert settings["DriverOpts"]["com.docker.network.endpoint.ifname"] == "side0"
+    cli("network", "disconnect", second, name)
+    result = cli.run("network", "connect", "--driver-opt", "com.docker.network.endpoint.ifname=eth0", second, name)
+    assert result.code == 1 and 'interface name "eth0" is in use' in result.err
+    result = cli.run("network", "connect", "--driver-opt", "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.nonsense=1", second, name)
+    assert result.code == 1 and "/proc/sys/net/ipv4/conf/eth1/nonsense" in result.err
+    cli("restart", "-t", "0", name)

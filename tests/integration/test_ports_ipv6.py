@@ -255,6 +255,15 @@ def test_container_with_an_address_of_its_own(clipper, name, dual, address):
         wait_until(lambda: speaks(host))
 
 
+def test_interface_that_shall_have_no_ipv6(clipper, name, dual):
+    option = "driver-opt=com.docker.network.endpoint.sysctls=net.ipv6.conf.IFNAME.disable_ipv6=1"
+    port = free_port()
+    clipper("run", "-d", "--name", name, "--network", f"name={dual},{option}", "-p", f"{port}:80", "-h", "web", IMAGE, *SERVE)
+    assert "inet6" not in clipper("exec", name, "ip", "addr", "show", "eth0")
+    assert not clipper.inspect(name)["NetworkSettings"]["Networks"][dual]["GlobalIPv6Address"]
+    assert wait_until(lambda: fetch("::1", port)) == "web\n"
+
+
 def test_leaving_the_network_ends_the_port(clipper, name):
     """The address may be another container's before long."""
     port = free_port()

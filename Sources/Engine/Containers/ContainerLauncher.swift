@@ -309,11 +309,13 @@ final class ContainerLauncher: Sendable {
         let hasNames = networks.servesNames(onNetwork: network)
         let links = (wanted.Links ?? []) + (record.hostConfig.NetworkMode == network ? record.hostConfig.Links ?? [] : [])
         if !links.isEmpty && !hasNames { throw EngineError.notImplemented("links on network \(network)") }
-        let request = EndpointRequest(
+        var request = EndpointRequest(
             ipv4: wanted.IPAMConfig?.IPv4Address.flatMap { $0.isEmpty ? nil : $0 },
             ipv6: wanted.IPAMConfig?.IPv6Address.flatMap { $0.isEmpty ? nil : $0 },
             mac: wanted.MacAddress.flatMap { $0.isEmpty ? nil : $0 },
             aliases: hasNames ? Self.names(record, wanted) : wanted.Aliases ?? [], links: Self.links(links))
+        request.linkLocal = wanted.IPAMConfig?.LinkLocalIPs ?? []
+        request.options = try EndpointOptions(wanted.DriverOpts ?? [:])
         let endpoint = try networks.attach(
             containerID: record.id, containerName: record.name, hostname: record.config.Hostname ?? "", network: network,
             sandbox: sandbox, request: request)

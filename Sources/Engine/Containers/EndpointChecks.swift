@@ -1,5 +1,6 @@
 internal import EngineTypes
 internal import Netlink
+internal import Networking
 
 /// What is asked of a container's places on networks, before anything is made of it.
 enum EndpointChecks {
@@ -13,9 +14,13 @@ enum EndpointChecks {
         func refused(_ reason: String) -> EngineError {
             .invalid("invalid config for network \(name): invalid endpoint settings:\n\(reason)")
         }
-        if !(settings.DriverOpts ?? [:]).isEmpty { throw .notImplemented("EndpointSettings.DriverOpts") }
+        do throws(NetworkError) { _ = try EndpointOptions(settings.DriverOpts ?? [:]) } catch {
+            throw error.kind == .invalid ? refused(error.message) : EngineError(.notImplemented, error.message)
+        }
         let addresses = settings.IPAMConfig
-        if !(addresses?.LinkLocalIPs ?? []).isEmpty { throw .notImplemented("EndpointSettings.IPAMConfig.LinkLocalIPs") }
+        for text in addresses?.LinkLocalIPs ?? [] where IPAddress(text)?.isUnspecified ?? true {
+            throw refused("invalid link-local IP address: \(text)")
+        }
         for (given, family) in [(addresses?.IPv4Address, IPAddress.Family.v4), (addresses?.IPv6Address, .v6)] {
             guard let text = given, !text.isEmpty else { continue }
             guard let address = IPAddress(text), address.family == family else {
