@@ -5,21 +5,23 @@ public import OCIImageSpec
 
 // Blobs: they may lie on other hosts than the registry, to which redirects lead.
 extension HTTPRepository {
-    public func blob(_ descriptor: Descriptor, from offset: Int64) async throws -> any AsyncSequence<ByteBuffer, any Error> & Sendable {
-        // No range is left at the end.
-        if offset > 0 && offset >= descriptor.size { return BlobBody(nil, skipping: 0, from: "") }
-        return try await open(descriptor.digest, from: offset).body
+    public func blob(_ descriptor: Descriptor, in range: Range<Int64>) async throws -> BlobBytes {
+        if range.isEmpty { return BlobBytes(body: BlobBody(nil, skipping: 0, from: ""), servesRanges: false) }
+        let end = range.upperBound < descriptor.size ? range.upperBound : nil
+        let opened = try await open(descriptor.digest, from: range.lowerBound, to: end)
+        return BlobBytes(body: opened.body, servesRanges: opened.servesRanges)
     }
 
     /// A blob and its length in bytes, when the registry tells it.
     public func blob(_ digest: Digest) async throws -> (size: Int64?, body: any AsyncSequence<ByteBuffer, any Error> & Sendable) {
-        try await open(digest, from: 0)
+        let opened = try await open(digest)
+        return (opened.size, opened.body)
     }
 
     /// A whole blob, verified; longer ones than `limit` bytes are refused.
     public func smallBlob(_ digest: Digest, limit: Int) async throws -> [UInt8] {
         var bytes: [UInt8] = []
-        for try await chunk in try await open(digest, from: 0).body {
+        for try await chunk in try await open(digest).body {
             guard bytes.count + chunk.readableBytes <= limit else {
                 throw RegistryError(.invalid, "blob \(digest) is longer than \(limit) bytes")
             }
@@ -30,24 +32,35 @@ extension HTTPRepository {
         return bytes
     }
 
-    func open(_ digest: Digest, from offset: Int64) async throws -> (size: Int64?, body: BlobBody) {
+    /// A blob's answer: the bytes of the body, when the registry tells how many, and whether it sends parts.
+    struct Opened: Sendable {
+        let size: Int64?
+        let body: BlobBody
+        let servesRanges: Bool
+    }
+
+    /// - Parameter end: behind the last byte; nil for the blob's end.
+    func open(_ digest: Digest, from offset: Int64 = 0, to end: Int64? = nil) async throws -> Opened {
         try await reading { endpoint in
             var call = RegistryCall(.GET, endpoint.url("\(path)/blobs/\(digest)"), scopes: scopes("pull"))
             // Compressed on the way it would be another blob.
             call.headers.add(name: "Accept-Encoding", value: "identity")
-            if offset > 0 { call.headers.add(name: "Range", value: "bytes=\(offset)-") }
+            let isPart = offset > 0 || end != nil
+            if isPart { call.headers.add(name: "Range", value: "bytes=\(offset)-\(end.map { "\($0 - 1)" } ?? "")") }
             let response = try await send(call, endpoint)
             let size = response.headers.first(name: "Content-Length").flatMap { Int64($0) }
+            let address = call.address.description
             switch response.status {
             case .ok:
                 // A server that knows no ranges sends all.
-                return (size, BlobBody(response.body, skipping: offset, from: call.address.description))
+                let accepts = response.headers[canonicalForm: "Accept-Ranges"].contains { $0.lowercased() == "bytes" }
+                return Opened(size: size, body: BlobBody(response.body, skipping: offset, from: address), servesRanges: accepts && !isPart)
             case .partialContent:
                 let start = response.headers.first(name: "Content-Range").flatMap { Self.start(ofRange: $0) }
-                guard offset > 0, start == offset else {
+                guard isPart, start == offset else {
                     throw RegistryError(.failed, "\(call.address): asked for bytes from \(offset), got those from \(start ?? -1)")
                 }
-                return (size, BlobBody(response.body, skipping: 0, from: call.address.description))
+                return Opened(size: size, body: BlobBody(response.body, skipping: 0, from: address), servesRanges: true)
             default: throw try await RegistryFailure(response).reading(name.familiarName, "blob \(digest)")
             }
         }

@@ -18,9 +18,9 @@ public protocol RegistryRepository: Sendable {
     /// All tags, in the registry's order.
     func tags() async throws -> [String]
 
-    /// A blob's bytes from `offset` (0 … size) on, as they arrive; not verified. Ends early with an error when the connection
-    /// breaks: ask again from where it ended.
-    func blob(_ descriptor: Descriptor, from offset: Int64) async throws -> any AsyncSequence<ByteBuffer, any Error> & Sendable
+    /// A part of a blob (offsets within 0 … size), as it arrives; not verified. A registry that knows no ranges may send more than
+    /// was asked for behind the part. Ends early with an error when the connection breaks: ask again from where it ended.
+    func blob(_ descriptor: Descriptor, in range: Range<Int64>) async throws -> BlobBytes
 
     /// Whether the repository has a blob.
     func hasBlob(_ digest: Digest) async throws -> Bool
@@ -34,6 +34,18 @@ public protocol RegistryRepository: Sendable {
 
     /// Stores a manifest or index; answers the digest that the registry gave it.
     func putManifest(_ bytes: [UInt8], mediaType: String, as selector: ManifestSelector) async throws -> Digest
+}
+
+/// A blob's bytes, or those of a part, on their way.
+public struct BlobBytes: Sendable {
+    public let body: any AsyncSequence<ByteBuffer, any Error> & Sendable
+    /// Whether the registry sends parts of this blob: it has sent one, or says that it would (RFC 9110, "Accept-Ranges").
+    public let servesRanges: Bool
+
+    public init(body: any AsyncSequence<ByteBuffer, any Error> & Sendable, servesRanges: Bool) {
+        self.body = body
+        self.servesRanges = servesRanges
+    }
 }
 
 /// By which name a manifest is asked for.

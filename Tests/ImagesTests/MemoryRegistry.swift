@@ -23,6 +23,12 @@ final class MemoryRegistry: RegistryAccess {
         var failingUploads = 0
         /// Every request, as text.
         var requests: [String] = []
+        /// Whether it says that it sends parts of blobs.
+        var saysRanges = false
+        /// Whether it sends them.
+        var servesRanges = true
+        /// Blobs of which asking for a part that begins behind an offset fails.
+        var refusedParts: [Digest: Int64] = [:]
         var downloads = 0
         var mostDownloads = 0
         /// Blobs that are not sent until they are released.
@@ -104,31 +110,36 @@ private struct MemoryRepository: RegistryRepository {
 
     func tags() async throws -> [String] { contents.tags.keys.sorted() }
 
-    func blob(_ descriptor: Descriptor, from offset: Int64) async throws -> any AsyncSequence<ByteBuffer, any Error> & Sendable {
+    func blob(_ descriptor: Descriptor, in range: Range<Int64>) async throws -> BlobBytes {
         let digest = descriptor.digest
-        registry.note("GET blob \(digest.short) from \(offset)")
+        let isPart = range.lowerBound > 0 || range.upperBound < descriptor.size
+        registry.note("GET blob \(digest.short) from \(range.lowerBound)")
         guard let stored = contents.blobs[digest] else { throw RegistryError(.notFound, "blob unknown to registry") }
-        let (bytes, end) = registry.state.withLock { state in
+        let (bytes, cut, serves, says) = try registry.state.withLock { state in
+            if let limit = state.refusedParts[digest], range.lowerBound > limit { throw RegistryError(.limited, "toomanyrequests") }
             let bytes = state.lies[digest] ?? stored
-            guard let end = state.breaks[digest]?.first else { return (bytes, nil as Int?) }
-            state.breaks[digest]?.removeFirst()
-            return (bytes, end)
+            // A break is for the request that it lies in; where parts are sent, for a part.
+            let cut = !isPart && state.saysRanges ? nil : state.breaks[digest]?.firstIndex { range.contains(Int64($0)) }
+            return (bytes, cut.flatMap { state.breaks[digest]?.remove(at: $0) }, state.servesRanges, state.saysRanges)
         }
-        return AsyncThrowingStream { continuation in
+        let end = cut ?? (serves && isPart ? min(Int(range.upperBound), bytes.count) : bytes.count)
+        let sent = Array(bytes[min(Int(range.lowerBound), end)..<end])
+        let body = AsyncThrowingStream<ByteBuffer, any Error> { continuation in
+            registry.state.withLock { state in
+                state.downloads += 1
+                state.mostDownloads = max(state.mostDownloads, state.downloads)
+            }
             let task = Task {
-                registry.state.withLock { state in
-                    state.downloads += 1
-                    state.mostDownloads = max(state.mostDownloads, state.downloads)
-                }
-                defer { registry.state.withLock { $0.downloads -= 1 } }
-                await Self.send(Array(bytes[Int(offset)..<max(Int(offset), end ?? bytes.count)]), digest, registry, to: continuation)
-                continuation.finish(throwing: end == nil ? nil : RegistryError(.unreachable, "connection reset by peer"))
+                await Self.send(sent, digest, registry, to: continuation)
+                continuation.finish(throwing: cut == nil ? nil : RegistryError(.unreachable, "connection reset by peer"))
             }
             continuation.onTermination = { _ in
                 task.cancel()
+                registry.state.withLock { $0.downloads -= 1 }
                 registry.note("end of \(digest.short)")
             }
         }
+        return BlobBytes(body: body, servesRanges: isPart ? serves : says)
     }
 
     /// A byte, what is behind the gate, in pieces.

@@ -42,9 +42,9 @@ final class RegistryFixture {
     private(set) var transfers: ImageTransfers
     let told = Told()
 
-    init(limits: TransferLimits = TransferLimits(retrySeconds: 0)) throws {
+    init(limits: TransferLimits = TransferLimits(retrySeconds: 0), parts: BlobParts.Sizes = BlobParts.Sizes()) throws {
         local = try Fixture()
-        transfers = try ImageTransfers(store: local.store, access: registry, limits: limits)
+        transfers = try ImageTransfers(store: local.store, access: registry, limits: limits, parts: parts)
     }
 
     var store: ImageStore { local.store }

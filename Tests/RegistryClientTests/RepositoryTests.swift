@@ -100,12 +100,12 @@ private func descriptor(_ text: String) -> Descriptor {
             let blob = descriptor(Self.text)
             var seen = ""
             let error = await #expect(throws: RegistryError.self) {
-                for try await chunk in try await repository.blob(blob, from: 0) { seen += String(buffer: chunk) }
+                for try await chunk in try await repository.blob(blob, in: 0..<10).body { seen += String(buffer: chunk) }
             }
             #expect(seen == "0123" && error?.code == .unreachable)
-            let rest = try await collected(repository.blob(blob, from: 4))
+            let rest = try await collected(repository.blob(blob, in: 4..<10).body)
             #expect(rest == "456789")
-            let nothing = try await collected(repository.blob(blob, from: 10))
+            let nothing = try await collected(repository.blob(blob, in: 10..<10).body)
             #expect(nothing == "")
             #expect(registry.requests.map { $0.headers.first(name: "Range") } == [nil, "bytes=4-"])
         }
@@ -113,8 +113,41 @@ private func descriptor(_ text: String) -> Descriptor {
 
     @Test func registriesWithoutRangesSendAll() async throws {
         try await withRepository({ _, _ in .bytes(Array(Self.text.utf8), contentType: "x") }) { repository, _ in
-            let rest = try await collected(repository.blob(descriptor(Self.text), from: 7))
+            let rest = try await collected(repository.blob(descriptor(Self.text), in: 7..<10).body)
             #expect(rest == "789")
+        }
+    }
+
+    @Test(arguments: [true, false]) func whetherPartsAreSentIsTold(_ accepts: Bool) async throws {
+        try await withRepository({ asked, _ in
+            var answer = Response.bytes(Array(Self.text.utf8), contentType: "x")
+            if accepts { answer.headers.add(name: "Accept-Ranges", value: "bytes") }
+            guard accepts, asked.headers.first(name: "Range") == "bytes=2-4" else { return answer }
+            var part = Response.bytes(Array("234".utf8), contentType: "x", status: .partialContent)
+            part.headers.add(name: "Content-Range", value: "bytes 2-4/10")
+            return part
+        }) { repository, registry in
+            let whole = try await repository.blob(descriptor(Self.text), in: 0..<10)
+            #expect(whole.servesRanges == accepts)
+            let bytes = try await collected(whole.body)
+            #expect(bytes == Self.text)
+            let part = try await repository.blob(descriptor(Self.text), in: 2..<5)
+            #expect(part.servesRanges == accepts)
+            let rest = try await collected(part.body)
+            #expect(rest == (accepts ? "234" : "23456789"))
+            #expect(registry.requests.map { $0.headers.first(name: "Range") } == [nil, "bytes=2-4"])
+        }
+    }
+
+    /// It says that it sends parts, and then does not: what it said before counts no more.
+    @Test func aWholeBlobForAPartIsTold() async throws {
+        try await withRepository({ _, _ in
+            var answer = Response.bytes(Array(Self.text.utf8), contentType: "x")
+            answer.headers.add(name: "Accept-Ranges", value: "bytes")
+            return answer
+        }) { repository, _ in
+            let part = try await repository.blob(descriptor(Self.text), in: 2..<5)
+            #expect(!part.servesRanges)
         }
     }
 
@@ -122,7 +155,7 @@ private func descriptor(_ text: String) -> Descriptor {
         try await withRepository({ _, _ in
             Response(status: .partialContent, headers: ["Content-Range": "bytes 2-9/10"], body: .bytes(ByteBuffer(string: "23456789")))
         }) { repository, _ in
-            await #expect(throws: RegistryError.self) { try await repository.blob(descriptor(Self.text), from: 7) }
+            await #expect(throws: RegistryError.self) { try await repository.blob(descriptor(Self.text), in: 7..<10) }
         }
     }
 
@@ -141,7 +174,7 @@ private func descriptor(_ text: String) -> Descriptor {
                     return Response(status: .temporaryRedirect, headers: ["Location": "/again"])
                 }
             ) { repository, registry in
-                let bytes = try await collected(repository.blob(descriptor(Self.text), from: 0))
+                let bytes = try await collected(repository.blob(descriptor(Self.text), in: 0..<10).body)
                 #expect(bytes == Self.text)
                 #expect(registry.requests.map(\.authorization) == ["", "Basic bWU6cHc=", "Basic bWU6cHc="])
                 #expect(storage.lines == ["GET /b?sig=1"] && storage.requests.first?.authorization == "")

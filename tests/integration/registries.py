@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import http.client
+import http.server
 import io
 import json
 import os
@@ -117,6 +118,87 @@ class Registry:
         status, _, data = self.call("GET", f"/v2/{repository}/manifests/{tag}", headers={"Accept": accept})
         assert status == 200, data
         return digest(data), json.loads(data)
+
+
+class ScriptedRegistry:
+    """A registry of one image `large:1` with one plain layer, which it serves from memory. `ranges`: whether it sends parts when it
+    says so. `cut_at`: the next connection that would send the byte at this offset breaks before it. `wrong_at`: this byte is
+    another one. `asked` are the ranges that were asked for, `most` how many answers it was giving at once."""
+
+    def __init__(self, files):
+        layer = tar_of(files)
+        config = json.dumps({
+            "architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [digest(layer)]}}).encode()
+        manifest = json.dumps({
+            "schemaVersion": 2, "mediaType": MANIFEST,
+            "config": {"mediaType": CONFIG, "digest": digest(config), "size": len(config)},
+            "layers": [{"mediaType": LAYER.removesuffix("+gzip"), "digest": digest(layer), "size": len(layer)}]}).encode()
+        self.layer, self.layer_digest = layer, digest(layer)
+        self.contents = {
+            "/v2/large/manifests/1": manifest, f"/v2/large/blobs/{digest(config)}": config, f"/v2/large/blobs/{digest(layer)}": layer}
+        self.ranges, self.cut_at, self.wrong_at = True, None, None
+        self.asked, self.most, self.now = [], 0, 0
+        self.lock = threading.Lock()
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                outer.answer(self)
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.host = f"127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def answer(self, request):
+        content = self.contents.get(request.path, b"{}")
+        first, end = 0, len(content)
+        wanted = request.headers.get("Range")
+        if request.path.endswith(self.layer_digest):
+            with self.lock:
+                self.asked.append(wanted)
+        request.send_response(206 if wanted and self.ranges else 200)
+        if wanted and self.ranges:
+            first, last = wanted.removeprefix("bytes=").split("-")
+            first, end = int(first), int(last) + 1 if last else end
+            request.send_header("Content-Range", f"bytes {first}-{end - 1}/{len(content)}")
+        request.send_header("Accept-Ranges", "bytes")
+        request.send_header("Content-Type", MANIFEST if "manifests" in request.path else "application/octet-stream")
+        request.send_header("Content-Length", str(end - first))
+        request.end_headers()
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        try:
+            self.send(request, content, first, end)
+        except OSError:
+            request.close_connection = True
+        finally:
+            with self.lock:
+                self.now -= 1
+
+    def send(self, request, content, first, end):
+        for start in range(first, end, 1 << 18):
+            piece = content[start:min(start + (1 << 18), end)]
+            # Only parts break, and once.
+            if self.cut_at is not None and first > 0 and start <= self.cut_at < start + len(piece):
+                piece, self.cut_at = piece[:self.cut_at - start], None
+                request.wfile.write(piece)
+                request.close_connection = True
+                return
+            if self.wrong_at is not None and content is self.layer and start <= self.wrong_at < start + len(piece):
+                at = self.wrong_at - start
+                piece = piece[:at] + bytes([piece[at] ^ 1]) + piece[at + 1:]
+            request.wfile.write(piece)
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class Proxy:

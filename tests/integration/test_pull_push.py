@@ -11,7 +11,7 @@ import time
 import pytest
 
 from harness import IMAGE, Client, Daemon, wait_until
-from registries import INDEX, Proxy, Registry
+from registries import INDEX, Proxy, Registry, ScriptedRegistry
 from conftest import PROGRAMS
 
 
@@ -312,3 +312,70 @@ def test_memory_stays_bounded(own_daemon, registry):
     idle = memory("VmRSS")
     client("pull", f"{registry.host}/clpt/large:1")
     assert memory("VmHWM") - idle < 64 << 10
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return os.urandom(96 << 20)
+
+
+@pytest.fixture
+def scripted(noise):
+    server = ScriptedRegistry({"noise": noise})
+    yield server
+    server.close()
+
+
+def parts(server):
+    """Where the parts begin that were asked for, and how long they are."""
+    asked = [wanted.removeprefix("bytes=").split("-") for wanted in server.asked if wanted]
+    return {int(first): int(last) + 1 - int(first) for first, last in asked if last}
+
+
+def pulled_file(client, name):
+    return pathlib.Path(client.inspect(name)["GraphDriver"]["Data"]["UpperDir"], "noise").read_bytes()
+
+
+def test_large_layer_in_parts(own_daemon, scripted, noise):
+    """Several connections for one large layer, no more than downloads may be, and 64 MB above idle at most."""
+    client = Client("clipper", PROGRAMS["clipper"], own_daemon)
+
+    def memory(field):
+        status = pathlib.Path(f"/proc/{own_daemon.pid}/status").read_text()
+        return int(status.split(f"{field}:")[1].split()[0])
+
+    idle = memory("VmRSS")
+    client("pull", f"{scripted.host}/large:1")
+    assert memory("VmHWM") - idle < 64 << 10
+    assert pulled_file(client, f"{scripted.host}/large:1") == noise
+    assert len(parts(scripted)) > 15 and set(parts(scripted).values()) >= {4 << 20}
+    assert scripted.asked[0] is None and scripted.most == 3
+
+
+def test_part_that_breaks(own_daemon, scripted, noise):
+    client = Client("clipper", PROGRAMS["clipper"], own_daemon)
+    scripted.cut_at = 50_000_000
+    client("pull", f"{scripted.host}/large:1")
+    assert pulled_file(client, f"{scripted.host}/large:1") == noise
+    begun = [first for first in parts(scripted) if first < 50_000_000 < first + (4 << 20)]
+    # The part, and the rest of it.
+    assert len(begun) == 2 and len(scripted.asked) < 40
+
+
+def test_registry_that_ignores_ranges(own_daemon, scripted, noise):
+    client = Client("clipper", PROGRAMS["clipper"], own_daemon)
+    scripted.ranges = False
+    client("pull", f"{scripted.host}/large:1")
+    assert pulled_file(client, f"{scripted.host}/large:1") == noise
+    assert len(scripted.asked) <= 6 and scripted.asked[0] is None and scripted.asked[-1].endswith("-")
+
+
+def test_part_with_other_bytes(own_daemon, scripted):
+    client = Client("clipper", PROGRAMS["clipper"], own_daemon)
+    scripted.wrong_at = 60_000_000
+    done = client.run("pull", f"{scripted.host}/large:1")
+    assert done.code == 1 and f"filesystem layer verification failed for digest {scripted.layer_digest}" in done.err
+    wait_until(lambda: store(own_daemon, "tmp") == [] and store(own_daemon, "layers") == [], what="an empty store")
+    assert client("images", "-q") == ""
+    scripted.wrong_at = None
+    client("pull", f"{scripted.host}/large:1")

@@ -106,7 +106,8 @@ private struct LayerWork: Sendable {
             return layer
         }
         let download = LayerDownload(
-            store: store, repository: repository, descriptor: descriptor, diffID: diffID, limits: transfers.limits)
+            store: store, repository: repository, descriptor: descriptor, diffID: diffID, limits: transfers.limits,
+            parts: transfers.parts)
         let unpacked = try await transfers.downloadPlaces.withPlace(onWait: { transfer.report(.waiting) }) {
             try await download.run { transfer.report($0) }
         }

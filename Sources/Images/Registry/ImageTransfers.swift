@@ -13,17 +13,24 @@ public final class ImageTransfers: Sendable {
     let history: TransferHistory
     let running = LayerTransfers()
     let downloadPlaces: Places
+    /// Places that no layer wants are lent to parts of large ones.
+    let parts: BlobParts
     let uploadPlaces: Places
     /// Packing uses all processors by itself.
     let packingPlaces = Places(1)
     private let currentLimits: Mutex<TransferLimits>
 
     /// Throws when the records of earlier transfers can't be opened.
-    public init(store: ImageStore, access: any RegistryAccess, limits: TransferLimits = TransferLimits()) throws {
+    public convenience init(store: ImageStore, access: any RegistryAccess, limits: TransferLimits = TransferLimits()) throws {
+        try self.init(store: store, access: access, limits: limits, parts: BlobParts.Sizes())
+    }
+
+    init(store: ImageStore, access: any RegistryAccess, limits: TransferLimits, parts sizes: BlobParts.Sizes) throws {
         self.store = store
         self.access = access
         history = try TransferHistory(store.records)
         downloadPlaces = Places(limits.downloads)
+        parts = BlobParts(sizes, connections: downloadPlaces)
         uploadPlaces = Places(limits.uploads)
         currentLimits = Mutex(limits)
     }

@@ -11,6 +11,7 @@ struct LayerDownload: Sendable {
     let descriptor: Descriptor
     let diffID: Digest
     let limits: TransferLimits
+    let parts: BlobParts
 
     /// The unpacked layer, in a working directory that the caller takes or removes.
     func run(_ report: @escaping @Sendable (LayerStatus) -> Void) async throws -> IngestedLayer {
@@ -41,7 +42,7 @@ struct LayerDownload: Sendable {
 
     private func download(into pipe: BodyPipe, _ report: @escaping @Sendable (LayerStatus) -> Void) async throws {
         let size = descriptor.size
-        let download = BlobDownload(repository: repository, descriptor: descriptor, limits: limits)
+        let download = BlobDownload(repository: repository, descriptor: descriptor, limits: limits, parts: parts)
         try await download.run(onRetry: { report(.retrying(seconds: $0)) }) { piece, total in
             report(.downloading(total, of: size))
             try await pipe.send(piece)

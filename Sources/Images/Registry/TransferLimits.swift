@@ -40,14 +40,29 @@ final class Places: Sendable {
         admit()
     }
 
+    /// Whether nobody has a place or waits for one.
+    var isIdle: Bool { state.withLock { $0.taken == 0 && $0.waiting.isEmpty } }
+
     /// Runs `body` in a place. `onWait` is called when there is none at once. Throws `CancellationError` for who gives up waiting.
     func withPlace<Result>(onWait: () -> Void = {}, _ body: () async throws -> Result) async throws -> Result {
         try await take(onWait)
-        defer {
-            state.withLock { $0.taken -= 1 }
-            admit()
-        }
+        defer { giveBack() }
         return try await body()
+    }
+
+    /// A place that is left while nobody waits for one; to be given back. False when there is none.
+    func takeSpare() -> Bool {
+        state.withLock { state in
+            guard state.taken < state.limit, state.waiting.isEmpty else { return false }
+            state.taken += 1
+            return true
+        }
+    }
+
+    /// Gives a place back that `takeSpare` gave.
+    func giveBack() {
+        state.withLock { $0.taken -= 1 }
+        admit()
     }
 
     private func take(_ onWait: () -> Void) async throws {
