@@ -70,6 +70,26 @@ import Testing
         }
     }
 
+    /// The same layer twice, packed in two ways: its manifest names both blobs, and a registry takes it only with both.
+    @Test(arguments: [nil, "one that this store would not make"])
+    func oneLayerAsTwoBlobs(_ annotation: String?) async throws {
+        let fixture = try RegistryFixture()
+        let twice = [("a", RegistryFixture.noise(9_000))]
+        let image = try fixture.publish("reg.io/from:1", files: [twice, [("b", [2])], twice], tools: ["gzip -n", "gzip -n", "zstd -q"]) {
+            $0.annotations = annotation.map { ["note": $0] }
+        }
+        #expect(image.manifest.layers[0].digest != image.manifest.layers[2].digest)
+        let pulled = try await fixture.pull("reg.io/from:1").image
+        #expect(pulled.layers[0].diffID == pulled.layers[2].diffID && pulled.manifestDigest == image.digest)
+        try fixture.store.tag("reg.io/from:1", as: try ImageReference("other.io/x:1"))
+        _ = fixture.takeTold()
+        try await fixture.push("other.io/x:1")
+        let stored = fixture.registry.contents(of: "other.io/x")
+        #expect(stored.tags["1"] == image.digest && image.manifest.layers.allSatisfy { stored.blobs[$0.digest] != nil })
+        let told = fixture.takeTold().layers
+        #expect(told.count == 2 && told.values.allSatisfy { $0.count { $0 == .preparing } == 1 })
+    }
+
     @Test func builtOnWhatCame() async throws {
         let fixture = try RegistryFixture()
         let image = try fixture.publish("reg.io/base", files: [[("a", [1])]])

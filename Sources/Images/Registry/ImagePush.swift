@@ -58,24 +58,24 @@ struct ImagePush: Sendable {
 
     /// What the registry has now of each layer, bottom first. `given` are the blobs that the image came as; none to choose freely.
     private func pushLayers(_ given: [Descriptor]) async throws -> [Descriptor] {
-        // As Docker: the topmost first. A layer that comes twice is pushed once.
-        var wanted: [Digest: (layer: Layer, blob: Descriptor?)] = [:]
-        for (index, layer) in image.layers.enumerated().reversed() {
+        // As Docker: the topmost first. A layer that comes twice is pushed once, unless the manifest names it by two blobs.
+        var wanted: [Digest: [Digest?: (layer: Layer, blob: Descriptor?)]] = [:]
+        let blobs = image.layers.enumerated().map { $0 < given.count ? given[$0] : store.blob(of: $1).flatMap { $0.packed } }
+        for (layer, blob) in zip(image.layers, blobs).reversed() {
             if wanted[layer.diffID] == nil { report(.layer(layer.diffID, .preparing)) }
-            wanted[layer.diffID] = (layer, index < given.count ? given[index] : store.blob(of: layer).flatMap { $0.packed })
+            wanted[layer.diffID, default: [:]][blob?.digest] = (layer, blob)
         }
-        var pushed: [Digest: Descriptor] = [:]
-        try await withThrowingTaskGroup(of: (Digest, Descriptor).self) { group in
-            for (diffID, entry) in wanted {
+        var pushed: [Digest: [Digest?: Descriptor]] = [:]
+        try await withThrowingTaskGroup(of: (Digest, Digest?, Descriptor).self) { group in
+            for (layer, blob) in wanted.values.flatMap(\.values) {
                 group.addTask {
-                    let push = LayerPush(
-                        transfers: transfers, repository: repository, target: reference, layer: entry.layer, report: report)
-                    return (diffID, try await push.run(entry.blob))
+                    let push = LayerPush(transfers: transfers, repository: repository, target: reference, layer: layer, report: report)
+                    return (layer.diffID, blob?.digest, try await push.run(blob))
                 }
             }
-            for try await (diffID, descriptor) in group { pushed[diffID] = descriptor }
+            for try await (diffID, blob, descriptor) in group { pushed[diffID, default: [:]][blob] = descriptor }
         }
-        return image.layers.compactMap { pushed[$0.diffID] }
+        return zip(image.layers, blobs).compactMap { pushed[$0.diffID]?[$1?.digest] }
     }
 
     private func pushConfig(_ bytes: [UInt8]) async throws {
