@@ -1,5 +1,6 @@
 """Fixtures: one daemon for the session, and the clients. See harness.py."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -31,6 +32,22 @@ def import_base(daemon):
     base = subprocess.Popen([str(REPOSITORY / "scripts/make-base-image")], stdout=subprocess.PIPE)
     subprocess.run([PROGRAMS["clipper"], "-H", daemon.host, "import", "-", IMAGE], stdin=base.stdout, check=True, capture_output=True)
     assert base.wait() == 0
+
+
+@contextlib.contextmanager
+def serving(daemon):
+    """`daemon`, started and with the base image. Whatever happens, all that it made is gone after, and so is it."""
+    try:
+        daemon.start()
+        import_base(daemon)
+        yield daemon
+    finally:
+        try:
+            clear(daemon)
+        finally:
+            if daemon.running():
+                daemon.kill()
+            daemon.remove()
 
 
 def pytest_configure(config):

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from conftest import PROGRAMS, clear, import_base
+from conftest import PROGRAMS, serving
 from harness import IMAGE, Client, Daemon
 
 SPEC = {
@@ -36,17 +36,8 @@ def engine():
         "hooks": [{"hookName": "createRuntime", "path": str(hook)}]}
     (specs / "acme.json").write_text(json.dumps(SPEC))
     daemon.options += ["--cdi-spec-dir", str(specs)]
-    try:
-        daemon.start()
-        import_base(daemon)
+    with serving(daemon):
         yield daemon
-    finally:
-        try:
-            clear(daemon)
-        finally:
-            if daemon.running():
-                daemon.kill()
-            daemon.remove()
 
 
 @pytest.fixture(params=[program for program in sorted(PROGRAMS) if program != "docker-20.10"])

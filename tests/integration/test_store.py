@@ -15,8 +15,8 @@ import time
 
 import pytest
 
-from conftest import PROGRAMS, import_base
-from harness import IMAGE, Client, Daemon, clear, wait_until
+from conftest import PROGRAMS, serving
+from harness import IMAGE, Client, Daemon, wait_until
 
 
 def image_archive(path, name, layers):
@@ -51,17 +51,8 @@ def image_archive(path, name, layers):
 def victim():
     """A daemon of this test's own, with the base image."""
     daemon = Daemon(f"clptstore{os.getpid()}")
-    try:
-        daemon.start()
-        import_base(daemon)
+    with serving(daemon):
         yield daemon
-    finally:
-        try:
-            clear(daemon)
-        finally:
-            if daemon.running():
-                daemon.kill()
-            daemon.remove()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import PROGRAMS, clear, import_base
+from conftest import PROGRAMS, serving
 from harness import IMAGE, Client, Daemon
 
 # As nohup, a shell without job control or a service manager may leave them behind, and the threads of a careless parent.
@@ -19,17 +19,8 @@ MISSING = 1 << 25 | 1 << 24 | 1 << 34
 @pytest.fixture(scope="module")
 def engine():
     daemon = Daemon(f"clptsur{os.getpid()}", ["--add-runtime", f"runc={shutil.which('runc')}"], SIGNALS + POOR)
-    try:
-        daemon.start()
-        import_base(daemon)
+    with serving(daemon):
         yield daemon
-    finally:
-        try:
-            clear(daemon)
-        finally:
-            if daemon.running():
-                daemon.kill()
-            daemon.remove()
 
 
 @pytest.fixture(params=sorted(PROGRAMS))

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from conftest import PROGRAMS, clear, import_base
+from conftest import PROGRAMS, serving
 from harness import IMAGE, Client, Daemon, alive, wait_until
 
 LOOP = "trap 'exit 9' TERM; trap 'echo usr1' USR1; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done"
@@ -21,17 +21,8 @@ def engine():
     daemon = Daemon(f"clptext{os.getpid()}", ["--add-runtime", f"runc={shutil.which('runc')}"], BEFORE)
     (daemon.scratch / "daemon.json").write_text(json.dumps({"runtimes": {"crun": {"path": shutil.which("crun")}}}))
     daemon.options += ["--config-file", str(daemon.scratch / "daemon.json")]
-    try:
-        daemon.start()
-        import_base(daemon)
+    with serving(daemon):
         yield daemon
-    finally:
-        try:
-            clear(daemon)
-        finally:
-            if daemon.running():
-                daemon.kill()
-            daemon.remove()
 
 
 @pytest.fixture(params=["clipper", "runc", "crun"])
@@ -199,9 +190,7 @@ exec {shutil.which("runc")} "$@"
 """)
     program.chmod(0o755)
     daemon = Daemon(f"clpthang{os.getpid()}", ["--add-runtime", f"hangs={program}", "--runtime-timeout", "1"])
-    try:
-        daemon.start()
-        import_base(daemon)
+    with serving(daemon):
         client = Client("clipper", PROGRAMS["clipper"], daemon)
         result = client.run("run", "--name", "hung", "--runtime", "hangs", IMAGE, "true")
         assert result.code == 125 and f"{program} create did not end within 1 second and was killed" in result.err, result
@@ -210,10 +199,3 @@ exec {shutil.which("runc")} "$@"
         client("rm", "hung")
         wait_until(lambda: not daemon.shims(), 10, "the end of the supervisor")
         assert client("run", "--rm", IMAGE, "echo", "others run") == "others run"
-    finally:
-        try:
-            clear(daemon)
-        finally:
-            if daemon.running():
-                daemon.kill()
-            daemon.remove()
