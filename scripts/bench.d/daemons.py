@@ -3,6 +3,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -12,12 +13,12 @@ from measure import BIN, CGROUP
 def start(command, log, path, environment=None):
     with open(log, "wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
-    for _ in range(600):
+    for _ in range(6000):
         if process.poll() is not None:
             break
         if os.path.exists(path):
             return process
-        time.sleep(0.05)
+        time.sleep(0.005)
     process.kill()
     tail = pathlib.Path(log).read_text(errors="replace")[-600:]
     raise RuntimeError(f"{command[0]} did not start: {tail}")
@@ -55,15 +56,39 @@ class Daemon:
         for part in reversed(self.parts):
             stop(part)
 
+    def restart(self):
+        """Ends the daemon (containerd goes on) and starts it again: milliseconds from its start until it answers."""
+        stop(self.parts.pop())
+        begin = time.perf_counter()
+        self.parts.append(self.launch())
+        while not self.answers():
+            if self.parts[-1].poll() is not None:
+                raise RuntimeError(f"{self.work.name}'s daemon did not start again")
+            time.sleep(0.002)
+        return (time.perf_counter() - begin) * 1000
+
+    def answers(self):
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(self.socket.removeprefix("unix://"))
+                client.sendall(b"GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                return client.recv(12) == b"HTTP/1.1 200"
+            except OSError:
+                return False
+
 
 class Clipperd(Daemon):
     def __init__(self, work, cgroup=CGROUP):
         super().__init__(work, "clipper")
         (self.work / "daemon.json").write_text("{}\n")
-        self.parts.append(start(
+        self.cgroup = cgroup
+        self.parts.append(self.launch())
+
+    def launch(self):
+        return start(
             [str(BIN / "clipperd"), "-H", self.socket, "--data-root", f"{self.work}/data", "--exec-root", f"{self.run}/exec",
-             "--cgroup-parent", f"/{cgroup}-clipper", "--bip", "172.30.0.1/16", "--config-file", f"{self.work}/daemon.json"],
-            f"{self.work}/log", f"{self.run}/api.sock"))
+             "--cgroup-parent", f"/{self.cgroup}-clipper", "--bip", "172.30.0.1/16", "--config-file", f"{self.work}/daemon.json"],
+            f"{self.work}/log", f"{self.run}/api.sock")
 
 
 class Dockerd(Daemon):
@@ -75,13 +100,17 @@ class Dockerd(Daemon):
             f'version = 2\nroot = "{self.work}/containerd"\nstate = "{self.run}/containerd"\n'
             f'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\n  address = "{self.run}/containerd.sock"\n')
         (self.work / "daemon.json").write_text("{}\n")
+        self.cgroup = cgroup
         self.parts.append(start(
             ["containerd", "--config", f"{self.work}/containerd.toml"], f"{self.work}/containerd.log", f"{self.run}/containerd.sock"))
-        self.parts.append(start(
+        self.parts.append(self.launch())
+
+    def launch(self):
+        return start(
             ["dockerd", "-H", self.socket, "--config-file", f"{self.work}/daemon.json", "--containerd", f"{self.run}/containerd.sock",
              "--data-root", f"{self.work}/data", "--exec-root", f"{self.run}/exec", "--pidfile", f"{self.run}/pid",
-             "--bip", "172.29.0.1/16", "--cgroup-parent", f"/{cgroup}-docker", "--storage-driver", "overlay2"],
-            f"{self.work}/log", f"{self.run}/api.sock"))
+             "--bip", "172.29.0.1/16", "--cgroup-parent", f"/{self.cgroup}-docker", "--storage-driver", "overlay2"],
+            f"{self.work}/log", f"{self.run}/api.sock")
 
     @classmethod
     def missing(cls):
