@@ -14,6 +14,8 @@ public struct EngineConfiguration: Sendable {
     public static let rotation = ["max-size": "20m", "max-file": "5"]
     public var defaultUlimits: [String: (soft: Int64, hard: Int64)] = [:]
     public var containerDefaults = ContainerDefaults()
+    /// Whose ids containers have that do not ask for the host's; nil: the host's.
+    public var identities: IdentityMapping?
     public var dns: [String] = []
     public var dnsSearch: [String] = []
     public var dnsOptions: [String] = []

@@ -2,6 +2,11 @@ internal import CLinux
 internal import Glibc
 
 extension Files {
+    /// lchown(2).
+    public static func changeOwner(_ path: String, uid: UInt32, gid: UInt32) throws(SystemError) {
+        try retrying("change owner of", path) { lchown(path, uid, gid) }
+    }
+
     /// Copies the extended attributes of one file to another (xattr(7)). What the other's filesystem does not have is left
     /// out, also what it refuses as an attribute of the kernel's own.
     ///

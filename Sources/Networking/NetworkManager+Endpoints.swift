@@ -9,6 +9,14 @@ extension NetworkManager {
         try NetworkError.wrapping("take network namespace") { () throws(SystemError) in try pool.take() }
     }
 
+    /// Makes ready a namespace that somebody else made for a container. Takes the descriptor over.
+    public func adoptSandbox(_ namespace: Int32) throws(NetworkError) -> NetworkSandbox {
+        let owned = OwnedFD(owning: namespace)
+        do {
+            return try NetworkNamespace.run(in: .existing(owned.raw)) { try NetworkSandbox.adopt() }
+        } catch { throw NetworkError(.system, "set up network namespace: \(error)", cause: error) }
+    }
+
     /// The namespace of a living container, after a restart of the daemon (`/proc/<pid>/ns/net`).
     public func reopenSandbox(pid: Int32) throws(NetworkError) -> NetworkSandbox {
         do {

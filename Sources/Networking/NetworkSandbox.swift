@@ -30,14 +30,19 @@ public final class NetworkSandbox: Sendable {
     static func make(returningTo home: Int32) throws(SystemError) -> NetworkSandbox {
         try retrying("create network namespace") { unshare(Int32(CLONE_NEWNET)) }
         let made: Result<NetworkSandbox, SystemError> = Result { () throws(SystemError) in
-            let sandbox = try NetworkSandbox()
-            try sandbox.startLoopback()
-            try sandbox.setIPv6(false)
-            return sandbox
+            try NetworkSandbox.adopt()
         }
         // Back home, or this thread would keep the container's namespace alive.
         try retrying("leave network namespace") { setns(home, Int32(CLONE_NEWNET)) }
         return try made.get()
+    }
+
+    /// The thread's namespace, which is new, with `lo` up and without IPv6 on interfaces to come.
+    static func adopt() throws(SystemError) -> NetworkSandbox {
+        let sandbox = try NetworkSandbox()
+        try sandbox.startLoopback()
+        try sandbox.setIPv6(false)
+        return sandbox
     }
 
     /// Brings the loopback interface up; it has the index 1 in every namespace.

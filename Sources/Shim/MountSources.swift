@@ -22,8 +22,8 @@ enum MountSources {
             try Files.makeDirectories(source.place)
             let tree = try NamespaceMounts.copy(path, of: pid)
             try Mounts.attach(tree, to: try OwnedFD.open(source.place, O_PATH | O_DIRECTORY), name: source.place)
-        case .layers(let layers):
-            let tree = try OverlayMount.make(Overlay(layers: layers, upper: nil, work: nil))
+        case .layers(let layers, let mappedRoot):
+            let tree = try OverlayMount.make(Overlay(layers: layers, upper: nil, work: nil, mappedRoot: mappedRoot))
             // A detached mount cannot be copied in part: it has to be somewhere first.
             let whole = source.subpath.isEmpty ? source.place : "\(source.place).whole"
             try Files.makeDirectories(whole)

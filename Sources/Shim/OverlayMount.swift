@@ -11,15 +11,21 @@ enum OverlayMount {
     /// way; on an older kernel the mount is made by mount(2) in a private namespace of the calling process.
     static func make(_ overlay: Overlay) throws(ShimFailure) -> OwnedFD {
         if let work = overlay.work { forgetVolatileMount(work) }
-        if overlay.upper == nil && overlay.layers.count == 1 { return try bind(overlay.layers[0]) }
         do {
-            if let tree = try makeDetached(overlay) { return tree }
-            return try makeClassic(overlay)
+            if let root = overlay.mappedRoot { return try makeMapped(overlay, root) }
+            return try makePlain(overlay)
         } catch let failure as ShimFailure {
             throw failure
         } catch {
             throw ShimFailure(.rootfs, "\(error)")
         }
+    }
+
+    /// From layers as they are.
+    static func makePlain(_ overlay: Overlay) throws -> OwnedFD {
+        if overlay.upper == nil && overlay.layers.count == 1 { return try bind(overlay.layers[0]) }
+        if let tree = try makeDetached(overlay) { return tree }
+        return try makeClassic(overlay)
     }
 
     /// overlayfs refuses a work directory that a volatile mount has left (overlayfs.rst, "Volatile mount"). The data that
@@ -28,12 +34,10 @@ enum OverlayMount {
         do { try Files.removeTree("\(work)/work/incompat/volatile") } catch { ShimLog.write("\(error)") }
     }
 
-    private static func bind(_ layer: String) throws(ShimFailure) -> OwnedFD {
-        do {
-            let tree = try Mounts.clone(layer)
-            try Mounts.setAttributes(tree, name: layer, set: UInt64(MOUNT_ATTR_RDONLY))
-            return tree
-        } catch { throw ShimFailure(.rootfs, "\(error)") }
+    private static func bind(_ layer: String) throws(SystemError) -> OwnedFD {
+        let tree = try Mounts.clone(layer)
+        try Mounts.setAttributes(tree, name: layer, set: UInt64(MOUNT_ATTR_RDONLY))
+        return tree
     }
 
     /// Nil when the kernel does not know `lowerdir+`.

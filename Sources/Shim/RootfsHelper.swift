@@ -40,6 +40,8 @@ public enum RootfsHelper {
     private static func perform(_ request: RootfsRequest) throws(ShimFailure) -> RootfsAnswer {
         do {
             let root = try open(request)
+            // The owners that the container sees, and that it may have.
+            if case .process(let pid) = request.target { try UserNamespace.join(of: pid) }
             switch request.operation {
             case .stat(let path): return .status(try RootfsPath(path).status(in: root))
             case .archiveOut(let path): try archiveOut(path, root)

@@ -93,12 +93,16 @@ public struct Overlay: Sendable, Equatable {
     public var work: String?
     /// No fsync ever (overlayfs.rst, "Volatile mount"): for containers whose writable layer goes with them.
     public var isVolatile = false
+    /// Whose ids the files have inside, when the container's are not the host's: on the disk they are the container's, and mounts
+    /// that map owners make the host's of them. Nil: no mapping.
+    public var mappedRoot: MappedRoot?
 
-    public init(layers: [String], upper: String?, work: String?, isVolatile: Bool = false) {
+    public init(layers: [String], upper: String?, work: String?, isVolatile: Bool = false, mappedRoot: MappedRoot? = nil) {
         self.layers = layers
         self.upper = upper
         self.work = work
         self.isVolatile = isVolatile
+        self.mappedRoot = mappedRoot
     }
 }
 
@@ -212,6 +216,7 @@ extension Overlay {
         writer.put("upper", upper)
         writer.put("work", work)
         writer.put("volatile", isVolatile)
+        if let mappedRoot { writer.put("mappedRoot", mappedRoot.json) }
         return writer.value
     }
 
@@ -220,6 +225,7 @@ extension Overlay {
         upper = try fields.optionalString("upper")
         work = try fields.optionalString("work")
         isVolatile = try fields.flag("volatile")
+        mappedRoot = try MappedRoot(memberOf: fields)
         guard (upper == nil) == (work == nil) else { throw fields.wrong("work", "upper and work together") }
         guard !layers.isEmpty || upper != nil else { throw fields.wrong("layers", "at least one layer or a writable one") }
     }

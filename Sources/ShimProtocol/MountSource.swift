@@ -7,7 +7,7 @@ public struct MountSource: Sendable, Equatable {
         /// A directory of the host (absolute).
         case directory(String)
         /// The layers of an image, the topmost first, put together read-only.
-        case layers([String])
+        case layers([String], mappedRoot: MappedRoot? = nil)
         /// What a process has at a path, in its mount namespace: /dev/shm of a container whose IPC namespace is joined.
         case process(Int32, path: String)
     }
@@ -30,7 +30,9 @@ extension MountSource {
         var writer = FieldsWriter()
         switch origin {
         case .directory(let path): writer.put("directory", path)
-        case .layers(let layers): writer.put("layers", layers)
+        case .layers(let layers, let mappedRoot):
+            writer.put("layers", layers)
+            if let mappedRoot { writer.put("mappedRoot", mappedRoot.json) }
         case .process(let pid, let path):
             writer.put("process", pid)
             writer.put("directory", path)
@@ -48,7 +50,7 @@ extension MountSource {
         let pid: Int32 = try fields.number("process", default: 0)
         switch try fields.optionalString("directory") {
         case .some(let path) where layers.isEmpty && path.hasPrefix("/"): origin = pid > 0 ? .process(pid, path: path) : .directory(path)
-        case .none where !layers.isEmpty && pid == 0: origin = .layers(layers)
+        case .none where !layers.isEmpty && pid == 0: origin = .layers(layers, mappedRoot: try MappedRoot(memberOf: fields))
         default: throw fields.wrong("directory", "either an absolute path or layers")
         }
     }

@@ -7,7 +7,7 @@ public import ShimProtocol
 
 /// Starts shims and helpers, and finds shims again.
 public final class Supervisor: Sendable {
-    private let runtimeExecutable: String
+    let runtimeExecutable: String
     private let logger: Logger
 
     /// `runtimeExecutable` is the path of `clipper-runtime`.

@@ -14,6 +14,7 @@ public final class VolumeStore: Sendable {
     }
 
     private let root: String
+    private let owner: (uid: UInt32, gid: UInt32)?
     private let table: RecordTable<VolumeRecord>
     private let logger: Logger
     private let onChange: @Sendable (VolumeChange) -> Void
@@ -21,9 +22,12 @@ public final class VolumeStore: Sendable {
 
     /// `root` is the daemon's root; volumes live in `<root>/volumes`. A directory without a record becomes a volume
     /// again: what is in it is somebody's data. `onChange` is told of every volume made and deleted from then on, whoever asked.
-    public init(root: String, records: RecordStore, logger: Logger, onChange: @escaping @Sendable (VolumeChange) -> Void = { _ in })
-        throws
-    {
+    /// `owner` gets the directories of volumes that are made; nil: root.
+    public init(
+        root: String, records: RecordStore, owner: (uid: UInt32, gid: UInt32)? = nil, logger: Logger,
+        onChange: @escaping @Sendable (VolumeChange) -> Void = { _ in }
+    ) throws {
+        self.owner = owner
         self.root = "\(root)/volumes"
         self.logger = logger
         self.onChange = onChange
@@ -109,6 +113,7 @@ public final class VolumeStore: Sendable {
         do {
             try Files.makeDirectories(directory(name), mode: 0o701)
             try Files.makeDirectories(mountpoint(name), mode: 0o755)
+            if let owner { try Files.changeOwner(mountpoint(name), uid: owner.uid, gid: owner.gid) }
             try Files.syncDirectory(root)
             try table.put(name, record)
         } catch {

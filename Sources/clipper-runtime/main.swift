@@ -1,8 +1,9 @@
-// clipper-runtime: five programs in one static file, told apart by name or first argument.
+// clipper-runtime: six programs in one static file, told apart by name or first argument.
 //
 //   clipper-runtime …            the OCI runtime, runc's command line       (ContainerRuntime.RuntimeCommand)
 //   clipper-runtime shim …       the supervisor of one container            (Shim.ShimMain); also as `clipper-shim`
 //   clipper-runtime rootfs …     a short-lived helper for stopped containers (Shim.RootfsHelper)
+//   clipper-runtime namespaces … the helper that makes user and network namespaces (Shim.NamespaceMaker)
 //   clipper-runtime init …       the container's tiny init, `--init`         (ContainerRuntime.TinyInit)
 //   clipper-runtime compress-log the helper that packs rotated logs           (Shim.LogCompressionHelper)
 //
@@ -25,6 +26,7 @@ if name == "clipper-shim" { exit(ShimMain.run(Array(arguments.dropFirst()))) }
 switch first {
 case "shim": exit(ShimMain.run(Array(arguments.dropFirst(2))))
 case "rootfs": exit(RootfsHelper.run(Array(arguments.dropFirst(2))))
+case "namespaces": exit(NamespaceMaker.run(Array(arguments.dropFirst(2))))
 case "compress-log": exit(LogCompressionHelper.run())
 case "init": exit(TinyInit.run(Array(arguments.dropFirst(2))))
 default: exit(RuntimeCommand.run(Array(arguments.dropFirst())))

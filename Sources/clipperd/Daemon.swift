@@ -48,17 +48,20 @@ struct Daemon {
                 "the database was damaged and is set aside; starting with a new one",
                 metadata: ["path": "\(aside.path)", "reason": "\(aside.reason)"])
         }
-        let configuration = try Self.engineConfiguration(options, runtimeExecutable)
+        let supervisor = Supervisor(runtimeExecutable: runtimeExecutable, logger: logger)
+        var configuration = try Self.engineConfiguration(options, runtimeExecutable)
+        configuration.identities = try await Self.identities(options, supervisor, logger)
         live = configuration.live
 
         let images = try ImageStore(root: options.dataRoot, records: records, logger: logger)
         registries = RegistryClient(
             settings: options.registries, userAgent: "clipper/\(EngineVersion.version) (linux)", logger: logger)
         let events = EventBus()
-        let volumes = try VolumeStore(root: options.dataRoot, records: records, logger: logger) { events.publish($0) }
+        let volumes = try VolumeStore(
+            root: options.dataRoot, records: records, owner: configuration.identities.map { ($0.rootUser, $0.rootGroup) }, logger: logger
+        ) { events.publish($0) }
         networks = try NetworkManager(
             configuration: Self.networkConfiguration(options), records: try StoredNetworkRecords(records, logger: logger), logger: logger)
-        let supervisor = Supervisor(runtimeExecutable: runtimeExecutable, logger: logger)
         let store = try ContainerStore(records: records, logger: logger)
         containers = ContainerService(
             store: store, images: images, volumes: volumes, networks: networks, supervisor: supervisor, events: events,
@@ -87,6 +90,15 @@ struct Daemon {
         serverConfiguration.mayHijack = EngineAPI.mayHijack
         server = HTTPServer(configuration: serverConfiguration, logger: logger, handler: api.handle)
         metricsServer = options.metricsAddress == nil ? nil : MetricsServer.make(system, logger: logger)
+    }
+
+    /// What `userns-remap` means. Refuses to start where the kernel or the data root's filesystem cannot map owners.
+    private static func identities(_ options: DaemonOptions, _ supervisor: Supervisor, _ logger: Logger) async throws -> IdentityMapping? {
+        guard let setting = options.remappedUser, !setting.isEmpty, let mapping = try await RemappedUser(logger: logger).mapping(setting)
+        else { return nil }
+        try await mapping.probe(directory: options.dataRoot, supervisor)
+        logger.info("user namespaces: ids are mapped to subordinate ids", metadata: ["user": "\(mapping.name)"])
+        return mapping
     }
 
     /// The server's certificate and what it asks of clients; nil without TLS. Throws `HTTPServerError` naming the file.

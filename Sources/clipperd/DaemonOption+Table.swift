@@ -91,6 +91,8 @@ extension DaemonOption {
             }
             options.shmSize = size
         },
+        optionalText(
+            "userns-remap", Flag("userns-remap", .string, "User/Group setting for user namespaces"), \.remappedUser),
         text(
             "log-driver", Flag("log-driver", .string, "Log driver of containers that name none", default: "json-file"), \.logDriver),
         DaemonOption(key: "log-opts", flag: Flag("log-opt", .map, "Log option of containers that give none")) {
@@ -142,6 +144,6 @@ extension DaemonOption {
         "icc", "init-path", "ip-masq", "ip6tables",
         "iptables", "ipv6",
         "node-generic-resources", "oom-score-adjust", "raw-logs", "seccomp-profile",
-        "selinux-enabled", "storage-opts", "swarm-default-advertise-addr", "userland-proxy-path", "userns-remap",
+        "selinux-enabled", "storage-opts", "swarm-default-advertise-addr", "userland-proxy-path",
     ]
 }

@@ -35,6 +35,8 @@ struct DaemonOptions {
     var defaultRuntime = "clipper"
     var runtimeTimeout: Int?
     var containerDefaults = ContainerDefaults()
+    /// Whose subordinate ids containers have; nil or empty: the host's.
+    var remappedUser: String?
     var defaultUlimits: [String: (soft: Int64, hard: Int64)] = [:]
     var deviceSpecDirectories = ["/etc/cdi", "/var/run/cdi"]
     var cgroupParent = "/clipper"

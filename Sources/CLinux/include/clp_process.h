@@ -48,6 +48,8 @@ static inline int clp_capget(uint64_t *effective, uint64_t *permitted, uint64_t 
 // The raw calls: glibc's wrappers of these signal every thread, which a cloned child must not do.
 static inline int clp_setresuid(uid_t id) { return (int)syscall(SYS_setresuid, id, id, id); }
 static inline int clp_setresgid(gid_t id) { return (int)syscall(SYS_setresgid, id, id, id); }
+static inline int clp_setfsuid(uid_t id) { return (int)syscall(SYS_setfsuid, id); }
+static inline int clp_setfsgid(gid_t id) { return (int)syscall(SYS_setfsgid, id); }
 static inline int clp_setgroups(size_t count, const gid_t *groups) { return (int)syscall(SYS_setgroups, count, groups); }
 // The raw getcwd(2): unlike glibc's it shows "(unreachable)" for a directory outside the root.
 static inline long clp_getcwd(char *buffer, size_t size) { return syscall(SYS_getcwd, buffer, size); }

@@ -36,26 +36,10 @@ struct PreparedMounts {
     /// A user namespace with those mappings.
     static func namespace(_ map: PlannedMount.IDMap, _ plan: ContainerPlan) throws -> OwnedFD {
         switch map {
-        case .own(let users, let groups): return try make(users: users, groups: groups)
+        case .own(let users, let groups): return try UserNamespace.make(users: users, groups: groups)
         case .container:
             if let path = plan.namespaces.userPath { return try OwnedFD.open(path) }
-            return try make(users: plan.spec.linux.uidMappings.mapText, groups: plan.spec.linux.gidMappings.mapText)
+            return try UserNamespace.make(users: plan.spec.linux.uidMappings.mapText, groups: plan.spec.linux.gidMappings.mapText)
         }
-    }
-
-    /// A namespace lives in a process or a descriptor: a child holds it until the descriptor is there.
-    private static func make(users: String, groups: String) throws -> OwnedFD {
-        let life = try OwnedFD.pipe()
-        let (reading, writing) = (life.reading.raw, life.writing.raw)
-        let holder = try ClonedProcess.clone(namespaces: NamespaceKind.user.flag) {
-            // Ends with the runtime, if that is killed.
-            _ = close(writing)
-            var byte: UInt8 = 0
-            return read(reading, &byte, 1) == 0 ? 0 : 1
-        }
-        defer { holder.killAndReap() }
-        try Files.write("/proc/\(holder.pid)/uid_map", users, flags: O_WRONLY)
-        try Files.write("/proc/\(holder.pid)/gid_map", groups, flags: O_WRONLY)
-        return try OwnedFD.open(NamespaceKind.user.path(of: holder.pid))
     }
 }

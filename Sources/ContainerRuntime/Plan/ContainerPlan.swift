@@ -87,19 +87,6 @@ struct ContainerPlan {
     }
 }
 
-extension [Spec.IDMapping] {
-    /// As /proc/<pid>/uid_map takes it (user_namespaces(7)).
-    var mapText: String { map { "\($0.containerID) \($0.hostID) \($0.size)\n" }.joined() }
-
-    /// The host's number for one of the container's; nil when it has none.
-    func hostID(of id: UInt32) -> UInt32? {
-        for mapping in self where id >= mapping.containerID && id - mapping.containerID < mapping.size {
-            return mapping.hostID + (id - mapping.containerID)
-        }
-        return nil
-    }
-}
-
 /// Which namespaces are made, which are joined, and by whom.
 struct NamespacePlan {
     /// CLONE_NEW… for clone3: pid and user, which a process cannot give itself.

@@ -77,15 +77,22 @@ public final class ContainerBuildExecutor: BuildExecutor {
         let directory = "\(configuration.execRoot)/builds/\(step.identifier)"
         var handedOver = false
         defer { if !handedOver { _ = close(stream.socket) } }
-        let prepared = try await offloading { [self] in try prepare(step, directory: directory) }
-        defer { release(prepared, directory: directory) }
+        var mode = HostConfig()
+        mode.NetworkMode = step.networkMode
+        try mode.check(mapping: configuration.identities)
+        let identities = try await ContainerIdentities.make(mode, ownNetwork: true, configuration, supervisor, networks)
+        // Descriptor 3 is the shim's control socket, 4 the stream.
+        let root = identities.rootForShim(descriptor: step.networkMode == "host" ? 5 : 6)
+        let prepared = try await offloading { [self] in try prepare(step, identities, root, directory: directory) }
+        // Descriptors are used by number.
+        defer { withExtendedLifetime((prepared, identities)) { release(prepared, directory: directory) } }
         var request = LaunchRequest(
             containerID: step.identifier, directory: directory, bundle: directory,
             runtime: .inProcess(root: configuration.runtimeRoot + "/clipper"))
-        request.rootfs = .overlay(Overlay(layers: step.layers, upper: step.upper, work: step.work, isVolatile: true))
+        request.rootfs = .overlay(Overlay(layers: step.layers, upper: step.upper, work: step.work, isVolatile: true, mappedRoot: root))
         handedOver = true
         let connection = try await supervisor.launch(
-            request, descriptors: prepared.sandbox.map { [$0.descriptor] } ?? [], attaching: [stream])
+            request, descriptors: (prepared.sandbox.map { [$0.descriptor] } ?? []) + identities.descriptors, attaching: [stream])
         return try await withTaskCancellationHandler {
             var code: Int32?
             for await event in connection.events {
@@ -114,10 +121,11 @@ public final class ContainerBuildExecutor: BuildExecutor {
         }
     }
 
-    private func prepare(_ step: RunStep, directory: String) throws -> Prepared {
-        var prepared = Prepared()
+    private func prepare(_ step: RunStep, _ identities: ContainerIdentities, _ root: MappedRoot?, directory: String) throws -> Prepared {
+        var prepared = Prepared(sandbox: identities.sandbox)
         try Files.makeDirectories("\(directory)/rootfs", mode: 0o700)
         do {
+            if root != nil { try IdentityMapping.letThrough(directory) }
             var host = HostConfig()
             host.Memory = step.resources.memory
             host.MemorySwap = step.resources.memorySwap
@@ -151,8 +159,12 @@ public final class ContainerBuildExecutor: BuildExecutor {
             try Files.write(paths.resolvConf, try ContainerFiles.resolvConf(usesHostNetwork: step.networkMode == "host"))
             try Files.write(paths.hostname, ContainerFiles.hostname(config.Hostname ?? ""))
             // `upper` of the paths is where users are looked up: the step's own writable layer comes first.
-            let builder = SpecBuilder(
+            for path in [paths.hosts, paths.resolvConf, paths.hostname] {
+                try Files.changeOwner(path, uid: root?.uid ?? 0, gid: root?.gid ?? 0)
+            }
+            var builder = SpecBuilder(
                 record: record, paths: paths, configuration: configuration, layers: [step.upper] + step.layers, networkNamespace: choice)
+            builder.userNamespace = root?.userNamespace
             try Files.replace(paths.config, with: try builder.build().json.serialized(), durable: false)
             return prepared
         } catch {
@@ -165,12 +177,11 @@ public final class ContainerBuildExecutor: BuildExecutor {
         if step.networkMode == "host" { return .host }
         if step.networkMode.hasPrefix("container:") { throw EngineError.notImplemented("build with network mode \(step.networkMode)") }
         let name = step.networkMode == "default" ? "bridge" : step.networkMode
-        let sandbox = try networks.takeSandbox()
+        let sandbox = try prepared.sandbox ?? networks.takeSandbox()
         prepared.sandbox = sandbox
         prepared.endpoint = try networks.attach(
             containerID: step.identifier, containerName: "build-\(step.identifier.prefix(12))", hostname: hostname, network: name,
             sandbox: sandbox)
-        // Descriptor 3 is the shim's control socket, 4 the stream.
         return .path("/proc/self/fd/5")
     }
 
@@ -178,7 +189,7 @@ public final class ContainerBuildExecutor: BuildExecutor {
         try step.mounts.map { mount in
             switch mount {
             case .bind(let source, let target, let isReadOnly):
-                return ResolvedMount(kind: .bind, source: source, destination: target, isReadOnly: isReadOnly)
+                return ResolvedMount(kind: .bind, source: source, destination: target, isReadOnly: isReadOnly, mapsOwners: true)
             case .tmpfs(let target, let size):
                 return ResolvedMount(kind: .tmpfs, destination: target, options: size.map { ["size=\($0)"] } ?? [])
             case .overlay: throw EngineError.notImplemented("RUN --mount=type=bind,from= of an image with several layers")

@@ -23,6 +23,7 @@ struct ContainerCreation: Sendable {
         if let name { try ContainerNames.check(name) }
         let host = (request.hostConfig ?? HostConfig())
         try host.check(config: request.config)
+        try host.check(mapping: configuration.identities)
         let image = try await offloading { [images] in try images.image(imageName) }
         if let platform, !platform.isEmpty {
             guard let wanted = Platform(parsing: platform) else {

@@ -71,21 +71,28 @@ final class ContainerLauncher: Sendable {
         let image = try await offloading { [images, initLayers] in try initLayers.layers(of: try images.image(record.imageID)) }
         let shared = try sharedNamespaces(record)
         try ContainerLinks.requireRunning(record, in: store)
-        try await copyImageContentIntoVolumes(record, layers: image)
+        try record.hostConfig.check(mapping: configuration.identities)
+        let identities = try await ContainerIdentities.make(
+            record.hostConfig, sharing: shared.processes, ownNetwork: shared.network == nil, configuration, supervisor, networks)
+        try await copyImageContentIntoVolumes(record, layers: image, identities)
         let firstDescriptor = Int32(4 + streams.count)
         let prepared = try await offloading { [self] in
-            try prepare(record, layers: image, shared: shared, namespaceDescriptor: firstDescriptor)
+            try prepare(record, layers: image, shared: shared, identities, firstDescriptor: firstDescriptor)
         }
+        // Their descriptors are used by number.
+        defer { withExtendedLifetime(prepared) {} }
+        let root = prepared.root
         events.publishMounts(of: record)
         do {
             var request = LaunchRequest(
                 containerID: record.id, directory: prepared.paths.run, bundle: prepared.paths.bundle, runtime: runtime(record))
             request.rootfs = .overlay(
                 Overlay(
-                    layers: image, upper: prepared.paths.upper, work: prepared.paths.work, isVolatile: record.hostConfig.AutoRemove == true)
+                    layers: image, upper: prepared.paths.upper, work: prepared.paths.work, isVolatile: record.hostConfig.AutoRemove == true,
+                    mappedRoot: root)
             )
             request.runtimeTimeout = configuration.runtimeTimeout
-            request.mountSources = try await mountSources(record, prepared.paths)
+            request.mountSources = try await mountSources(record, prepared.paths, root)
             if let pid = shared.ipc {
                 request.mountSources.append(
                     MountSource(origin: .process(pid, path: "/dev/shm"), subpath: "", place: prepared.paths.sharedMemory))
@@ -95,7 +102,7 @@ final class ContainerLauncher: Sendable {
             request.stdin = record.config.OpenStdin != true ? .closed : record.config.StdinOnce == true ? .once : .open
             request.exitRecordPath = prepared.paths.exitRecord
             request.exitRecordIsDurable = record.hostConfig.AutoRemove != true
-            request.relay = prepared.relay(firstDescriptor: firstDescriptor)
+            request.relay = prepared.relay
             streamsAreMine = false
             let connection = try await supervisor.launch(request, descriptors: prepared.descriptors, attaching: streams)
             for ports in prepared.published { ports.closeSockets() }
@@ -109,13 +116,15 @@ final class ContainerLauncher: Sendable {
     }
 
     /// What the shim has to put together: images, and parts of volumes and images.
-    private func mountSources(_ record: ContainerRecord, _ paths: EngineConfiguration.ContainerPaths) async throws -> [MountSource] {
+    private func mountSources(
+        _ record: ContainerRecord, _ paths: EngineConfiguration.ContainerPaths, _ root: MappedRoot?
+    ) async throws -> [MountSource] {
         guard record.mounts.contains(where: \.isMadeByShim) else { return [] }
         return try await offloading { [images] in
             try record.mounts.enumerated().filter(\.element.isMadeByShim).map { index, mount in
                 let origin: MountSource.Origin =
                     mount.kind == .image
-                    ? .layers(images.layerDirectories(of: try images.image(mount.source))) : .directory(mount.source)
+                    ? .layers(images.layerDirectories(of: try images.image(mount.source)), mappedRoot: root) : .directory(mount.source)
                 return MountSource(origin: origin, subpath: mount.subpath, place: paths.mountSource(index))
             }
         }
@@ -138,6 +147,9 @@ final class ContainerLauncher: Sendable {
         var network: (id: String, pid: Int32)?
         var pid: Int32?
         var ipc: Int32?
+
+        /// Of those, in the order in which they matter.
+        var processes: [Int32] { [network?.pid, ipc, pid].compactMap { $0 } }
     }
 
     private func sharedNamespaces(_ record: ContainerRecord) throws(EngineError) -> SharedNamespaces {
@@ -163,7 +175,7 @@ final class ContainerLauncher: Sendable {
     }
 
     /// First use of a volume: it gets what the image has at its place.
-    private func copyImageContentIntoVolumes(_ record: ContainerRecord, layers: [String]) async throws {
+    private func copyImageContentIntoVolumes(_ record: ContainerRecord, layers: [String], _ identities: ContainerIdentities) async throws {
         for mount in record.mounts where mount.kind == .volume {
             let needsContent = try await offloading { [volumes] in
                 _ = try volumes.acquire(mount.name, user: record.id)
@@ -172,7 +184,7 @@ final class ContainerLauncher: Sendable {
                     || layers.count > 0 && mount.destination.split(separator: "/").count > 1
             }
             guard needsContent else { continue }
-            let target = RootfsRequest.Target.overlay(Overlay(layers: layers, upper: nil, work: nil))
+            let target = RootfsRequest.Target.overlay(Overlay(layers: layers, upper: nil, work: nil, mappedRoot: identities.rootForHelpers))
             do {
                 try await supervisor.runHelper(
                     RootfsRequest(target: target, operation: .copyUp(path: mount.destination, destination: mount.source)))
@@ -187,15 +199,22 @@ final class ContainerLauncher: Sendable {
         var attachments: [NetworkAttachment] = []
         var published: [PublishedPorts] = []
         var sandbox: NetworkSandbox?
+        let identities: ContainerIdentities
+        /// Number of the first descriptor that the shim gets.
+        let firstDescriptor: Int32
 
-        /// What the shim keeps open: the network namespace first, then the sockets that hold the ports.
-        var descriptors: [Int32] { (sandbox.map { [$0.descriptor] } ?? []) + published.flatMap(\.descriptors) }
+        /// What the shim keeps open: the network namespace first, then the user namespace and the sockets that hold the ports.
+        var descriptors: [Int32] {
+            (sandbox.map { [$0.descriptor] } ?? []) + identities.descriptors + published.flatMap(\.descriptors)
+        }
+
+        var root: MappedRoot? { identities.rootForShim(descriptor: firstDescriptor + (sandbox == nil ? 0 : 1)) }
 
         /// The sockets that the shim serves, by the numbers that they have there.
-        func relay(firstDescriptor: Int32) -> PortRelay? {
+        var relay: PortRelay? {
             let sockets = published.flatMap(\.sockets)
             guard let target = published.compactMap(\.relayTarget).first else { return nil }
-            let first = firstDescriptor + (sandbox == nil ? 0 : 1)
+            let first = firstDescriptor + (sandbox == nil ? 0 : 1) + Int32(identities.descriptors.count)
             let listeners = sockets.enumerated().filter(\.element.isServed).map { index, socket in
                 PortRelay.Listener(descriptor: first + Int32(index), port: socket.containerPort, isUDP: socket.proto == .udp)
             }
@@ -203,14 +222,18 @@ final class ContainerLauncher: Sendable {
         }
     }
 
-    private func prepare(_ record: ContainerRecord, layers: [String], shared: SharedNamespaces, namespaceDescriptor: Int32) throws
-        -> Prepared
-    {
-        var prepared = Prepared(paths: configuration.paths(of: record.id))
+    private func prepare(
+        _ record: ContainerRecord, layers: [String], shared: SharedNamespaces, _ identities: ContainerIdentities, firstDescriptor: Int32
+    ) throws -> Prepared {
+        var prepared = Prepared(
+            paths: configuration.paths(of: record.id), identities: identities, firstDescriptor: firstDescriptor)
         do {
             try Files.makeDirectories("\(prepared.paths.run)/rootfs", mode: 0o700)
+            if prepared.root != nil { try IdentityMapping.letThrough(prepared.paths.run) }
             _ = unlink(prepared.paths.exitRecord)
-            for mount in record.mounts where mount.createsSource && !Files.exists(mount.source) { try Files.makeDirectories(mount.source) }
+            for mount in record.mounts where mount.createsSource && !Files.exists(mount.source) {
+                try configuration.makeBindSource(mount.source)
+            }
             for mount in record.mounts where mount.kind == .bind && !Files.exists(mount.source) {
                 throw EngineError.invalid("invalid mount config for type \"bind\": bind source path does not exist: \(mount.source)")
             }
@@ -220,15 +243,13 @@ final class ContainerLauncher: Sendable {
             if let other = shared.network {
                 choice = .path("/proc/\(other.pid)/ns/net")
             } else if mode != "host" {
-                prepared.sandbox = try networks.takeSandbox()
-                choice = .path("/proc/self/fd/\(namespaceDescriptor)")
+                prepared.sandbox = try identities.sandbox ?? networks.takeSandbox()
+                choice = .path("/proc/self/fd/\(firstDescriptor)")
             }
             try connect(record, &prepared)
             if let other = shared.network {
                 // As Docker: the files of the container whose network is shared.
                 let theirs = configuration.paths(of: other.id)
-                prepared.paths = EngineConfiguration.ContainerPaths(
-                    data: prepared.paths.data, run: prepared.paths.run)
                 for (from, to) in [
                     (theirs.hosts, prepared.paths.hosts), (theirs.resolvConf, prepared.paths.resolvConf),
                     (theirs.hostname, prepared.paths.hostname),
@@ -238,8 +259,12 @@ final class ContainerLauncher: Sendable {
             } else {
                 try writeNetworkFiles(record, prepared)
             }
+            for path in [prepared.paths.hosts, prepared.paths.hostname, prepared.paths.resolvConf] {
+                try Files.changeOwner(path, uid: prepared.root?.uid ?? 0, gid: prepared.root?.gid ?? 0)
+            }
             var builder = SpecBuilder(
                 record: record, paths: prepared.paths, configuration: configuration, layers: layers, networkNamespace: choice)
+            builder.userNamespace = prepared.root?.userNamespace
             builder.sharedPID = shared.pid
             builder.sharedIPC = shared.ipc
             builder.linkedVariables = ContainerLinks.linked(record, in: store).flatMap { $0.environment(for: record.name) }

@@ -73,6 +73,8 @@ public struct ResolvedMount: Codable, Sendable, Equatable {
     public var isAnonymous = false
     /// A missing host directory is created (`-v` does, `--mount` does not).
     public var createsSource = false
+    /// Its files have the containers' ids, as layers have: they are mapped where the container's are.
+    public var mapsOwners = false
 }
 
 extension ResolvedMount {
@@ -150,6 +152,7 @@ extension ResolvedMount {
         options = try fields.decodeIfPresent([String].self, forKey: .options) ?? options
         copiesImageContent = try fields.decodeIfPresent(Bool.self, forKey: .copiesImageContent) ?? copiesImageContent
         isAnonymous = try fields.decodeIfPresent(Bool.self, forKey: .isAnonymous) ?? isAnonymous
+        mapsOwners = try fields.decodeIfPresent(Bool.self, forKey: .mapsOwners) ?? mapsOwners
         createsSource = try fields.decodeIfPresent(Bool.self, forKey: .createsSource) ?? createsSource
     }
 }

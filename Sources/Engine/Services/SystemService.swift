@@ -104,7 +104,9 @@ public final class SystemService: Sendable {
         ) { $1 }
         info.DefaultRuntime = configuration.defaultRuntime
         info.InitBinary = "clipper-runtime"
-        info.SecurityOptions = ["name=seccomp,profile=builtin"] + (HostFacts.isUnifiedCgroup ? ["name=cgroupns"] : [])
+        info.SecurityOptions =
+            ["name=seccomp,profile=builtin"] + (configuration.identities == nil ? [] : ["name=userns"])
+            + (HostFacts.isUnifiedCgroup ? ["name=cgroupns"] : [])
         info.Warnings = configuration.warnings + Self.warnings(info)
         return info
     }

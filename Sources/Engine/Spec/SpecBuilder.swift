@@ -13,6 +13,8 @@ struct SpecBuilder {
     let layers: [String]
     /// Path of the network namespace as the shim sees it; nil for the host's.
     let networkNamespace: NetworkNamespaceChoice
+    /// The user namespace to join; nil for the host's.
+    var userNamespace: String?
     /// First processes of containers whose namespaces are shared, by kind.
     var sharedPID: Int32?
     var sharedIPC: Int32?
@@ -127,7 +129,7 @@ struct SpecBuilder {
         for (index, mount) in record.mounts.enumerated() {
             // A mount of the user's on a default one's place takes its place.
             mounts.removeAll { $0.destination == mount.destination }
-            mounts.append(Self.mount(mount, source: mount.isMadeByShim ? paths.mountSource(index) : mount.source))
+            mounts.append(self.mount(mount, source: mount.isMadeByShim ? paths.mountSource(index) : mount.source))
         }
         // Parents before children.
         return mounts.enumerated().sorted { left, right in
@@ -158,7 +160,7 @@ struct SpecBuilder {
         }
     }
 
-    private static func mount(_ mount: ResolvedMount, source: String) -> Spec.Mount {
+    private func mount(_ mount: ResolvedMount, source: String) -> Spec.Mount {
         switch mount.kind {
         case .tmpfs:
             let defaults = ["noexec", "nosuid", "nodev"].filter { name in
@@ -170,7 +172,8 @@ struct SpecBuilder {
             let propagation = mount.propagation.isEmpty ? "rprivate" : mount.propagation
             return Spec.Mount(
                 destination: mount.destination, type: "bind", source: source,
-                options: [kind, mount.isReadOnly ? "ro" : "rw", propagation] + (mount.isRecursivelyReadOnly ? ["rro"] : []))
+                options: [kind, mount.isReadOnly ? "ro" : "rw", propagation] + (mount.isRecursivelyReadOnly ? ["rro"] : [])
+                    + (mount.mapsOwners && userNamespace != nil ? ["idmap"] : []))
         }
     }
 
@@ -204,6 +207,7 @@ struct SpecBuilder {
         case .new: result.append(Spec.Namespace(.network))
         case .path(let path): result.append(Spec.Namespace(.network, path: path))
         }
+        if let userNamespace { result.append(Spec.Namespace(.user, path: userNamespace)) }
         if host.UTSMode != "host" { result.append(Spec.Namespace(.uts)) }
         switch host.PidMode ?? "" {
         case "host": break

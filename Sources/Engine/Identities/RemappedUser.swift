@@ -1,0 +1,92 @@
+internal import EngineTypes
+internal import Glibc
+internal import Linux
+public import Logging
+internal import Supervision
+
+/// What `userns-remap` names: `default`, `user`, `user:group`, `uid` or `uid:gid`.
+public struct RemappedUser {
+    /// Who `default` stands for.
+    static let standardName = "dockremap"
+
+    private let logger: Logger
+
+    public init(logger: Logger) { self.logger = logger }
+
+    /// The mapping that the setting means; nil for root, who cannot be mapped to itself. For `default` the user and its ranges of
+    /// subordinate ids are made where they are missing.
+    public func mapping(_ setting: String) async throws -> IdentityMapping? {
+        let name = try await user(setting)
+        if name == "root" {
+            logger.warning("User namespaces: root cannot be remapped with itself; user namespaces are OFF")
+            return nil
+        }
+        guard let account = Self.account(name) else { throw EngineError.invalid("Could not get user for username \(name)") }
+        let owners = [name, "\(account.uid)"]
+        let users = try SubordinateIDs(file: "/etc/subuid").mapping(of: owners)
+        let groups = try SubordinateIDs(file: "/etc/subgid").mapping(of: owners)
+        for (kind, ranges) in [("subuid", users), ("subgid", groups)] where ranges.isEmpty {
+            throw EngineError.invalid("Can't create ID mappings: no \(kind) ranges found for user \"\(name)\"")
+        }
+        return IdentityMapping(name: name, users: users, groups: groups)
+    }
+
+    /// The user's name. The group, which may be given too, has to exist and means nothing more, as in dockerd.
+    private func user(_ setting: String) async throws -> String {
+        let parts = setting.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count <= 2 else { throw EngineError.invalid("Invalid user/group specification in --userns-remap: \"\(setting)\"") }
+        let name: String
+        if let uid = UInt32(parts[0]) {
+            guard let known = getpwuid(uid) else { throw EngineError.invalid("Uid \(uid) has no entry in /etc/passwd") }
+            name = String(cString: known.pointee.pw_name)
+            if parts.count == 1, getgrgid(uid) == nil { throw EngineError.invalid("Gid \(uid) has no entry in /etc/group") }
+        } else {
+            let isStandard = parts[0] == "default"
+            name = isStandard ? Self.standardName : parts[0]
+            if Self.account(name) == nil {
+                guard isStandard else { throw EngineError.invalid("Error during uid lookup for \"\(name)\": no such user") }
+                do { try await make(name) } catch {
+                    throw EngineError.invalid("Error during \"\(name)\" user creation: \(error)", cause: error)
+                }
+                return name
+            }
+            if parts.count == 1, getgrnam(name) == nil {
+                throw EngineError.invalid("Error during gid lookup for \"\(name)\": no such group")
+            }
+        }
+        guard parts.count == 2 else { return name }
+        if let gid = UInt32(parts[1]) {
+            if getgrgid(gid) == nil { throw EngineError.invalid("Gid \(gid) has no entry in /etc/group") }
+        } else if getgrnam(parts[1]) == nil {
+            throw EngineError.invalid("Error during groupname lookup for \"\(parts[1])\": no such group")
+        }
+        return name
+    }
+
+    private static func account(_ name: String) -> (uid: UInt32, gid: UInt32)? {
+        getpwnam(name).map { ($0.pointee.pw_uid, $0.pointee.pw_gid) }
+    }
+
+    /// With the host's own programs, as dockerd does.
+    private func make(_ name: String) async throws {
+        let paths = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
+        func find(_ program: String) -> String? { paths.map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 } }
+        let adding: [String]
+        if let adduser = find("adduser") {
+            let options = ["--system", "--shell", "/bin/false", "--no-create-home", "--disabled-login", "--disabled-password", "--group"]
+            adding = [adduser] + options + [name]
+        } else if let useradd = find("useradd") {
+            adding = [useradd, "-r", "-s", "/bin/false", name]
+        } else {
+            throw EngineError(.system, "no useradd nor adduser binary found")
+        }
+        try await HostProgram.run(adding)
+        for (file, option) in [("/etc/subuid", "-v"), ("/etc/subgid", "-w")] {
+            let known = try SubordinateIDs(file: file)
+            guard known.mapping(of: [name]).isEmpty else { continue }
+            guard let usermod = find("usermod") else { throw EngineError(.system, "no usermod binary found") }
+            try await HostProgram.run([usermod, option, "\(known.firstFree)-\(known.firstFree + 65_535)", name])
+        }
+        logger.notice("made a user for user namespaces", metadata: ["user": "\(name)"])
+    }
+}
