@@ -114,7 +114,7 @@ final class LogWriter: ContainerLog {
         used = 0
     }
 
-    /// `path` becomes `path.1` and so on; the oldest goes. With one file it is emptied.
+    /// `path` becomes `path.1` and so on; the oldest goes. With one file a new one takes its place: who reads it still has all of it.
     private func rotate() {
         let path = configuration.path
         if configuration.maxFiles > 1 {
@@ -123,7 +123,7 @@ final class LogWriter: ContainerLog {
                 rename(number == 1 ? path : "\(path).\(number - 1)", "\(path).\(number)")
             }
         } else {
-            truncate(path, 0)
+            unlink(path)
         }
         do {
             file = try LogWriter.open(path)

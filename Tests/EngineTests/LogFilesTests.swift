@@ -16,7 +16,7 @@ import Testing
     }
 
     private func read(_ scratch: Scratch, tail: Int?) throws -> [String] {
-        var files = try LogFiles(path: "\(scratch.path)/log", tail: tail)
+        var files = try LogFiles(path: "\(scratch.path)/log", tail: tail, isBounded: false)
         return try all(&files)
     }
 
@@ -59,14 +59,14 @@ import Testing
 
     @Test func missingLogIsEmptyAndMayComeLater() throws {
         let scratch = try Scratch()
-        var files = try LogFiles(path: "\(scratch.path)/log", tail: 3)
+        var files = try LogFiles(path: "\(scratch.path)/log", tail: 3, isBounded: false)
         #expect(try all(&files) == [])
     }
 
     @Test func partialLineIsCompletedLater() throws {
         let scratch = try Scratch()
         try scratch.append("log", "one\ntw")
-        var files = try LogFiles(path: "\(scratch.path)/log", tail: nil)
+        var files = try LogFiles(path: "\(scratch.path)/log", tail: nil, isBounded: false)
         #expect(try all(&files) == ["one"])
         try scratch.append("log", "o\n")
         #expect(try all(&files) == ["two"])
@@ -75,7 +75,7 @@ import Testing
     @Test func followsARotation() throws {
         let scratch = try Scratch()
         try scratch.append("log", "one\n")
-        var files = try LogFiles(path: "\(scratch.path)/log", tail: nil)
+        var files = try LogFiles(path: "\(scratch.path)/log", tail: nil, isBounded: false)
         #expect(try all(&files) == ["one"])
         // Written after our last read, and before the rename.
         try scratch.append("log", "two\n")
@@ -89,7 +89,7 @@ import Testing
         let scratch = try Scratch()
         try scratch.append("log.1", "one\n")
         try scratch.append("log", "two\n")
-        var files = try LogFiles(path: "\(scratch.path)/log", tail: nil)
+        var files = try LogFiles(path: "\(scratch.path)/log", tail: nil, isBounded: false)
         #expect(try files.next().count == 1)
         for name in ["three", "four"] {
             rename("\(scratch.path)/log.2", "\(scratch.path)/log.3")
@@ -109,7 +109,7 @@ import Testing
         try scratch.write("log.2", "a\nb\n")
         try scratch.write("log.1", "c\n")
         try scratch.write("log", "d\n")
-        var files = try LogFiles(path: "\(scratch.path)/log", tail: nil)
+        var files = try LogFiles(path: "\(scratch.path)/log", tail: nil, isBounded: false)
         #expect(try files.next() == [Array("a".utf8)[...], Array("b".utf8)[...]])
         // The file at hand is packed, and one more rotation moves it on.
         var facts = stat()
@@ -125,10 +125,27 @@ import Testing
         #expect(try read(scratch, tail: 4) == ["b", "c", "d", "e"])
     }
 
+    /// Whoever does not follow gets what there was at the beginning, though the log grows and is rotated.
+    @Test func endsWhereTheLogEndedAtFirst() throws {
+        let scratch = try Scratch()
+        try scratch.write("log.1", "a\nb\n")
+        try scratch.write("log", "c\n")
+        for (tail, expected) in [(nil, ["a", "b", "c"]), (2, ["b", "c"]), (1, ["c"]), (0, [])] as [(Int?, [String])] {
+            var files = try LogFiles(path: "\(scratch.path)/log", tail: tail, isBounded: true)
+            try scratch.append("log", "later\n")
+            rename("\(scratch.path)/log.1", "\(scratch.path)/log.2")
+            rename("\(scratch.path)/log", "\(scratch.path)/log.1")
+            try scratch.write("log", "still later\n")
+            #expect(try all(&files) == expected)
+            rename("\(scratch.path)/log.2", "\(scratch.path)/log.1")
+            try scratch.write("log", "c\n")
+        }
+    }
+
     @Test func aLogOfOneFileThatWasEmptiedGoesOn() throws {
         let scratch = try Scratch()
         try scratch.append("log", "a long first line\n")
-        var files = try LogFiles(path: "\(scratch.path)/log", tail: nil)
+        var files = try LogFiles(path: "\(scratch.path)/log", tail: nil, isBounded: false)
         #expect(try all(&files).count == 1)
         truncate("\(scratch.path)/log", 0)
         try scratch.append("log", "new\n")

@@ -6,79 +6,169 @@ internal import Linux
 
 /// Reads a rotated log forwards: the oldest file first, then the current one, and on with its successor after a rotation.
 /// Files but the current one may be packed (`path.1.gz`), now or while they are read.
+///
+/// The writer renames files at any moment and waits for nobody, so a name says nothing about the file behind it a moment later:
+/// a file is known by what was opened, and its neighbours are looked up from there.
 struct LogFiles: ~Copyable {
     private let path: String
-    /// The file to begin with, when none is open yet; its name was looked up just now.
-    private var first: String?
     private var file: OwnedFD?
     /// The packed file whose content `file` is.
     private var packed: stat?
     private var offset: off_t = 0
     private var pending: [UInt8] = []
+    /// Where the log ended at first, if nothing that came later is wanted: the file that was the current one, and its size.
+    private var end: OwnedFD?
+    private var endSize: off_t = 0
 
-    /// Starts at the beginning, or `tail` entries before the end.
-    init(path: String, tail: Int?) throws(SystemError) {
+    /// Starts at the beginning, or `tail` entries before the end. A log that is not there yet is asked for again later. With
+    /// `isBounded` it ends where it ends now, however fast it grows.
+    init(path: String, tail: Int?, isBounded: Bool) throws(SystemError) {
         self.path = path
-        var names = Self.names(path)
-        first = names.first
         file = nil
         packed = nil
-        guard let tail else { return }
+        end = isBounded ? try? OwnedFD.open(path) : nil
+        endSize = try Self.status(end)?.st_size ?? 0
+        guard let tail else {
+            // The oldest may be gone by now, or another file may have its name.
+            for entry in Self.entries(path) where open(entry.name) { break }
+            while try open(neighbour: -1) {}
+            return
+        }
+        if isBounded {
+            guard let current = try Self.duplicate(end) else { return }
+            file = .some(consume current)
+        } else {
+            guard open(path) else { return }
+        }
         var missing = tail
-        while let newest = names.popLast() {
-            let start = try Self.start(ofLast: &missing, in: newest)
-            if missing == 0 || names.isEmpty {
-                open(newest)
-                offset = start
-                return
-            }
+        while true {
+            offset = try start(ofLast: &missing)
+            if missing == 0 { return }
+            guard try open(neighbour: -1) else { return }
         }
     }
 
-    /// The log's files, the oldest first. A file that is being replaced by its packed form is named once.
-    private static func names(_ path: String) -> [String] {
+    private struct Entry: Equatable {
+        let name: String
+        let status: stat
+
+        static func == (one: Entry, other: Entry) -> Bool { one.name == other.name && one.status.st_ino == other.status.st_ino }
+    }
+
+    /// The log's files, the oldest first. A look at a directory is not one moment: two that agree are.
+    private static func entries(_ path: String) -> [Entry] {
+        var last = lookAround(path)
+        while true {
+            let next = lookAround(path)
+            if next == last { return next }
+            last = next
+        }
+    }
+
+    /// A file that is being replaced by its packed form is told once.
+    private static func lookAround(_ path: String) -> [Entry] {
         let base = path.split(separator: "/").last.map(String.init) ?? path
-        var numbered: [Int: String] = [:]
-        for name in (try? Files.list(Files.parent(of: path))) ?? [] where name.hasPrefix("\(base).") {
+        var numbered: [Int: Entry] = [:]
+        for name in (try? Files.list(Files.parent(of: path))) ?? [] where name == base || name.hasPrefix("\(base).") {
             let rest = name.dropFirst(base.count + 1)
             let isPacked = rest.hasSuffix(".gz")
-            guard let number = Int(isPacked ? rest.dropLast(3) : rest), number > 0 else { continue }
-            if !isPacked || numbered[number] == nil { numbered[number] = "\(path).\(rest)" }
+            guard let number = name == base ? 0 : Int(isPacked ? rest.dropLast(3) : rest), number >= 0 else { continue }
+            var status = stat()
+            let full = number == 0 ? path : "\(path).\(rest)"
+            if isPacked && numbered[number] != nil || stat(full, &status) != 0 { continue }
+            numbered[number] = Entry(name: full, status: status)
         }
-        return numbered.sorted { $0.key > $1.key }.map(\.value) + [path]
+        return numbered.sorted { $0.key > $1.key }.map(\.value)
     }
 
-    /// Opens a file for reading at any place; a packed one is unpacked into memory, with its status.
-    private static func content(_ name: String) throws -> (number: Int32, packed: stat?) {
-        let file = try OwnedFD.open(name)
-        guard name.hasSuffix(".gz") else { return (file.take(), nil) }
-        let memory = OwnedFD(owning: try retrying("memfd_create") { clp_memfd_create("log", UInt32(MFD_CLOEXEC)) })
-        let source = try DecompressingSource(FileSource(file.raw), limits: .none)
-        var buffer = [UInt8](repeating: 0, count: 262_144)
-        while true {
-            let count = try buffer.withUnsafeMutableBytes { try source.read(into: $0) }
-            if count == 0 { break }
-            try memory.writeAll(buffer[..<count])
+    /// The file at hand.
+    private var number: Int32? {
+        switch file {
+        case .some(let file): file.raw
+        case .none: nil
         }
-        return (memory.take(), try file.status())
+    }
+
+    private func status() throws(SystemError) -> stat? { try Self.status(file) }
+
+    private static func status(_ file: borrowing OwnedFD?) throws(SystemError) -> stat? {
+        switch file {
+        case .some(let file): try file.status()
+        case .none: nil
+        }
+    }
+
+    private static func duplicate(_ file: borrowing OwnedFD?) throws(SystemError) -> OwnedFD? {
+        switch file {
+        case .some(let file): try file.duplicate()
+        case .none: nil
+        }
+    }
+
+    /// Whether the file at hand is the last that is wanted. It may have been packed meanwhile.
+    private func isEnd() throws(SystemError) -> Bool {
+        guard let number, let last = try Self.status(end) else { return false }
+        if packed == nil { return try status()?.st_ino == last.st_ino }
+        switch end {
+        case .some(let end): return endSize > 0 && Self.beginning(end.raw) == Self.beginning(number)
+        case .none: return false
+        }
     }
 
     /// Goes to the start of a file; false when it cannot be read.
-    @discardableResult
     private mutating func open(_ name: String) -> Bool {
-        guard let content = try? Self.content(name) else { return false }
-        file = OwnedFD(owning: content.number)
-        packed = content.packed
-        offset = 0
-        pending = []
-        return true
+        do {
+            let opened = try OwnedFD.open(name)
+            try take(opened, isPacked: name.hasSuffix(".gz"))
+            return true
+        } catch { return false }
     }
 
-    /// The offset of the last `count` lines of a file; `count` becomes the number that the file lacks.
-    private static func start(ofLast count: inout Int, in path: String) throws(SystemError) -> off_t {
-        guard let content = try? content(path) else { return 0 }
-        let file = OwnedFD(owning: content.number)
-        var position = try file.status().st_size
+    /// A packed file is unpacked into memory.
+    private mutating func take(_ opened: consuming OwnedFD, isPacked: Bool) throws {
+        let status = try opened.status()
+        file = .some(isPacked ? try Self.unpack(opened.raw) : opened)
+        packed = isPacked ? status : nil
+        offset = 0
+        pending = []
+    }
+
+    private static func unpack(_ number: Int32) throws -> OwnedFD {
+        let memory = OwnedFD(owning: try retrying("memfd_create") { clp_memfd_create("log", UInt32(MFD_CLOEXEC)) })
+        let source = try DecompressingSource(FileSource(number), limits: .none)
+        var buffer = [UInt8](repeating: 0, count: 262_144)
+        while true {
+            let count = try buffer.withUnsafeMutableBytes { try source.read(into: $0) }
+            if count == 0 { return memory }
+            try memory.writeAll(buffer[..<count])
+        }
+    }
+
+    /// Goes to the file before (-1) or behind (1) the one at hand; false when there is none. Behind one that has no name any more,
+    /// which was the oldest, comes the oldest.
+    private mutating func open(neighbour step: Int) throws(SystemError) -> Bool {
+        guard let current = try status() else { return false }
+        while true {
+            let entries = Self.entries(path)
+            let place = place(of: current, in: entries)
+            guard place != nil || step > 0 else { return false }
+            let wanted = place.map { $0 + step } ?? 0
+            guard entries.indices.contains(wanted) else { return false }
+            // A rotation may have given the name to another file since.
+            guard let opened = try? OwnedFD.open(entries[wanted].name),
+                try opened.status().st_ino == entries[wanted].status.st_ino
+            else { continue }
+            do { try take(opened, isPacked: entries[wanted].name.hasSuffix(".gz")) } catch {
+                throw error as? SystemError ?? SystemError("unpack", entries[wanted].name, code: EIO)
+            }
+            return true
+        }
+    }
+
+    /// The offset of the last `count` lines of the file at hand; `count` becomes the number that the file lacks.
+    private func start(ofLast count: inout Int) throws(SystemError) -> off_t {
+        guard let number, let size = try status()?.st_size else { return 0 }
+        var position = try isEnd() ? endSize : size
         if count == 0 { return position }
         var buffer = [UInt8](repeating: 0, count: 65536)
         // The newline behind the last line ends it; it begins none.
@@ -87,7 +177,6 @@ struct LogFiles: ~Copyable {
             let length = min(off_t(buffer.count), position)
             position -= length
             let at = position
-            let number = file.raw
             let got = try retrying("read", path) { buffer.withUnsafeMutableBytes { pread(number, $0.baseAddress, Int(length), at) } }
             for index in stride(from: got - 1, through: 0, by: -1) where buffer[index] == 10 {
                 if isBehindLast { isBehindLast = false; continue }
@@ -104,9 +193,7 @@ struct LogFiles: ~Copyable {
     mutating func next() throws(SystemError) -> [ArraySlice<UInt8>] {
         while true {
             if file == nil {
-                guard let name = first else { return [] }
-                // Not there yet: asked for again.
-                guard open(name) else { return [] }
+                guard open(path) else { return [] }
             }
             if let lines = try readLines(), !lines.isEmpty { return lines }
             guard try advance() else { return [] }
@@ -114,8 +201,9 @@ struct LogFiles: ~Copyable {
     }
 
     private mutating func readLines() throws(SystemError) -> [ArraySlice<UInt8>]? {
-        guard let number = file?.raw else { return nil }
-        var buffer = [UInt8](repeating: 0, count: 262_144)
+        guard let number else { return nil }
+        let room = try isEnd() ? max(0, Int(endSize - offset)) : .max
+        var buffer = [UInt8](repeating: 0, count: min(262_144, room))
         let at = offset
         let count = try retrying("read", path) { buffer.withUnsafeMutableBytes { pread(number, $0.baseAddress, $0.count, at) } }
         if count == 0 { return nil }
@@ -127,32 +215,48 @@ struct LogFiles: ~Copyable {
         return lines
     }
 
-    /// Goes on to the following file, if the one at hand is finished; false when there is none. Which one follows is asked
-    /// anew each time: while a slow client reads, the files move on to higher numbers.
+    /// Goes on to the following file, if the one at hand is finished; false when there is none.
     private mutating func advance() throws(SystemError) -> Bool {
-        guard let current = try file?.status() else { return false }
-        let names = Self.names(path)
-        let wanted = packed ?? current
-        let place = names.lastIndex { name in
-            var status = stat()
-            return stat(name, &status) == 0 && Self.isSame(status, wanted, isPacked: name.hasSuffix(".gz"))
-        }
-        if place == names.count - 1 {
-            // A log of one file is emptied when it is full.
+        guard let before = try status(), try !isEnd() else { return false }
+        let entries = Self.entries(path)
+        let place = place(of: before, in: entries)
+        // What was written between our last read and the rename is still to be read; behind the rename nothing is written.
+        guard let current = try status() else { return false }
+        if current.st_size > offset { return true }
+        if place == entries.count - 1 {
+            // Somebody may have emptied it.
             guard current.st_size < offset else { return false }
             offset = 0
             pending = []
             return true
         }
-        // What was written between our last read and the rename is still to be read.
-        if current.st_size > offset { return true }
-        // A file that has no name any more was the oldest.
-        return open(names[place.map { $0 + 1 } ?? 0])
+        return try open(neighbour: 1)
     }
 
-    /// A packed file has the time of the one that it replaced.
-    private static func isSame(_ file: stat, _ wanted: stat, isPacked: Bool) -> Bool {
-        if file.st_ino == wanted.st_ino { return true }
-        return isPacked && file.st_mtim.tv_sec == wanted.st_mtim.tv_sec && file.st_mtim.tv_nsec == wanted.st_mtim.tv_nsec
+    /// Where the file at hand stands among these. A packed file has the time of the one that it replaced, as others may that
+    /// were filled in the same tick of the kernel's clock: then the content tells.
+    private func place(of current: stat, in entries: [Entry]) -> Int? {
+        let wanted = packed ?? current
+        func hasSameTime(_ entry: Entry) -> Bool {
+            entry.status.st_mtim.tv_sec == wanted.st_mtim.tv_sec && entry.status.st_mtim.tv_nsec == wanted.st_mtim.tv_nsec
+        }
+        // The number of a packed file, which is not held open, may be another's by now.
+        let isHeld = packed == nil
+        if let found = entries.firstIndex(where: { $0.status.st_ino == wanted.st_ino && (isHeld || hasSameTime($0)) }) { return found }
+        let candidates = entries.indices.filter { entries[$0].name.hasSuffix(".gz") && hasSameTime(entries[$0]) }
+        if candidates.count < 2 { return candidates.first }
+        guard let number else { return nil }
+        let beginning = Self.beginning(number)
+        return candidates.first { index in
+            guard let opened = try? OwnedFD.open(entries[index].name), let content = try? Self.unpack(opened.raw) else { return false }
+            return Self.beginning(content.raw) == beginning
+        }
+    }
+
+    /// Enough of a file to tell it from all others: its first line has a time in nanoseconds.
+    private static func beginning(_ number: Int32) -> [UInt8] {
+        var buffer = [UInt8](repeating: 0, count: 256)
+        let count = buffer.withUnsafeMutableBytes { pread(number, $0.baseAddress, $0.count, 0) }
+        return Array(buffer.prefix(max(0, count)))
     }
 }

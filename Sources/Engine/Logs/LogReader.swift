@@ -13,7 +13,7 @@ struct LogReader {
 
     /// Emits what is there and, when following, what comes until `hasEnded` is true.
     func run(container: Container, emit: @escaping @Sendable ([UInt8]) async throws -> Void) async throws {
-        var files = try LogFiles(path: path, tail: request.tail)
+        var files = try LogFiles(path: path, tail: request.tail, isBounded: !request.follow)
         let changes = request.follow ? try FileChanges(directory: directory) : nil
         let observer = container.observe { milestone in
             switch milestone {
