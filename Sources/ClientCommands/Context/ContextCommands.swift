@@ -40,10 +40,22 @@ extension Command {
             let name = context.arguments[0]
             try ContextStore.check(name)
             if context.contexts.exists(name) { throw Failure("context \(quoted(name)) already exists") }
-            var made = try context.stored(context.flags.given("from") ?? ContextStore.standard).named(name)
-            if !context.flags.has("from") { made.setDescription(context.flags.string("description")) }
-            try apply(context, to: &made)
+            let settings = try endpointSettings(context)
+            if context.flags.has("from") && !settings.isEmpty {
+                throw Failure("cannot use --docker flag when --from is set")
+            }
+            let origin = context.flags.given("from") ?? context.currentContext
+            var made = StoredContext(name: name, description: "", host: "")
+            var tls = ContextTLS()
+            if settings.isEmpty {
+                made = try context.stored(origin).named(name)
+                tls = try context.contexts.tls(origin)
+            }
+            let description = context.flags.string("description")
+            if !description.isEmpty { made.setDescription(description) }
+            try apply(settings, context, to: &made, &tls)
             try context.contexts.write(made)
+            try context.contexts.write(tls, of: name)
             context.print(name)
             context.printError("Successfully created context \(quoted(name))")
             return 0
@@ -58,27 +70,56 @@ extension Command {
             let name = context.arguments[0]
             try ContextStore.check(name)
             var changed = try context.contexts.read(name)
-            if let text = context.flags.given("description") { changed.setDescription(text) }
-            try apply(context, to: &changed)
+            let description = context.flags.string("description")
+            if !description.isEmpty { changed.setDescription(description) }
+            var tls = try context.contexts.tls(name)
+            let before = tls
+            try apply(endpointSettings(context), context, to: &changed, &tls)
             try context.contexts.write(changed)
+            if tls != before { try context.contexts.write(tls, of: name) }
             context.print(name)
             context.printError("Successfully updated context \(quoted(name))")
             return 0
         }
     }
 
-    /// `--docker host=…,from=…`; what asks for TLS is refused, not dropped.
-    private static func apply(_ context: Context, to made: inout StoredContext) throws {
-        for (key, value) in context.flags.pairs("docker").sorted(by: { $0.key < $1.key }) {
-            switch key {
-            case "host":
-                _ = try EngineEndpoint(parsing: value)
-                made.setHost(value)
-            case "from": made.setHost(try context.stored(value).host)
-            case "ca", "cert", "key", "skip-tls-verify": throw Failure.notImplemented("--docker \(key) (TLS in a context)")
-            default: throw Failure("unable to create docker endpoint config: unrecognized config key: \(key)")
+    /// The flag may be given several times, and hold several pairs.
+    private static func endpointSettings(_ context: Context) throws -> [String: String] {
+        var settings: [String: String] = [:]
+        for field in try context.flags.list("docker").flatMap(CommaSeparated.fields) {
+            let pair = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard pair.count == 2 else {
+                throw Failure("invalid argument \(quoted(field)) for \"--docker\" flag: \(field) must be formatted as key=value", code: 125)
             }
+            settings[pair[0]] = pair[1]
         }
+        return settings
+    }
+
+    /// `--docker host=…,ca=…,cert=…,key=…,skip-tls-verify=…`, or `from=…`: the endpoint and its TLS files are these and nothing else.
+    private static func apply(
+        _ settings: [String: String], _ context: Context, to made: inout StoredContext, _ tls: inout ContextTLS
+    ) throws {
+        if settings.isEmpty { return }
+        func refused(_ reason: String) -> Failure { Failure("unable to create docker endpoint config: \(reason)") }
+        if let unknown = settings.keys.sorted().first(where: { !["host", "from", "ca", "cert", "key", "skip-tls-verify"].contains($0) }) {
+            throw refused("unrecognized config key: \(unknown)")
+        }
+        if let origin = settings["from"] {
+            let stored = try context.stored(origin)
+            made.setEndpoint(stored.host, skipsVerification: stored.skipsVerification)
+            tls.endpoints[ContextTLS.engine] = try context.contexts.tls(origin).endpoints[ContextTLS.engine]
+            return
+        }
+        let host = settings["host"] ?? ""
+        if !host.isEmpty { _ = try EngineEndpoint(parsing: host) }
+        let text = settings["skip-tls-verify"] ?? ""
+        guard let skips = text.isEmpty ? false : Flag.bool(text) else {
+            throw refused("skip-tls-verify: parsing \(quoted(text)): invalid syntax")
+        }
+        let files = try ContextTLS.named(settings)
+        made.setEndpoint(host, skipsVerification: skips)
+        tls.endpoints[ContextTLS.engine] = files.isEmpty ? nil : files
     }
 
     static var contextList: Command {
@@ -122,7 +163,12 @@ extension Command {
             return try Inspection.run(context, names) { name in
                 var object = try context.stored(name).document.objectValue ?? JSONObject()
                 let isStandard = name == ContextStore.standard
-                object["TLSMaterial"] = [:]
+                let material = isStandard ? [:] : try context.contexts.tls(name).endpoints
+                var names = JSONObject()
+                for (endpoint, files) in material.sorted(by: { $0.key < $1.key }) {
+                    names[endpoint] = .some(.array(files.keys.sorted().map { .string($0) }))
+                }
+                object["TLSMaterial"] = .object(names)
                 object["Storage"] = [
                     "MetadataPath": .string(isStandard ? "<IN MEMORY>" : context.contexts.metadataPath(name)),
                     "TLSPath": .string(isStandard ? "<IN MEMORY>" : context.contexts.tlsPath(name)),

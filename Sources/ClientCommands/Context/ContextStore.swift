@@ -95,7 +95,13 @@ struct StoredContext {
     func named(_ name: String) throws -> StoredContext { try StoredContext(changed(document, ["Name"], .string(name)), path: name) }
 
     mutating func setDescription(_ text: String) { document = changed(document, ["Metadata", "Description"], .string(text)) }
-    mutating func setHost(_ text: String) { document = changed(document, ["Endpoints", "docker", "Host"], .string(text)) }
+    /// As Docker writes it: without a host, the endpoint is the standard one.
+    mutating func setEndpoint(_ host: String, skipsVerification: Bool) {
+        var endpoint = document["Endpoints"]?["docker"]?.objectValue ?? JSONObject()
+        endpoint["Host"] = host.isEmpty ? nil : .some(.string(host))
+        endpoint["SkipTLSVerify"] = .some(.bool(skipsVerification))
+        document = changed(document, ["Endpoints", "docker"], .object(endpoint))
+    }
 
     private func changed(_ value: JSONValue, _ path: ArraySlice<String>, _ new: JSONValue) -> JSONValue {
         guard let first = path.first else { return new }

@@ -16,12 +16,19 @@ extension Command {
             let target = context.arguments.count == 2 ? context.arguments[1] : "\(name).dockercontext"
             try ContextStore.check(name)
             let stored = try context.contexts.read(name)
-            if Files.exists(context.contexts.tlsPath(name)) { throw Failure.notImplemented("export of a context with TLS files") }
+            let tls = try context.contexts.tls(name)
             let sink = MemorySink()
             let tar = TarWriter(sink)
             let content = stored.document.serialized()
             try tar.add(TarEntry(kind: .file, path: Array("meta.json".utf8), mode: 0o644, size: Int64(content.count)), content: content)
             try tar.add(TarEntry(kind: .directory, path: Array("tls".utf8), mode: 0o700))
+            for endpoint in tls.endpoints.keys.sorted() {
+                try tar.add(TarEntry(kind: .directory, path: Array("tls/\(endpoint)".utf8), mode: 0o700))
+                for file in tls.files where file.endpoint == endpoint {
+                    let path = Array("tls/\(endpoint)/\(file.name)".utf8)
+                    try tar.add(TarEntry(kind: .file, path: path, mode: 0o600, size: Int64(file.content.count)), content: file.content)
+                }
+            }
             try tar.finish()
             if target == "-" {
                 if Output.isTerminal(1) { throw Failure("cowardly refusing to export to a terminal, specify a file path") }
@@ -46,19 +53,26 @@ extension Command {
             try ContextStore.check(name)
             if context.contexts.exists(name) { throw Failure("context \(quoted(name)) already exists") }
             let file = source == "-" ? OwnedFD(owning: -1) : try OwnedFD.open(source)
+            if source != "-", try Files.read(source).starts(with: Array("PK\u{3}\u{4}".utf8)) {
+                throw Failure.notImplemented("import of a context from a zip file")
+            }
             let reader = TarReader(FileSource(source == "-" ? 0 : file.raw))
             var found: StoredContext?
+            var tls = ContextTLS()
             while let entry = try reader.next() {
                 let path = entry.pathText
                 switch (path, entry.kind) {
                 case ("meta.json", .file): found = try StoredContext(JSONValue(parsing: reader.readAll(limit: 1 << 20)), path: path)
-                case ("tls", .directory), ("tls/", .directory): continue
-                case (_, .file) where path.hasPrefix("tls/"): throw Failure.notImplemented("import of a context with TLS files")
+                case (_, .directory) where path == "tls" || path.hasPrefix("tls/"): continue
+                case (_, .file) where path.hasPrefix("tls/"):
+                    guard entry.size <= ContextTLS.largestFile else { throw Failure("\(path) is larger than a TLS file can be") }
+                    try tls.add(path.dropFirst("tls/".count), reader.readAll(limit: ContextTLS.largestFile))
                 default: throw Failure("unexpected context file: \(path)")
                 }
             }
             guard let found else { throw Failure("invalid context: no metadata found") }
             try context.contexts.write(found.named(name))
+            try context.contexts.write(tls, of: name)
             context.print(name)
             context.printError("Successfully imported context \(quoted(name))")
             return 0

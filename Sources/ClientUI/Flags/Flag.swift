@@ -95,8 +95,8 @@ public struct Flag: Sendable {
         }
     }
 
-    /// strconv.ParseBool.
-    static func bool(_ text: String) -> Bool? {
+    /// A truth value as Go's strconv.ParseBool reads it; nil for anything else.
+    public static func bool(_ text: String) -> Bool? {
         switch text {
         case "1", "t", "T", "true", "TRUE", "True": true
         case "0", "f", "F", "false", "FALSE", "False": false
