@@ -3,6 +3,8 @@ public import JSON
 public import Linux
 public import RegistryClient
 
+public import struct OCIImageSpec.Platform
+
 // What the API asks of the engine. Declared here, by the user of the services; Engine's types conform in clipperd.
 //
 // Byte streams cross as descriptors that the receiver owns (`Descriptor`). Methods that take a descriptor close it,
@@ -81,9 +83,11 @@ public protocol ContainerBackend: Sendable {
 }
 
 public protocol ImageBackend: Sendable {
-    func list(all: Bool, filters: Filters, sharedSize: Bool, digests: Bool) async throws -> [ImageSummary]
-    func inspect(_ name: String) async throws -> ImageInspect
-    func history(_ name: String) async throws -> [ImageHistoryEntry]
+    /// - Parameter manifests: whether each tells its manifests.
+    func list(all: Bool, filters: Filters, sharedSize: Bool, manifests: Bool) async throws -> [ImageSummary]
+    /// - Parameter platform: the image must be for it, here and below; nil for any.
+    func inspect(_ name: String, platform: Platform?, manifests: Bool) async throws -> ImageInspect
+    func history(_ name: String, platform: Platform?) async throws -> [ImageHistoryEntry]
     func tag(_ name: String, repository: String, tag: String) async throws
     func remove(_ name: String, force: Bool, noPrune: Bool) async throws -> [ImageDeletion]
     func prune(filters: Filters) async throws -> PruneReport
@@ -91,16 +95,22 @@ public protocol ImageBackend: Sendable {
     /// - Parameter tag: a tag or a digest; with neither here nor in the name all tags are pulled.
     func pull(name: String, tag: String?, platform: String?, credentials: RegistryCredentials, emit: @escaping EmitJSON) async throws
     /// `docker push`; without a tag all tags of the repository.
-    func push(name: String, tag: String?, credentials: RegistryCredentials, emit: @escaping EmitJSON) async throws
+    func push(
+        name: String, tag: String?, platform: Platform?, credentials: RegistryCredentials, emit: @escaping EmitJSON) async throws
     /// `docker import`: the root filesystem comes as a tar stream.
     func importRootfs(
         source: Descriptor, repository: String?, tag: String?, message: String?, changes: [String], platform: String?,
         emit: @escaping EmitJSON) async throws
+    /// `docker import` of what a web server has. Refuses before the first document what it does not send.
+    func importRootfs(
+        url: String, repository: String?, tag: String?, message: String?, changes: [String], platform: String?,
+        emit: @escaping EmitJSON) async throws
     /// Makes an image of a container's changes; answers its ID.
     func commit(_ request: CommitRequest, override: ContainerConfig?) async throws -> String
-    func load(source: Descriptor, quiet: Bool, emit: @escaping EmitJSON) async throws
+    /// - Parameter platform: of an archive's images those for it; nil for all, and of several platforms this machine's.
+    func load(source: Descriptor, quiet: Bool, platform: Platform?, emit: @escaping EmitJSON) async throws
     /// A tar stream (docker-archive that is also an OCI layout).
-    func save(names: [String]) async throws -> Descriptor
+    func save(names: [String], platform: Platform?) async throws -> Descriptor
 }
 
 public protocol BuildBackend: Sendable {

@@ -3,31 +3,32 @@ internal import HTTPServer
 internal import JSON
 internal import NIOCore
 internal import NIOHTTP1
+internal import OCIImageSpec
 
 // Images.
 extension EngineAPI {
     static let imageRoutes: [Route] = [
         Route(.GET, "/images/json") { call in
-            try call.refuse("manifests")
             var filters = try call.filters()
             // Up to 1.40 a plain name could be asked for.
             if let name = call.text("filter"), call.version < APIVersion("1.41") { filters.values["reference", default: []].append(name) }
             let images = try await call.backends.images.list(
                 all: call.flag("all"), filters: filters, sharedSize: call.version >= APIVersion("1.42") && call.flag("shared-size"),
-                digests: call.flag("digests"))
+                manifests: call.version >= APIVersion("1.47") && call.flag("manifests"))
             return Call.json(.array(try images.map { FieldGates.imageSummary(try JSON.value($0), for: call.version) }))
         },
-        Route(.POST, "/images/create", without: "fromSrc=URL", create),
+        Route(.POST, "/images/create", create),
         Route(.POST, "/images/load") { call in
-            try call.refuse("platform")
-            let (images, quiet, source) = (call.backends.images, call.flag("quiet"), try call.request.body.descriptor())
-            return try await DelayedStream.progress { emit in try await images.load(source: source, quiet: quiet, emit: emit) }
+            let (images, quiet, platform) = (call.backends.images, call.flag("quiet"), try call.platform(since: "1.48"))
+            let source = try call.request.body.descriptor()
+            return try await DelayedStream.progress { emit in
+                try await images.load(source: source, quiet: quiet, platform: platform, emit: emit)
+            }
         },
         Route(.GET, "/images/get") { call in
-            try call.refuse("platform")
             let names = call.query.all("names")
             guard !names.isEmpty else { throw APIError.invalid("no image names given") }
-            return .stream(descriptor: try await call.backends.images.save(names: names), contentType: "application/x-tar")
+            return try await save(names, call)
         },
         Route(.GET, "/images/search", search),
         Route(.POST, "/images/prune", since: "1.25") { call in
@@ -36,25 +37,26 @@ extension EngineAPI {
             return Call.json(["ImagesDeleted": deleted, "SpaceReclaimed": .integer(report.SpaceReclaimed ?? 0)])
         },
         Route(.GET, "/images/{name*}/json") { call in
-            try call.refuse("manifests", "platform")
-            let image = try await call.backends.images.inspect(call.name)
+            let (manifests, platform) = (call.version >= APIVersion("1.48") && call.flag("manifests"), try call.platform(since: "1.49"))
+            if manifests && platform != nil {
+                throw APIError.invalid("conflicting options: manifests and platform options cannot both be set")
+            }
+            let image = try await call.backends.images.inspect(call.name, platform: platform, manifests: manifests)
             return Call.json(FieldGates.image(try JSON.value(image), for: call.version))
         },
         Route(.GET, "/images/{name*}/history") { call in
-            try call.refuse("platform")
-            return try call.json(await call.backends.images.history(call.name))
+            try call.json(await call.backends.images.history(call.name, platform: call.platform(since: "1.48")))
         },
         Route(.GET, "/images/{name*}/get") { call in
-            try call.refuse("platform")
-            return .stream(descriptor: try await call.backends.images.save(names: [call.name]), contentType: "application/x-tar")
+            try await save([call.name], call)
         },
-        Route(.POST, "/images/{name*}/push", without: "platform", push),
+        Route(.POST, "/images/{name*}/push", push),
         Route(.POST, "/images/{name*}/tag") { call in
             guard let repository = call.text("repo") else { throw APIError.invalid("invalid reference format: repo is empty") }
             try await call.backends.images.tag(call.name, repository: repository, tag: call.text("tag") ?? "")
             return Response(status: .created)
         },
-        Route(.DELETE, "/images/{name*}") { call in
+        Route(.DELETE, "/images/{name*}", without: "platforms") { call in
             try call.refuse("platforms")
             return try call.json(
                 await call.backends.images.remove(call.name, force: call.flag("force"), noPrune: call.flag("noprune")))
@@ -73,8 +75,13 @@ extension EngineAPI {
             }
         }
         guard let source = call.text("fromSrc") else { throw APIError.invalid("either fromImage or fromSrc must be given") }
-        guard source == "-" else { throw APIError(.notImplemented, "not implemented: import from a URL (fromSrc=\(source))") }
         let (repository, message, changes) = (call.text("repo"), call.text("message"), call.query.all("changes"))
+        guard source == "-" else {
+            return try await DelayedStream.progress { emit in
+                try await images.importRootfs(
+                    url: source, repository: repository, tag: tag, message: message, changes: changes, platform: platform, emit: emit)
+            }
+        }
         let rootfs = try call.request.body.descriptor()
         return try await DelayedStream.progress { emit in
             try await images.importRootfs(
@@ -84,17 +91,40 @@ extension EngineAPI {
 }
 
 extension EngineAPI {
+    private static func save(_ names: [String], _ call: Call) async throws -> Response {
+        let tar = try await call.backends.images.save(names: names, platform: call.platform(since: "1.48"))
+        return .stream(descriptor: tar, contentType: "application/x-tar")
+    }
+
     private static func push(_ call: Call) async throws -> Response {
-        try call.refuse("platform")
-        let (images, name, tag) = (call.backends.images, call.name, call.text("tag"))
+        let (images, name, tag, platform) = (call.backends.images, call.name, call.text("tag"), try call.platform(since: "1.46"))
         let credentials = try await call.registryCredentialsOrBody()
         return try await DelayedStream.progress { emit in
-            try await images.push(name: name, tag: tag, credentials: credentials, emit: emit)
+            try await images.push(name: name, tag: tag, platform: platform, credentials: credentials, emit: emit)
         }
     }
 }
 
 extension Call {
+    /// The platform that a call names as JSON (`{"os": "linux", "architecture": "arm", "variant": "v7"}`); nil when it names none.
+    /// - Parameter version: since when there is the parameter; who speaks an older one is not heard, as with dockerd.
+    func platform(since version: String) throws -> Platform? {
+        guard self.version >= APIVersion(version) else { return nil }
+        let texts = query.all("platform").filter { !$0.isEmpty }
+        guard let text = texts.first else { return nil }
+        if texts.count > 1 { throw APIError.invalid("multiple platform parameters are not supported") }
+        let document: JSONValue
+        do { document = try JSONValue(parsing: text) } catch { throw APIError.invalid("failed to parse platform: \(error)") }
+        guard case .object = document else { throw APIError.invalid("failed to parse platform: \(text) is no object") }
+        func member(_ name: String) -> String { document[name]?.stringValue ?? "" }
+        let (os, architecture, variant) = (member("os"), member("architecture"), member("variant"))
+        if os.isEmpty && architecture.isEmpty && !(variant.isEmpty && member("os.version").isEmpty) {
+            throw APIError.invalid("optional platform fields provided, but OS and Architecture are missing")
+        }
+        if os.isEmpty || architecture.isEmpty { throw APIError.invalid("both OS and Architecture must be provided") }
+        return Platform(os: os, architecture: architecture, variant: variant.isEmpty ? nil : variant)
+    }
+
     /// Refuses query parameters that are known, given, and not built.
     func refuse(_ names: String...) throws {
         for name in names where flag(name) {

@@ -11,6 +11,10 @@ public struct ImageSummary: Codable, Sendable {
     public var SharedSize: Int64
     public var Labels: [String: String]?
     public var Containers: Int
+    /// Of the image's manifest (OCIDescriptor).
+    public var Descriptor: JSONValue?
+    /// Only when they were asked for.
+    public var Manifests: [ImageManifestSummary]?
 
     public init(
         Id: String, ParentId: String, RepoTags: [String], RepoDigests: [String], Created: Int64, Size: Int64, SharedSize: Int64 = -1,
@@ -25,6 +29,55 @@ public struct ImageSummary: Codable, Sendable {
         self.SharedSize = SharedSize
         self.Labels = Labels
         self.Containers = Containers
+    }
+}
+
+/// One manifest of an image (API: ImageManifestSummary). Sizes in bytes.
+public struct ImageManifestSummary: Codable, Sendable {
+    public var ID: String
+    public var Descriptor: JSONValue
+    public var Available: Bool
+    public var Size: Sizes
+    public var Kind: String
+    public var ImageData: Data
+
+    public struct Sizes: Codable, Sendable {
+        /// With what is unpacked.
+        public var Total: Int64
+        /// Manifest, config and packed layers.
+        public var Content: Int64
+
+        public init(Total: Int64, Content: Int64) {
+            self.Total = Total
+            self.Content = Content
+        }
+    }
+
+    public struct Data: Codable, Sendable {
+        public var Platform: JSONValue
+        public var Containers: [String]
+        public var Size: Unpacked
+
+        public struct Unpacked: Codable, Sendable {
+            public var Unpacked: Int64
+            public init(Unpacked: Int64) { self.Unpacked = Unpacked }
+        }
+
+        public init(Platform: JSONValue, Containers: [String], Size: Unpacked) {
+            self.Platform = Platform
+            self.Containers = Containers
+            self.Size = Size
+        }
+    }
+
+    /// An image's manifest whose content is here.
+    public init(ID: String, Descriptor: JSONValue, Size: Sizes, ImageData: Data) {
+        self.ID = ID
+        self.Descriptor = Descriptor
+        self.Available = true
+        self.Size = Size
+        self.Kind = "image"
+        self.ImageData = ImageData
     }
 }
 
@@ -47,6 +100,10 @@ public struct ImageInspect: Codable, Sendable {
     public var GraphDriver: DriverData
     public var RootFS: RootFS
     public var Metadata: Metadata
+    /// Of the image's manifest (OCIDescriptor).
+    public var Descriptor: JSONValue?
+    /// Only when they were asked for.
+    public var Manifests: [ImageManifestSummary]?
 
     public struct RootFS: Codable, Sendable {
         public var `Type`: String

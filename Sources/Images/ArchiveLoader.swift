@@ -43,13 +43,16 @@ final class ArchiveLoader {
     private static let documentLimit: Int64 = 8 << 20
 
     private let store: ImageStore
+    /// Only images for this platform; nil for all, and of an index for this machine's.
+    private let platform: Platform?
     private var members: [String: Member] = [:]
     private var documentBytes: Int64 = 0
     /// Holds what the archive's images are made of until they are recorded: layers that were here, and those taken.
     private let lease: LayerLease
 
-    init(store: ImageStore) {
+    init(store: ImageStore, platform: Platform? = nil) {
         self.store = store
+        self.platform = platform
         lease = LayerLease(store: store)
     }
 
@@ -144,8 +147,18 @@ final class ArchiveLoader {
 
     // MARK: Plans
 
+    /// What the archive holds, for the platform that is wanted.
     func plans() throws -> [Plan] {
-        if members["manifest.json"] != nil { return try savedPlans() }
+        let plans = try allPlans()
+        guard let platform else { return plans }
+        let fitting = try plans.filter { try ImageStore.parseConfig($0.configBytes).platform.satisfies(platform) }
+        if fitting.isEmpty { throw ImageError(.invalid, "invalid archive: no image for \(platform)") }
+        return fitting
+    }
+
+    private func allPlans() throws -> [Plan] {
+        // Of one that tells both ways, the index alone tells of several platforms.
+        if members["manifest.json"] != nil && (platform == nil || members["index.json"] == nil) { return try savedPlans() }
         if members["index.json"] != nil { return try layoutPlans() }
         if members["repositories"] != nil {
             throw ImageError(.notImplemented, "not implemented: archives of docker save before 1.10, which have no manifest.json")
@@ -187,7 +200,7 @@ final class ArchiveLoader {
             let tags = name.flatMap { $0.contains("/") || $0.contains(":") ? try? ImageReference($0) : nil }
             if let plan = try layoutPlan(descriptor, tags.map { [$0] } ?? [], depth: 0) { plans.append(plan) }
         }
-        if plans.isEmpty { throw ImageError(.invalid, "invalid archive: no image for \(Platform.host)") }
+        if plans.isEmpty { throw ImageError(.invalid, "invalid archive: no image for \(platform ?? .host)") }
         return plans
     }
 
@@ -196,7 +209,7 @@ final class ArchiveLoader {
         if MediaType.indexes.contains(descriptor.mediaType) {
             guard depth < 4 else { throw ImageError(.invalid, "invalid archive: indexes nested too deep") }
             let index = try decode(Index.self, bytes, descriptor)
-            let fitting = index.manifests.first { $0.platform.map { $0.satisfies(.host) } ?? true }
+            let fitting = index.manifests.first { $0.platform.map { $0.satisfies(platform ?? .host) } ?? true }
             return try fitting.flatMap { try layoutPlan($0, tags, depth: depth + 1) }
         }
         guard MediaType.manifests.contains(descriptor.mediaType) else { return nil }

@@ -1,14 +1,15 @@
 internal import Archive
 internal import Linux
-internal import OCIImageSpec
+public import OCIImageSpec
 internal import Synchronization
 
 // docker save and docker load.
 extension ImageStore {
     /// Reads an archive of `docker save` (1.10 and later) or an OCI layout, plain, gzip or zstd. All images or none.
-    /// `progress` gets the bytes read so far.
-    public func load(from descriptor: Int32, progress: ((Int64) -> Void)? = nil) throws -> [LoadedImage] {
-        let loader = ArchiveLoader(store: self)
+    /// With a platform only images for that are taken, and it is an error when there are none; without, an index gives its image
+    /// for this machine. `progress` gets the bytes read so far.
+    public func load(from descriptor: Int32, platform: Platform? = nil, progress: ((Int64) -> Void)? = nil) throws -> [LoadedImage] {
+        let loader = ArchiveLoader(store: self, platform: platform)
         defer { loader.discard() }
         let damaged = damagedImages
         try loader.read(CountingSource(FileSource(descriptor), progress))

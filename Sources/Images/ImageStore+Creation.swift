@@ -1,3 +1,4 @@
+internal import Archive
 internal import JSON
 internal import Linux
 public import OCIImageSpec
@@ -66,6 +67,17 @@ extension ImageStore {
         state.layers[layer.chainID]?.blob ?? Descriptor(mediaType: MediaType.ociLayer, digest: layer.diffID, size: layer.tarSize)
     }
 
+    /// What an image's manifest is, and the bytes that the store keeps of its content: manifest, config and layers' streams.
+    public func content(of image: Image) throws -> (manifest: Descriptor, bytes: Int64) {
+        let bytes = try files.read(image.manifestDigest)
+        let manifest = try? JSON.decode(Manifest.self, from: bytes)
+        let config = Int64(try files.read(image.id).count)
+        let streams = image.layers.reduce(Int64(0)) { sum, layer in sum + (blob(of: layer)?.size ?? 0) }
+        let descriptor = Descriptor(
+            mediaType: manifest?.mediaType ?? MediaType.ociManifest, digest: image.manifestDigest, size: Int64(bytes.count))
+        return (descriptor, Int64(bytes.count) + config + streams)
+    }
+
     /// The streams by which an image's manifest names its layers, bottom first. Throws `ImageError.damaged` when the store
     /// can't give one of them out.
     func streams(of image: Image) throws -> [Descriptor] {
@@ -93,8 +105,14 @@ extension ImageStore {
     public func importRootfs(
         from descriptor: Int32, config: RunConfig?, message: String, platform: Platform = .host, reference: ImageReference?
     ) throws -> Image {
+        try importRootfs(FileSource(descriptor), config: config, message: message, platform: platform, reference: reference)
+    }
+
+    func importRootfs(
+        _ source: any ByteSource, config: RunConfig?, message: String, platform: Platform, reference: ImageReference?
+    ) throws -> Image {
         if reference?.digest != nil { throw ImageError(.invalid, "cannot import digest reference") }
-        let layer = try importLayer(from: descriptor, parent: nil)
+        let layer = try commit(try ingest(source), parent: nil)
         do {
             let now = Timestamp.now().description
             var image = ImageConfig(platform: platform, config: config ?? RunConfig(), created: now)

@@ -56,10 +56,13 @@ struct ConnectionFailure: Error, CustomStringConvertible {
     let description: String
     /// Whether the same request may succeed a moment later.
     let isTransient: Bool
+    /// There is no host of this name.
+    let isUnknownHost: Bool
 
-    init(_ description: String, isTransient: Bool) {
+    init(_ description: String, isTransient: Bool, isUnknownHost: Bool = false) {
         self.description = description
         self.isTransient = isTransient
+        self.isUnknownHost = isUnknownHost
     }
 
     /// What an error of the client means. Throws it on when the task was cancelled.
@@ -87,7 +90,7 @@ struct ConnectionFailure: Error, CustomStringConvertible {
             }
             return ConnectionFailure("\(place): \(cause)", isTransient: true)
         }
-        return ConnectionFailure("dial tcp: lookup \(address.host): no such host", isTransient: false)
+        return ConnectionFailure("dial tcp: lookup \(address.host): no such host", isTransient: false, isUnknownHost: true)
     }
 
     private static func asking(_ error: HTTPClientError, _ address: WebAddress) -> ConnectionFailure {

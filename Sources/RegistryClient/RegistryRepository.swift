@@ -99,8 +99,11 @@ public struct RegistryCredentials: Sendable, Hashable {
     }
 }
 
-/// Where Images gets its repositories; `RegistryClient` is the real one.
+/// Where Images gets its repositories, and files of the web; `RegistryClient` is the real one.
 public protocol RegistryAccess: Sendable {
     /// The repository of a name (tag and digest are not looked at). Does not ask the registry yet.
     func repository(_ reference: ImageReference, credentials: RegistryCredentials) throws -> any RegistryRepository
+
+    /// What another web server has, for `docker import` of an address.
+    func download(_ address: String) async throws -> WebDownload
 }

@@ -82,7 +82,7 @@ final class RegistrySession: Sendable {
     }
 
     /// Redirects lead to other hosts, which are not to see the credentials.
-    private func follow(_ call: RegistryCall, _ endpoint: RegistryEndpoint, authorization: String?) async throws -> HTTPClientResponse {
+    func follow(_ call: RegistryCall, _ endpoint: RegistryEndpoint, authorization: String?) async throws -> HTTPClientResponse {
         var address = call.address
         for _ in 0..<10 {
             var headers = call.headers
@@ -118,7 +118,8 @@ final class RegistrySession: Sendable {
             throw error
         } catch {
             let failure = try ConnectionFailure(error, to: address)
-            throw ConnectionFailure("\(Self.verb(method)) \"\(address)\": \(failure)", isTransient: failure.isTransient)
+            throw ConnectionFailure(
+                "\(Self.verb(method)) \"\(address)\": \(failure)", isTransient: failure.isTransient, isUnknownHost: failure.isUnknownHost)
         }
     }
 

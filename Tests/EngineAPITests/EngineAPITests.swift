@@ -160,7 +160,23 @@ import Testing
         ("-X POST '/images/create?fromImage=missing'", "", "404", "manifest for missing:latest not found: manifest unknown"),
         ("-X POST '/images/create?fromImage=broken'", "", "200", #""error":"connection reset by peer"}"#),
         ("-X POST /images/a/b/push?tag=2", "-H 'X-Registry-Auth: eyJ1c2VybmFtZSI6InUiLCJwYXNzd29yZCI6InAifQ=='", "200", "a/b 2 p"),
-        ("-X POST '/images/x/push?platform=linux/arm'", "", "501", "query parameter platform"),
+        ("-X POST '/images/x/push?platform=linux/arm'", "-H 'X-Registry-Auth: e30='", "400", "failed to parse platform"),
+        ("-gX POST '/images/x/push?\(arm)'", "-H 'X-Registry-Auth: e30='", "200", "x -  linux/arm/v7"),
+        ("-gX POST '/v1.45/images/x/push?\(arm)'", "-H 'X-Registry-Auth: e30='", "200", #"x - "}"#),
+        ("-g '/images/x/json?\(arm)'", "", "404", "No such image: x linux/arm/v7 false"),
+        ("-g '/v1.48/images/x/json?\(arm)'", "", "404", "No such image: x - false"),
+        ("/images/x/json?manifests=1", "", "404", "No such image: x - true"),
+        ("/v1.47/images/x/json?manifests=1", "", "404", "No such image: x - false"),
+        ("-g '/images/x/json?manifests=1&\(arm)'", "", "400", "manifests and platform options cannot both be set"),
+        ("/images/json?manifests=1", "", "409", "manifests"), ("/v1.46/images/json?manifests=1", "", "200", "[]"),
+        ("-g '/images/x/history?\(arm)'", "", "200", #""CreatedBy":"linux/arm/v7""#),
+        ("-g '/v1.47/images/x/history?\(arm)'", "", "200", #""CreatedBy":"""#),
+        ("-g '/images/x/get?\(arm)'", "", "200", "x,linux/arm/v7"), ("-g '/images/get?names=x&\(arm)'", "", "200", "x,linux/arm/v7"),
+        ("-gX POST '/images/load?quiet=1&\(arm)'", "-T /etc/passwd", "200", "loading linux/arm/v7"),
+        ("-g '/images/x/history?\(arm)&\(arm)'", "", "400", "multiple platform parameters"),
+        ("-g '/images/x/history?platform={\"variant\":\"v7\"}'", "", "400", "optional platform fields provided"),
+        ("-g '/images/x/history?platform={\"os\":\"linux\"}'", "", "400", "both OS and Architecture must be provided"),
+        ("-X POST '/images/create?fromSrc=example.com/x&repo=y'", "", "200", "example.com/x y"),
         ("/images/a/b:c/history", "", "200", "a/b:c"),
         ("-X POST '/images/create?fromSrc=-&repo=x'", "-T /etc/passwd", "200", "got \(size("/etc/passwd")) bytes"),
         ("-X POST /images/x/push", "", "400", "bad parameters and missing X-Registry-Auth"),
@@ -173,6 +189,8 @@ import Testing
         ("-X POST /exec/e1/start", #"-H 'Content-Type: application/json' -d '{"Detach":true}'"#, "200", ""),
         ("-X POST '/containers/c1/resize?h=1'", "", "400", "h and w"),
     ]
+
+    private static let arm = #"platform={"os":"linux","architecture":"arm","variant":"v7"}"#
 
     private static func size(_ path: String) -> Int { (try? Files.read(path).count) ?? -1 }
 

@@ -5,6 +5,8 @@ import JSON
 import Linux
 import RegistryClient
 
+import struct OCIImageSpec.Platform
+
 /// An engine that knows one container `c1` (without terminal) and remembers nothing.
 struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, VolumeBackend, NetworkBackend {
     static var backends: Backends {
@@ -153,10 +155,15 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
     func archivePut(_ id: String, path: String, noOverwriteDirNonDir: Bool, copyUIDGID: Bool, tar: Descriptor) async throws {}
     func export(_ id: String) async throws -> Descriptor { throw EngineError.notImplemented("export") }
 
-    func list(all: Bool, filters: Filters, sharedSize: Bool, digests: Bool) async throws -> [ImageSummary] { [] }
-    func inspect(_ name: String) async throws -> ImageInspect { throw EngineError.notFound("No such image: \(name)") }
-    func history(_ name: String) async throws -> [ImageHistoryEntry] {
-        [ImageHistoryEntry(Id: name, Created: 1, CreatedBy: "", Tags: nil, Size: 0, Comment: "")]
+    func list(all: Bool, filters: Filters, sharedSize: Bool, manifests: Bool) async throws -> [ImageSummary] {
+        if manifests { throw EngineError.conflict("manifests") }
+        return []
+    }
+    func inspect(_ name: String, platform: Platform?, manifests: Bool) async throws -> ImageInspect {
+        throw EngineError.notFound("No such image: \(name) \(platform.map { "\($0)" } ?? "-") \(manifests)")
+    }
+    func history(_ name: String, platform: Platform?) async throws -> [ImageHistoryEntry] {
+        [ImageHistoryEntry(Id: name, Created: 1, CreatedBy: platform?.description ?? "", Tags: nil, Size: 0, Comment: "")]
     }
     func tag(_ name: String, repository: String, tag: String) async throws {}
     func remove(_ name: String, force: Bool, noPrune: Bool) async throws -> [ImageDeletion] { [ImageDeletion(Untagged: name)] }
@@ -165,24 +172,30 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
         try await emit(["status": .string("\(name) \(tag ?? "-") \(platform ?? "-") \(credentials.username)")])
         if name == "broken" { throw EngineError(.system, "connection reset by peer") }
     }
-    func push(name: String, tag: String?, credentials: RegistryCredentials, emit: @escaping EmitJSON) async throws {
-        try await emit(["status": .string("\(name) \(tag ?? "-") \(credentials.password)")])
+    func push(
+        name: String, tag: String?, platform: Platform?, credentials: RegistryCredentials, emit: @escaping EmitJSON
+    ) async throws {
+        try await emit(["status": .string("\(name) \(tag ?? "-") \(credentials.password)\(platform.map { " \($0)" } ?? "")")])
     }
     func importRootfs(
         source: Descriptor, repository: String?, tag: String?, message: String?, changes: [String], platform: String?,
         emit: @escaping EmitJSON
     ) async throws { try await consume(source, emit) }
-    func load(source: Descriptor, quiet: Bool, emit: @escaping EmitJSON) async throws {
+    func importRootfs(
+        url: String, repository: String?, tag: String?, message: String?, changes: [String], platform: String?,
+        emit: @escaping EmitJSON
+    ) async throws { try await emit(["status": .string("\(url) \(repository ?? "-")")]) }
+    func load(source: Descriptor, quiet: Bool, platform: Platform?, emit: @escaping EmitJSON) async throws {
         if quiet {
             _ = try await reading(source)
-            try await emit(["status": "loading"])
+            try await emit(["status": .string("loading \(platform.map { "\($0)" } ?? "-")")])
             throw EngineError(.unavailable, "disk is down")
         }
         try await consume(source, emit)
     }
-    func save(names: [String]) async throws -> Descriptor {
+    func save(names: [String], platform: Platform?) async throws -> Descriptor {
         let pipe = try OwnedFD.pipe()
-        try pipe.writing.writeAll(Array(names.joined(separator: ",").utf8))
+        try pipe.writing.writeAll(Array((names + (platform.map { ["\($0)"] } ?? [])).joined(separator: ",").utf8))
         return try pipe.reading.duplicate().take()
     }
     func build(

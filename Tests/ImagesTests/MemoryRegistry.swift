@@ -34,12 +34,25 @@ final class MemoryRegistry: RegistryAccess {
         /// Blobs that are not sent until they are released.
         var gates: [Digest: [CheckedContinuation<Void, Never>]] = [:]
         var mountsWork = true
+        /// What web servers have; one byte alone breaks off.
+        var web: [String: [UInt8]] = [:]
     }
 
     let state = Mutex(State())
 
     func repository(_ reference: ImageReference, credentials: RegistryCredentials) throws -> any RegistryRepository {
         MemoryRepository(registry: self, name: try ImageReference(reference.name))
+    }
+
+    func download(_ address: String) async throws -> WebDownload {
+        guard let bytes = state.withLock({ $0.web[address] }) else { throw RegistryError(.notFound, "no such page: \(address)") }
+        let body = AsyncThrowingStream<ByteBuffer, any Error> { continuation in
+            for start in stride(from: 0, to: bytes.count, by: 10_000) {
+                continuation.yield(ByteBuffer(bytes: bytes[start..<min(start + 10_000, bytes.count)]))
+            }
+            continuation.finish(throwing: bytes.count == 1 ? RegistryError(.unreachable, "unexpected EOF") : nil)
+        }
+        return WebDownload(address: "http://\(address)", size: Int64(bytes.count), body: body)
     }
 
     func note(_ request: String) { state.withLock { $0.requests.append(request) } }

@@ -76,6 +76,7 @@ final class RegistryFixture {
             case .message(let id?, let text): messages.append("\(id): \(text)")
             case .message(nil, let text): messages.append(text)
             case .layer(let digest, let status): layers[digest.short, default: []].append(status)
+            case .importing: break
             case .tagPushed(let tag, let digest, let size): messages.append("\(tag): digest: \(digest) size: \(size)")
             }
         }

@@ -80,6 +80,46 @@ private func descriptor(_ text: String) -> Descriptor {
     }
 }
 
+@Suite struct WebDownloads {
+    @Test func followRedirectsWithoutCredentials() async throws {
+        try await FakeRegistry.run({ asked, _ in
+            if asked.target == "/a?b=1" { return Response(status: .found, headers: ["Location": "/c"]) }
+            return .bytes(Array("content".utf8), contentType: "x")
+        }) { server in
+            let client = RegistryClient()
+            let download = try await client.download("\(server.authority)/a?b=1")
+            let bytes = try await collected(download.body)
+            #expect(download.address == "http://\(server.authority)/a?b=1" && bytes == "content" && download.size == 7)
+            #expect(server.lines == ["GET /a?b=1", "GET /c"] && server.requests.allSatisfy { $0.authorization.isEmpty })
+            await client.shutdown()
+        }
+    }
+
+    @Test(arguments: [
+        (400, RegistryError.Code.invalid), (401, .unauthorized), (403, .denied), (404, .notFound), (410, .failed), (500, .failed),
+    ])
+    func refusalsSayWhatTheServerSays(_ status: Int, _ code: RegistryError.Code) async throws {
+        try await FakeRegistry.run({ _, _ in
+            .bytes(Array(" go away\n".utf8), contentType: "x", status: .init(statusCode: status))
+        }) { server in
+            let client = RegistryClient()
+            let error = await #expect(throws: RegistryError.self) { try await client.download("http://\(server.authority)/x") }
+            #expect(error?.code == code)
+            #expect(error?.message.hasPrefix("failed to GET http://\(server.authority)/x with status \(status) ") ?? false)
+            #expect(error?.message.hasSuffix(": go away") ?? false)
+            await client.shutdown()
+        }
+    }
+
+    @Test(arguments: ["ftp://x/y", "http://", "http://a b/", "https://user:pw@host/x"]) func whatIsNoWebAddress(_ text: String) async throws
+    {
+        let client = RegistryClient()
+        let error = await #expect(throws: RegistryError.self) { try await client.download(text) }
+        #expect(error?.code == .invalid)
+        await client.shutdown()
+    }
+}
+
 @Suite struct Blobs {
     private static let text = "0123456789"
 

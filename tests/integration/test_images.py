@@ -1,10 +1,15 @@
 """Images: in, out, named, shown and removed."""
 
+import gzip
+import http.server
 import io
 import json
+import os
 import shutil
 import subprocess
 import tarfile
+import threading
+import urllib.parse
 
 import docker.errors
 import pytest
@@ -29,6 +34,116 @@ def test_import(cli):
     assert shown["Config"]["Cmd"] == ["x"] and "A=b" in shown["Config"]["Env"]
     assert shown["RootFS"]["Type"] == "layers" and len(shown["RootFS"]["Layers"]) == 1
     assert cli("history", "--format", "{{.Comment}}", "clpt/imported:1") == "by hand"
+
+
+@pytest.fixture
+def web():
+    """A web server: what lies under /files is a tar archive, /moved leads there, all else is not there."""
+    content = gzip.compress(tar_of({"hello": b"from the web", "noise": os.urandom(3 << 20)}))
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            if self.path == "/moved":
+                self.send_response(302)
+                self.send_header("Location", "/files/root.tar.gz")
+                self.end_headers()
+                return
+            found = self.path == "/files/root.tar.gz"
+            body = content if found else b"nothing here\n"
+            self.send_response(200 if found else 403 if self.path == "/secret" else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_import_from_the_web(cli, web):
+    told = cli("import", "-c", "ENV A=b", f"http://{web}/moved", "clpt/web:1")
+    assert told.splitlines()[0] == f"Downloading from http://{web}/moved"
+    shown = cli.inspect("clpt/web:1")
+    assert shown["Id"] == told.splitlines()[-1] and "A=b" in shown["Config"]["Env"]
+    assert shown["Comment"] == f"Imported from http://{web}/moved"
+    with open(shown["GraphDriver"]["Data"]["UpperDir"] + "/hello") as file:
+        assert file.read() == "from the web"
+    cli("rmi", "clpt/web:1")
+
+
+@pytest.mark.parametrize(("path", "status", "words"), [
+    ("/none", 404, "failed to GET http://HOST/none with status 404 Not Found: nothing here"),
+    ("/secret", 403, "failed to GET http://HOST/secret with status 403 Forbidden: nothing here")])
+def test_import_of_what_the_web_does_not_give(daemon, web, path, status, words):
+    answer = daemon.request("POST", f"/images/create?fromSrc=http://{web}{path}&repo=clpt/web")
+    assert answer == (status, {"message": words.replace("HOST", web)})
+
+
+def test_import_from_nowhere(daemon):
+    status, answer = daemon.request("POST", "/images/create?fromSrc=127.0.0.1:1/x&repo=clpt/web")
+    assert status == 500 and answer["message"] == 'Get "http://127.0.0.1:1/x": dial tcp 127.0.0.1:1: connect: connection refused'
+    assert daemon.request("POST", "/images/create?fromSrc=ftp://x/y")[0] == 400
+
+
+def platform(architecture):
+    return urllib.parse.quote(json.dumps({"os": "linux", "architecture": architecture}))
+
+
+@pytest.mark.parametrize(("method", "path"), [
+    ("GET", "/images/NAME/json"), ("GET", "/images/NAME/history"), ("GET", "/images/NAME/get"), ("GET", "/images/get?names=NAME")])
+def test_platform_of_an_image(daemon, method, path):
+    """An image here is of one platform: that may be asked for, and no other."""
+    path = path.replace("NAME", IMAGE) + ("&" if "?" in path else "?")
+    status, answer = daemon.request(method, f"{path}platform={platform('s390x')}")
+    words = f"image with reference {IMAGE} was found but does not provide the specified platform (linux/s390x)"
+    assert (status, answer) == (404, {"message": words})
+    if "get" not in path:
+        assert daemon.request(method, f"{path}platform={platform('amd64')}")[0] == 200
+    assert daemon.request(method, f"{path}platform=linux/amd64")[0] == 400
+
+
+def test_push_of_another_platform(daemon):
+    status, answer = daemon.request("POST", f"/images/{IMAGE}/push?platform={platform('arm')}", headers={"X-Registry-Auth": "e30="})
+    assert status == 404 and "does not provide the specified platform (linux/arm)" in answer["message"]
+
+
+def test_client_names_platforms(clipper):
+    assert clipper.run("image", "inspect", "--platform", "linux/amd64", IMAGE).code == 0
+    assert clipper("history", "-q", "--platform", "amd64", IMAGE)
+    for command in ["history", "save", "push"]:
+        done = clipper.run(command, "--platform", "linux/arm64/v8", IMAGE)
+        assert done.code == 1 and "does not provide the specified platform (linux/arm64/v8)" in done.err
+    assert "invalid platform" in clipper.run("history", "--platform", "linux//", IMAGE).err
+
+
+def test_load_of_one_platform(clipper, tmp_path):
+    archive = tmp_path / "image.tar"
+    clipper("tag", IMAGE, "clpt/one:1")
+    clipper("save", "--platform", "linux/amd64", "-o", archive, "clpt/one:1")
+    clipper("rmi", "clpt/one:1")
+    done = clipper.run("load", "--platform", "linux/arm64", "-i", archive)
+    assert done.code == 1 and "no image for linux/arm64" in done.err
+    assert "Loaded image: clpt/one:1" in clipper("load", "--platform", "linux/amd64", "-i", archive)
+    clipper("rmi", "clpt/one:1")
+
+
+def test_manifests_of_an_image(daemon):
+    status, shown = daemon.request("GET", f"/images/{IMAGE}/json?manifests=1")
+    assert status == 200
+    (manifest,) = shown["Manifests"]
+    assert manifest["ID"] == manifest["Descriptor"]["digest"] == shown["Descriptor"]["digest"]
+    assert manifest["Kind"] == "image" and manifest["Available"] and manifest["ImageData"]["Platform"]["architecture"] == "amd64"
+    assert manifest["ImageData"]["Size"]["Unpacked"] == shown["Size"]
+    assert manifest["Size"]["Total"] == manifest["Size"]["Content"] + shown["Size"]
+    (listed,) = [image for image in daemon.request("GET", "/images/json?manifests=1")[1] if image["Id"] == shown["Id"]]
+    assert listed["Manifests"] == shown["Manifests"] and listed["Descriptor"] == shown["Descriptor"]
+    assert "Manifests" not in daemon.request("GET", f"/images/{IMAGE}/json")[1]
+    assert daemon.request("GET", f"/images/{IMAGE}/json?manifests=1&platform={platform('amd64')}")[0] == 400
 
 
 def test_list_and_columns(cli):

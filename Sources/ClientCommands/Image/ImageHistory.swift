@@ -9,11 +9,13 @@ extension Command {
             flags: [
                 ListFlags.format, Flag("human", "H", .bool, "Print sizes and dates in human readable format", default: "true"),
                 ListFlags.noTrunc,
+                Flag("platform", .string, "Show history for the given platform"),
                 ListFlags.quiet("Only show image IDs"),
             ]
         ) { context in
             let flags = context.flags
-            let layers = try context.get("/images/\(Context.imageSegment(context.arguments[0]))/history").arrayValue ?? []
+            let path = "/images/\(Context.imageSegment(context.arguments[0]))/history"
+            let layers = try context.get(path, try PlatformFlag.query(context)).arrayValue ?? []
             let isTruncated = !flags.bool("no-trunc")
             let isHuman = flags.bool("human")
             let now = Timestamp.now().seconds

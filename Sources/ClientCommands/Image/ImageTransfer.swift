@@ -20,7 +20,7 @@ extension Command {
             if path.isEmpty && Output.isTerminal(0) { throw Failure("requested load from stdin, but stdin is empty") }
             let file = path.isEmpty ? OwnedFD(owning: -1) : try OwnedFD.open(path)
             var query = [("quiet", context.flags.bool("quiet") || !Output.isTerminal(1) ? "1" : "0")]
-            if let platform = context.flags.given("platform") { query.append(("platform", platform)) }
+            query += try PlatformFlag.query(context)
             let response = try context.client.send(
                 Request("POST", "/images/load", query: query, body: .descriptor(path.isEmpty ? 0 : file.raw, type: "application/x-tar")))
             guard response.head["content-type"]?.hasPrefix("application/json") ?? false else {
@@ -43,7 +43,7 @@ extension Command {
             ]
         ) { context in
             var query = context.arguments.map { ("names", $0) }
-            if let platform = context.flags.given("platform") { query.append(("platform", platform)) }
+            query += try PlatformFlag.query(context)
             return try Download.run(context, Request("GET", "/images/get", query: query))
         }
     }
@@ -111,7 +111,7 @@ extension Command {
             let all = context.flags.bool("all-tags")
             let (name, tag) = ImagePull.split(all ? context.arguments[0] : ImagePull.tagged(context.arguments[0]))
             var query = all ? [] : [("tag", tag)]
-            if let platform = context.flags.given("platform") { query.append(("platform", platform)) }
+            query += try PlatformFlag.query(context)
             let request = Request(
                 "POST", "/images/\(Context.imageSegment(name))/push", query: query,
                 headers: [("X-Registry-Auth", try context.registryAuth.header(for: name))])

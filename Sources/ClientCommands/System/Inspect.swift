@@ -57,11 +57,11 @@ extension Command {
             "image inspect", summary: "Display detailed information on one or more images", usage: "[OPTIONS] IMAGE [IMAGE...]",
             arity: .atLeast(1),
             flags: [
-                Inspection.formatFlag, Flag("platform", .string, "Inspect a specific platform of the multi-platform image", hidden: true),
+                Inspection.formatFlag, Flag("platform", .string, "Inspect a specific platform of the multi-platform image"),
             ]
         ) { context in
-            if context.flags.has("platform") { throw Failure.notImplemented("--platform") }
-            return try Inspection.run(context) { try context.get("/images/\(Context.imageSegment($0))/json") }
+            let query = try PlatformFlag.query(context)
+            return try Inspection.run(context) { try context.get("/images/\(Context.imageSegment($0))/json", query) }
         }
     }
 

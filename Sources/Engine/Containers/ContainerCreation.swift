@@ -29,10 +29,7 @@ struct ContainerCreation: Sendable {
             guard let wanted = Platform(parsing: platform) else {
                 throw EngineError.invalid("\"\(platform)\": unknown operating system or architecture: invalid argument")
             }
-            guard image.config.platform.satisfies(wanted) else {
-                throw EngineError.notFound(
-                    "image with reference \(imageName) was found but does not provide the specified platform (\(platform))")
-            }
+            try image.check(wanted, name: imageName)
         }
         let id = ContainerNames.newID()
         try EndpointChecks.check(request.networkingConfig)

@@ -1,7 +1,7 @@
 internal import EngineTypes
 internal import Images
 public import JSON
-internal import OCIImageSpec
+public import OCIImageSpec
 public import RegistryClient
 
 /// docker pull and docker push.
@@ -47,9 +47,11 @@ extension ImageService {
 
     /// `POST /images/{name}/push`. Without a tag all tags of the repository are pushed.
     public func push(
-        name: String, tag: String?, credentials: RegistryCredentials, emit: @escaping @Sendable (JSONValue) async throws -> Void
+        name: String, tag: String?, platform: Platform?, credentials: RegistryCredentials,
+        emit: @escaping @Sendable (JSONValue) async throws -> Void
     ) async throws {
         let reference = try Self.remoteReference(name, tag)
+        if let platform { _ = try await image(reference.familiar, platform) }
         try await stream(emit) { [self] report in
             try await transfers.push(reference, credentials: credentials, report: report)
             events.publish(
@@ -81,7 +83,7 @@ extension ImageService {
     // MARK: Streams
 
     /// Runs a transfer and hands its progress to the client; a client that goes ends it.
-    private func stream(
+    func stream(
         _ emit: @escaping @Sendable (JSONValue) async throws -> Void,
         _ work: @escaping @Sendable (@escaping TransferReport) async throws -> Void,
         refusal: (any Error) -> any Error

@@ -5,7 +5,7 @@ public import Images
 public import JSON
 internal import Linux
 public import Logging
-internal import OCIImageSpec
+public import OCIImageSpec
 
 /// What the API asks for images.
 public final class ImageService: Sendable {
@@ -25,17 +25,26 @@ public final class ImageService: Sendable {
 
     // MARK: Show
 
-    public func list(all: Bool, filters: Filters, sharedSize: Bool, digests: Bool) async throws -> [ImageSummary] {
-        let (found, filter) = try await offloading { [images] in (images.list(), try ImageFilter(filters, images)) }
+    public func list(all: Bool, filters: Filters, sharedSize: Bool, manifests: Bool) async throws -> [ImageSummary] {
+        let (found, filter, contents) = try await offloading { [self] in
+            let found = images.list()
+            // An image whose documents can't be read is shown without them.
+            let contents = found.map { try? ImageContent(images, $0) }
+            return (found, try ImageFilter(filters, images), contents)
+        }
         let parents = Set(found.compactMap(\.parent))
         let layers = sharedSize ? LayerUsage(found) : nil
-        return found.compactMap { image in
+        return try zip(found, contents).compactMap { image, content in
             guard let names = filter.names(of: image, all: all, isBuiltOn: parents.contains(image.id)) else { return nil }
             var summary = Self.summary(image)
             // As Docker: of an image that is shown for a name, only the names that match.
             summary.RepoTags = names.tags.map(\.familiar)
             summary.RepoDigests = names.digests.map(\.familiar)
             if let layers { summary.SharedSize = layers.shared(by: image) }
+            summary.Descriptor = try content.map { try JSON.value($0.manifest) }
+            if manifests {
+                summary.Manifests = try content.map { [try $0.summary(image, containers.users(ofImage: image.id.description))] }
+            }
             return summary
         }
     }
@@ -48,10 +57,17 @@ public final class ImageService: Sendable {
             Labels: image.config.config?.labels)
     }
 
-    public func inspect(_ name: String) async throws -> ImageInspect {
-        let (image, directories) = try await offloading { [images] in
-            let image = try images.image(name)
-            return (image, images.layerDirectories(of: image))
+    /// The image of a name, which must be for `platform` when that is given.
+    func image(_ name: String, _ platform: Platform?) async throws -> Image {
+        let image = try await offloading { [images] in try images.image(name) }
+        if let platform { try image.check(platform, name: name) }
+        return image
+    }
+
+    public func inspect(_ name: String, platform: Platform?, manifests: Bool) async throws -> ImageInspect {
+        let image = try await image(name, platform)
+        let (directories, content) = try await offloading { [images] in
+            (images.layerDirectories(of: image), try ImageContent(images, image))
         }
         let config = image.config
         var inspect = ImageInspect(
@@ -70,12 +86,15 @@ public final class ImageService: Sendable {
             RootFS: .init(Type: "layers", Layers: image.layers.map(\.diffID.description)),
             Metadata: .init(LastTagTime: (image.lastTaggedAt ?? .never).description))
         inspect.VirtualSize = image.size
+        inspect.Descriptor = try JSON.value(content.manifest)
+        if manifests { inspect.Manifests = [try content.summary(image, containers.users(ofImage: image.id.description))] }
         return inspect
     }
 
-    public func history(_ name: String) async throws -> [ImageHistoryEntry] {
-        try await offloading { [images] in
-            images.history(of: try images.image(name)).map { line in
+    public func history(_ name: String, platform: Platform?) async throws -> [ImageHistoryEntry] {
+        let image = try await image(name, platform)
+        return try await offloading { [images] in
+            images.history(of: image).map { line in
                 ImageHistoryEntry(
                     Id: line.id?.description ?? "<missing>", Created: line.created.seconds, CreatedBy: line.createdBy,
                     Tags: line.references.isEmpty ? nil : line.references.map(\.familiar), Size: line.size, Comment: line.comment)
@@ -156,33 +175,11 @@ public final class ImageService: Sendable {
 
     // MARK: In and out
 
-    public func importRootfs(
-        source: Int32, repository: String?, tag: String?, message: String?, changes: [String], platform: String?,
-        emit: @escaping @Sendable (JSONValue) async throws -> Void
-    ) async throws {
+    public func load(source: Int32, quiet: Bool, platform: Platform?, emit: @escaping @Sendable (JSONValue) async throws -> Void)
+        async throws
+    {
         defer { _ = close(source) }
-        let reference = try repository.flatMap { $0.isEmpty ? nil : $0 }.map { try Self.reference($0, tag: tag) }
-        let config = try ImageChanges.apply(changes, to: RunConfig())
-        let target: Platform
-        if let platform, !platform.isEmpty {
-            guard let parsed = Platform(parsing: platform) else {
-                throw EngineError.invalid("\"\(platform)\": unknown operating system or architecture: invalid argument")
-            }
-            target = parsed
-        } else {
-            target = .host
-        }
-        let image = try await offloading { [images] in
-            try images.importRootfs(from: source, config: config, message: message ?? "", platform: target, reference: reference)
-        }
-        if let reference { events.publish("tag", of: image, name: reference.familiar) }
-        events.publish("import", of: image)
-        try await emit(["status": .string(image.id.description)])
-    }
-
-    public func load(source: Int32, quiet: Bool, emit: @escaping @Sendable (JSONValue) async throws -> Void) async throws {
-        defer { _ = close(source) }
-        let loaded = try await offloading { [images] in try images.load(from: source) }
+        let loaded = try await offloading { [images] in try images.load(from: source, platform: platform) }
         for image in loaded {
             if let whole = try? await offloading({ [images] in try images.image(image.id.description) }) {
                 events.publish("load", of: whole)
@@ -193,17 +190,19 @@ public final class ImageService: Sendable {
         }
     }
 
-    public func save(names: [String]) async throws -> Int32 {
+    public func save(names: [String], platform: Platform?) async throws -> Int32 {
         guard !names.isEmpty else { throw EngineError.invalid("no image names given") }
         // Named before the stream begins, so that a missing one is a 404 and no torn archive.
-        let saved = try await offloading { [images] in try names.map { try images.image($0) } }
+        var saved: [Image] = []
+        for name in names { saved.append(try await image(name, platform)) }
         let pipe = try OwnedFD.pipe()
+        let written = saved
         let writing = pipe.writing.duplicateRaw()
         Task { [images, events, logger] in
             defer { _ = close(writing) }
             do {
                 try await offloaded { try images.save(names: names, to: writing) }
-                for image in saved { events.publish("save", of: image) }
+                for image in written { events.publish("save", of: image) }
             } catch {
                 logger.warning("saving images failed", metadata: ["error": "\(error)"])
             }

@@ -8,6 +8,7 @@ enum TransferDocuments {
         switch progress {
         case .message(let id?, let text): [["status": .string(text), "id": .string(id)]]
         case .message(nil, let text): [["status": .string(text)]]
+        case .importing(let current, let total): [step(nil, "Importing", current, total ?? 0)]
         case .layer(let digest, let status): [layer(digest.short, status)]
         case .tagPushed(let tag, let digest, let size):
             [
@@ -41,11 +42,14 @@ enum TransferDocuments {
     }
 
     /// With the bar that Docker draws for clients that can't: 50 wide, and the sizes behind.
-    private static func step(_ id: String, _ status: String, _ current: Int64, _ total: Int64) -> JSONValue {
-        [
-            "status": .string(status), "progressDetail": ["current": .integer(current), "total": .integer(total)],
-            "progress": .string(bar(current, total)), "id": .string(id),
+    private static func step(_ id: String?, _ status: String, _ current: Int64, _ total: Int64) -> JSONValue {
+        var members: [JSONObject.Member] = [
+            .init(name: "status", value: .string(status)),
+            .init(name: "progressDetail", value: ["current": .integer(current), "total": .integer(total)]),
+            .init(name: "progress", value: .string(bar(current, total))),
         ]
+        if let id { members.append(.init(name: "id", value: .string(id))) }
+        return .object(JSONObject(members))
     }
 
     private static func bar(_ current: Int64, _ total: Int64) -> String {

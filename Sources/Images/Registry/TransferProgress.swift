@@ -7,6 +7,8 @@ public enum TransferProgress: Sendable, Hashable {
     case message(id: String?, String)
     /// Where a layer stands. A pull names it by its blob, a push by its diff ID, as Docker does.
     case layer(Digest, LayerStatus)
+    /// So many bytes of a root filesystem have come; the whole is nil when its server does not tell.
+    case importing(Int64, of: Int64?)
     /// A tag is in the registry. `size` is the manifest's, in bytes.
     case tagPushed(tag: String, digest: Digest, size: Int)
 }

@@ -30,6 +30,7 @@ STATUS = {
     ("get", "/images/{name}/get"): {404: "no such image"},
     ("get", "/distribution/{name}/json"): {
         403: "the credentials do not suffice", 404: "the registry has no such image"},
+    ("post", "/images/create"): {401: "of an import: the web server wants credentials", 403: "of an import: the web server refuses"},
     ("post", "/auth"): {403: "the registry refuses these credentials for good"},
     ("get", "/images/search"): {401: "the registry wants other credentials", 404: "the registry cannot be searched"},
 }
@@ -55,6 +56,12 @@ MEMBERS = {
 VALUES = {
     ("/exec/{id}/json", "ExitCode", "null"): "until the command has ended",
     ("/containers/{id}/json", "HostConfig/MemorySwappiness", "null"): "not asked for",
+}
+
+# Members that the reference demands and does not have: (path, member).
+REQUIRED = {
+    ("/images/json", "UnpackedSize"): "of a manifest's image: what the reference describes is Size/Unpacked",
+    ("/images/{name}/json", "UnpackedSize"): "as above",
 }
 
 # Members that older versions have and the reference does not, with the first version that is without them: seen in dockerd's.

@@ -8,7 +8,7 @@ import urllib.parse
 import jsonschema
 import yaml
 
-from .exceptions import MEMBERS, OWN, OWN_BELOW, STATUS, STATUS_ANYWHERE, UNTIL, VALUES
+from .exceptions import MEMBERS, OWN, OWN_BELOW, REQUIRED, STATUS, STATUS_ANYWHERE, UNTIL, VALUES
 
 REFERENCE = pathlib.Path(__file__).resolve().parents[4] / "shared/reference/docker-engine-api-v1.50.yaml"
 NEWEST = (1, 50)
@@ -153,10 +153,18 @@ class Contract:
                     where = "/".join([*place, name])
                     if name not in MEMBERS.get(pattern, {}) and not version < UNTIL.get(pattern, {}).get(where, (0, 0)):
                         result.append(f"{label}: {where}: not a documented member (API {version[0]}.{version[1]})")
+            elif error.validator == "required" and any((pattern, name) in REQUIRED for name in missing(error)):
+                continue
             elif (pattern, "/".join(place), json.dumps(error.instance)) not in VALUES:
                 message = error.message if len(error.message) < 220 else error.message[:60] + " … " + error.message[-150:]
                 result.append(f"{label}: {'/'.join(place) or 'answer'}: {message}")
         return result
+
+
+def missing(error):
+    """The members that are demanded and not there, unless one is missing that the schema has."""
+    names = set(error.validator_value) - error.instance.keys()
+    return set() if names & error.schema["properties"].keys() else names
 
 
 def converted(schema):
