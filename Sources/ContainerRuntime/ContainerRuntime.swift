@@ -78,6 +78,9 @@ public struct CreateOptions: Sendable {
     public var noNewKeyring = false
     /// `linux.cgroupsPath` is `slice:prefix:name`.
     public var systemdCgroup = false
+    /// Whether a container that names no control group and has no limits goes without one where the host refuses the right to
+    /// make it; nil: when the caller is not the host's root.
+    public var canLackCgroup: Bool?
     /// Where compiled seccomp programs are kept; nil compiles each time.
     public var seccompCacheDirectory: String?
     /// Hears what the container was to have and cannot get, which stops nothing (runtime.md, "Warnings").

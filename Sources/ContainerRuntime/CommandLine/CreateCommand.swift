@@ -57,6 +57,7 @@ enum CreateCommand {
         options.noPivot = arguments.has("no-pivot")
         options.noNewKeyring = arguments.has("no-new-keyring")
         options.systemdCgroup = globals.systemdCgroup
+        options.canLackCgroup = globals.isRootless
         options.seccompCacheDirectory = globals.seccompCache
         options.warn = { [log = globals.log] in log.warn($0) }
         options.preserveFDs = try arguments.number("preserve-fds") ?? 0

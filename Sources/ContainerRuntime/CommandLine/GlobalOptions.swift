@@ -10,7 +10,7 @@ struct GlobalOptions: Sendable {
         .value("root", help: "directory of the containers' states (default: \(defaultRoot))"),
         .value("criu", help: "criu program for checkpoint and restore (default: criu)"),
         .flag("systemd-cgroup", help: "let systemd make the control group; linux.cgroupsPath is slice:prefix:name"),
-        .value("rootless", help: "ignore cgroup permission errors: true, false or auto (default: auto)"),
+        .value("rootless", help: "make do without a control group where there is no right to one: true, false or auto (default)"),
         CommandDefinition.helpRule,
         .flag("version", "v", help: "print the version"),
     ]
@@ -19,6 +19,8 @@ struct GlobalOptions: Sendable {
     let systemdCgroup: Bool
     /// The program for checkpoint and restore: a path, or a name that is looked up in PATH.
     let criu: String
+    /// As `CreateOptions.canLackCgroup`.
+    let isRootless: Bool?
     let log: RuntimeLog
     var root: String { store.root }
     /// Shared by all containers of this root; a name that none of them can have.
@@ -32,9 +34,15 @@ struct GlobalOptions: Sendable {
         if let format = arguments.value("log-format"), format != "text" && format != "json" {
             throw RuntimeError(kind: .usage, message: "unknown log-format \"\(format)\"")
         }
-        switch arguments.value("rootless") {
-        // What a user may do is found out by trying, whatever is said here.
-        case nil, "auto", "true", "false": break
+        isRootless = try Self.truth(arguments.value("rootless"))
+    }
+
+    /// Nil for `auto`; the words for true and false are those that Go knows (as runc).
+    static func truth(_ word: String?) throws(RuntimeError) -> Bool? {
+        switch word {
+        case nil, "", "auto": nil
+        case "true", "True", "TRUE", "t", "T", "1": true
+        case "false", "False", "FALSE", "f", "F", "0": false
         case .some(let word): throw RuntimeError(kind: .usage, message: "option --rootless: \"\(word)\" is not true, false or auto")
         }
     }

@@ -54,7 +54,8 @@ extension Launcher {
         do {
             return try CgroupManager.create(
                 path: plan.cgroupPath, resources: plan.cgroupResources, layout: plan.cgroupLayout, expecting: process)
-        } catch let error as SystemError where [EACCES, EPERM, EROFS].contains(error.code) && Privilege.isOrdinary {
+        } catch let error as SystemError where [EACCES, EPERM, EROFS].contains(error.code) {
+            guard plan.options.canLackCgroup ?? Privilege.isOrdinary else { throw error }
             if plan.spec.linux.cgroupsPath != nil { throw error }
             if plan.cgroupResources.hasLimits {
                 throw RuntimeError(kind: .system(error.code), message: "\(error) (limits need a control group that this user may write to)")

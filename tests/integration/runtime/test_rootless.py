@@ -181,6 +181,34 @@ def test_control_group_by_name_is_refused(make):
     assert result.code == 1 and "cgroup" in result.err and "permission denied" in result.err, result
 
 
+@pytest.mark.parametrize("word", ["auto", "true", "1", "false", "F"])
+def test_a_user_who_is_said_to_be_root(make, word):
+    """With `--rootless false` nothing is done without."""
+    result = make(["true"]).run(globals=["--rootless", word])
+    if word in ("false", "F"):
+        assert result.code == 1 and "cgroup" in result.err and "permission denied" in result.err, result
+    else:
+        assert result.code == 0 and result.err == "", result
+
+
+@pytest.mark.parametrize("word", ["auto", "true", "false"])
+def test_root_who_may_make_no_control_group(make_container, scope, word):
+    """Whose rights end where somebody has mounted the hierarchies read-only: `--rootless true` makes do without a group."""
+    lock = 'for group in /sys/fs/cgroup /sys/fs/cgroup/*; do ! mountpoint -q $group || mount -o remount,bind,ro $group; done; exec "$0" "$@"'
+    root = Runtime("clipper", ["unshare", "-m", "sh", "-c", lock, PROGRAM], scope.scratch / f"root-{word}")
+
+    def edit(config):
+        for key in ("cgroupsPath", "resources"):
+            config["linux"].pop(key, None)
+        config["mounts"] = [m for m in config["mounts"] if m["type"] != "cgroup"]
+    made = make_container(root, ["true"], edit)
+    result = made.run(globals=["--rootless", word])
+    if word == "true":
+        assert result.code == 0 and result.err == "", result
+    else:
+        assert result.code == 1 and "read-only file system" in result.err and made.status is None, result
+
+
 @pytest.mark.parametrize("command", ["pause", "ps"])
 def test_commands_that_need_a_control_group_say_so(make, rootless, command):
     made = make(["sleep", "300"]).up()
