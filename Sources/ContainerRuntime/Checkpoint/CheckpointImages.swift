@@ -69,12 +69,38 @@ struct CheckpointImages: ~Copyable {
 
 /// A container's ties to the outside, which criu has to be told of.
 enum CheckpointTies {
-    /// Bind mounts: criu takes their content from where the specification says, and does not save it.
-    static func externalMounts(_ mounts: [PlannedMount], restoring: Bool) -> [(point: String, source: String)] {
+    /// Bind mounts when saving: criu takes their content from where the specification says, and does not save it. Each where
+    /// it is in the container, and the name by which its source is given again: its destination, which may lead there by links.
+    static func externalMounts(_ mounts: [PlannedMount], of pid: Int32) throws -> [(key: String, value: String)] {
+        let root = try OwnedFD.open("/proc/\(pid)/root", O_PATH | O_DIRECTORY)
+        let above = target(ofLink: root.procPath) ?? "/"
+        return mounts.compactMap { mount in
+            guard case .bind = mount.kind else { return nil }
+            guard let point = try? root.openInRoot(mount.destination, O_PATH), var place = target(ofLink: point.procPath),
+                place.hasPrefix(above)
+            else { return (mount.destination, mount.destination) }
+            // Without a mount namespace the container's root is a place among the host's.
+            if above != "/" { place.removeFirst(above.count) }
+            return (place, mount.destination)
+        }
+    }
+
+    /// The same when restoring: by the names that they were saved with, their sources. criu follows no links to these.
+    static func mountSources(_ mounts: [PlannedMount]) -> [(key: String, value: String)] {
         mounts.compactMap { mount in
             guard case .bind(let source) = mount.kind else { return nil }
-            return (mount.destination, restoring ? source : mount.destination)
+            guard let file = try? OwnedFD.open(source, O_PATH), let path = target(ofLink: file.procPath) else {
+                return (mount.destination, source)
+            }
+            return (mount.destination, path)
         }
+    }
+
+    /// What a link of /proc says. It may be a place in another mount namespace.
+    private static func target(ofLink path: String) -> String? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink(path, &buffer, buffer.count)
+        return count < 0 ? nil : String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     static let nullPrefix = "/dev/null "
@@ -88,11 +114,8 @@ enum CheckpointTies {
             })
         return try (0...2).map { number in
             let link = "/proc/\(pid)/fd/\(number)"
-            var buffer = [CChar](repeating: 0, count: 4096)
-            let count = readlink(link, &buffer, buffer.count)
             // A stream that is closed has no name.
-            if count < 0 { return "" }
-            let name = String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            guard let name = target(ofLink: link) else { return "" }
             guard name.hasPrefix("/") else { return name }
             let information = try Files.readText("/proc/\(pid)/fdinfo/\(number)").split(separator: "\n")
             let mount = information.first { $0.hasPrefix("mnt_id:") }.map { String($0.dropFirst(7).filter { $0.isNumber }) } ?? ""

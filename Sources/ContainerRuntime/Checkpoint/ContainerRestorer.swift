@@ -2,6 +2,7 @@ internal import CLinux
 internal import Glibc
 internal import Linux
 internal import OCIRuntimeSpec
+internal import Systemd
 
 /// Makes a container from the images of a checkpoint: the control group and the mount points as for a new container,
 /// everything else by criu.
@@ -20,14 +21,22 @@ struct ContainerRestorer {
         try store?.reserve(id)
         do {
             try store?.save(ContainerState(plan: plan, pid: 0, startTime: 0))
-            let cgroup = try CgroupManager.create(path: plan.cgroupPath, resources: plan.cgroupResources, layout: plan.cgroupLayout)
-            do { return try restore(options, directories, cgroup, store) } catch {
-                try? cgroup.kill()
-                try? cgroup.remove()
-                throw error
-            }
+            return try SystemdScope.around(plan) { try restore(options, directories, store, expecting: $0) }
         } catch {
             store?.remove(id)
+            throw error
+        }
+    }
+
+    /// `expecting` is a process that is in the control group already.
+    private func restore(
+        _ options: CriuOptions, _ directories: borrowing CheckpointImages, _ store: StateStore?, expecting process: Int32?
+    ) throws -> CreatedContainer {
+        let cgroup = try CgroupManager.create(
+            path: plan.cgroupPath, resources: plan.cgroupResources, layout: plan.cgroupLayout, expecting: process)
+        do { return try restore(options, directories, cgroup, store) } catch {
+            try? cgroup.kill()
+            try? cgroup.remove()
             throw error
         }
     }
@@ -44,7 +53,7 @@ struct ContainerRestorer {
         options.isRestore = true
         options.lsmProfile = lsmProfile
         options.lsmMountContext = lsmMountContext
-        options.externalMounts = CheckpointTies.externalMounts(plan.mounts, restoring: true)
+        options.externalMounts = CheckpointTies.mountSources(plan.mounts)
         let null = try OwnedFD.open("/dev/null", O_RDWR)
         options.inherited = try directories.streams(null: null.raw)
         if options.cgroupMode != .ignore { options.cgroupRoots = cgroupRoots() }
@@ -79,8 +88,8 @@ struct ContainerRestorer {
         let pidfd = OwnedFD(owning: try retrying("open restored process", "\(pid)") { clp_pidfd_open(pid, 0) })
         let state = ContainerState.document(plan: plan, pid: pid, status: .running)
         let container = CreatedContainer(
-            pid: pid, pidfd: pidfd, terminalMaster: master, cgroup: cgroup, systemdUnit: nil, gate: nil, hooks: plan.spec.hooks,
-            state: state, bundle: plan.options.bundle)
+            pid: pid, pidfd: pidfd, terminalMaster: master, cgroup: cgroup, systemdUnit: plan.systemdUnit?.name, gate: nil,
+            hooks: plan.spec.hooks, state: state, bundle: plan.options.bundle)
         do {
             try store?.save(ContainerState(plan: plan, pid: pid, startTime: ProcessStatus.snapshot(pid)?.startTime ?? 0))
             try container.runPoststartHooks()
@@ -107,17 +116,30 @@ struct ContainerRestorer {
         try HookRunner.run(hooks.createRuntime, .createRuntime, state: state)
     }
 
-    /// criu mounts on what is there: a root filesystem that no container ran in lacks the mount points. Those inside
-    /// another mount of the container come with it.
+    /// criu mounts on what is there: a root filesystem that no container ran in lacks the mount points, and so may the source of
+    /// a bind mount those inside it. The bind mounts are made for that in a namespace that goes again.
     private func makeMountPoints() throws {
+        let mounts = try PrivateMounts(root: plan.rootPath)
+        do { try makeMountPointsInside() } catch {
+            try? mounts.leave()
+            throw error
+        }
+        try mounts.leave()
+    }
+
+    private func makeMountPointsInside() throws {
         let root = try OwnedFD.open(plan.rootPath, O_PATH | O_DIRECTORY)
         for (index, mount) in plan.mounts.enumerated() {
-            let isInside = plan.mounts[..<index].contains { mount.destination.hasPrefix($0.destination + "/") }
+            // What is inside a filesystem of the container's own comes with it.
+            let isInside = plan.mounts[..<index].contains { !$0.options.isBind && mount.destination.hasPrefix($0.destination + "/") }
             if isInside { continue }
             switch mount.kind {
-            case .bind(let source) where !Files.isDirectory(source): _ = try root.makeFileInRoot(mount.destination)
+            case .bind(let source):
+                let isDirectory = Files.isDirectory(source)
+                let point = try isDirectory ? root.makeDirectoriesInRoot(mount.destination) : root.makeFileInRoot(mount.destination)
+                try Mounts.attach(try Mounts.clone(source, recursive: true), to: point, name: mount.destination)
             case .remount: break
-            default: _ = try root.makeDirectoriesInRoot(mount.destination)
+            case .filesystem, .cgroup: _ = try root.makeDirectoriesInRoot(mount.destination)
             }
         }
     }

@@ -25,8 +25,9 @@ struct CriuOptions {
     var statusFD: Int32?
     var cgroupMode = CgroupMode.soft
     var freezer: String?
-    /// Mount points in the container whose content is not its own, and where on the host it is.
-    var externalMounts: [(point: String, source: String)] = []
+    /// Mounts whose content is not the container's own. Saving: the mount point and the name it gets. Restoring: the name and
+    /// the source on the host.
+    var externalMounts: [(key: String, value: String)] = []
     /// Things outside that open files and namespaces of the container lead to, by criu's names for them.
     var external: [String] = []
     /// The same when restoring: which of criu's descriptors stands for each.
@@ -77,7 +78,7 @@ struct CriuOptions {
         options.put(16, autoDedup)
         options.put(17, work)
         options.put(18, linkRemap)
-        for mount in externalMounts { options.put(23, Self.pair(mount.point, mount.source)) }
+        for mount in externalMounts { options.put(23, Self.pair(mount.key, mount.value)) }
         options.put(24, true)
         for root in cgroupRoots { options.put(25, Self.pair(root.controllers, root.path)) }
         // The restored process is a child of ours, not of criu, which goes away.

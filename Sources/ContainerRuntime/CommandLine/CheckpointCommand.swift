@@ -73,8 +73,8 @@ enum CheckpointCommand {
         }
         options.freezer = try freezer(state.cgroupPath)
         if !arguments.has("pre-dump") {
-            options.externalMounts = CheckpointTies.externalMounts(
-                state.spec.mounts.map { PlannedMount($0, bundle: state.bundle) }, restoring: false)
+            options.externalMounts = try CheckpointTies.externalMounts(
+                state.spec.mounts.map { PlannedMount($0, bundle: state.bundle, root: state.rootfs) }, of: state.pid)
         }
         options.external = try CheckpointTies.streams(of: state.pid).compactMap { name in
             let file = name.hasPrefix(CheckpointTies.nullPrefix) ? String(name.dropFirst(CheckpointTies.nullPrefix.count)) : name

@@ -23,7 +23,6 @@ enum RestoreCommand {
         ]
 
     private static func run(_ globals: GlobalOptions, _ arguments: CommandArguments) throws -> Int32 {
-        if globals.systemdCgroup { throw RuntimeError.notImplemented("restore --systemd-cgroup") }
         // criu makes the root file system itself.
         if arguments.has("no-pivot") { throw RuntimeError.notImplemented("restore --no-pivot") }
         let (spec, createOptions) = try CreateCommand.prepare(globals, arguments)

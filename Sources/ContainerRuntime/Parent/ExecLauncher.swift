@@ -69,8 +69,9 @@ struct ExecLauncher {
         case .none: unifiedNumber = nil
         }
         var joins = ExecInit.Joins()
-        joins.user = try hasUserNamespace()
-        joins.time = target.spec.linux.namespace(.time) != nil
+        joins.user = try hasOwn(.user)
+        // Also one that the configuration does not name: criu restores a container into a time namespace.
+        joins.time = try hasOwn(.time)
         joins.pid = joins.user && geteuid() != 0
         if target.spec.linux.namespace(.mount) == nil {
             joins.root = try OwnedFD.open("/proc/\(target.pid)/root", O_PATH | O_DIRECTORY).take()
@@ -114,9 +115,11 @@ struct ExecLauncher {
         return home
     }
 
-    /// The kernel refuses to join the user namespace that one is in.
-    private func hasUserNamespace() throws(SystemError) -> Bool {
-        try !NamespaceKind.areSame(NamespaceKind.user.path(of: target.pid), NamespaceKind.user.ownPath)
+    /// Whether the container's namespace is another than the caller's: the kernel refuses to join the user namespace that one
+    /// is in. A kernel without namespaces of this kind has one for all.
+    private func hasOwn(_ kind: NamespaceKind) throws(SystemError) -> Bool {
+        if access(kind.ownPath, F_OK) != 0 { return false }
+        return try !NamespaceKind.areSame(kind.path(of: target.pid), kind.ownPath)
     }
 
     private func follow(_ channel: borrowing SyncChannel, _ process: inout ClonedProcess, _ master: inout OwnedFD?) throws {

@@ -30,13 +30,7 @@ struct Launcher {
             // Before there is anything to clean up, what to clean up is on record: kill -9 from here on is answered by
             // `delete --force`, which finds the processes through the control group.
             try store?.save(ContainerState(plan: plan, pid: 0, startTime: 0))
-            guard let unit = plan.systemdUnit else { return try launch(store, expecting: nil) }
-            let scope = try SystemdScope.start(plan, unit)
-            defer { withExtendedLifetime(scope) {} }
-            do { return try launch(store, expecting: scope.pid) } catch {
-                try? SystemdScope.stop(unit.name)
-                throw error
-            }
+            return try SystemdScope.around(plan) { try launch(store, expecting: $0) }
         } catch {
             store?.remove(plan.options.id)
             throw error

@@ -11,8 +11,20 @@ internal import Systemd
 struct SystemdScope: ~Copyable {
     private let holder: ClonedProcess
 
+    /// Runs `body` with the scope made, and the number of the process that holds it; without one, and nil, where systemd does
+    /// not make the container's cgroup. After a failure there is no scope.
+    static func around<T: ~Copyable>(_ plan: ContainerPlan, _ body: (Int32?) throws -> T) throws -> T {
+        guard let unit = plan.systemdUnit else { return try body(nil) }
+        let scope = try start(plan, unit)
+        defer { withExtendedLifetime(scope) {} }
+        do { return try body(scope.pid) } catch {
+            try? stop(unit.name)
+            throw error
+        }
+    }
+
     /// Makes the scope. The cgroups are there afterwards.
-    static func start(_ plan: ContainerPlan, _ unit: SystemdUnit) throws -> SystemdScope {
+    private static func start(_ plan: ContainerPlan, _ unit: SystemdUnit) throws -> SystemdScope {
         let holder = try ClonedProcess.clone(namespaces: 0) {
             clp_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL), 0, 0, 0)
             while true { _ = Glibc.pause() }
@@ -31,7 +43,7 @@ struct SystemdScope: ~Copyable {
     }
 
     /// The process that holds the scope.
-    var pid: Int32 { holder.pid }
+    private var pid: Int32 { holder.pid }
 
     /// Lets go: the scope stays for as long as the container is in it.
     deinit { holder.killAndReap() }

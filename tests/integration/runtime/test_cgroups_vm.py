@@ -34,7 +34,7 @@ def run(directory, *command, timeout=900):
         shutil.copy(file, directory)
     shutil.copy(PROGRAM, directory / "clipper-runtime")
     shutil.copy(find_program("busybox"), directory / "busybox")
-    environment = {**os.environ, "VM_PACKAGES": "systemd dbus", "VM_TIMEOUT": str(timeout - 100)}
+    environment = {**os.environ, "VM_PACKAGES": "systemd dbus criu", "VM_TIMEOUT": str(timeout - 100)}
     done = subprocess.run([TOOL, directory, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, timeout=timeout)
     lines = done.stdout.decode(errors="replace").replace("\r", "").splitlines()
     # What went wrong is told whole, what is all right is only counted.

@@ -212,6 +212,52 @@ def test_bind_mount_and_fresh_root(make_container, runtime, scope, undo):
 
 
 @needs_criu
+def test_bind_mounts_by_links_and_in_each_other(make_container, runtime, scope, undo):
+    """A destination and a source that are links; a mount point inside another bind mount, which its source has lost."""
+    outer = scope.scratch / scope.name("outer")
+    inner = scope.scratch / scope.name("inner")
+    link = scope.scratch / scope.name("link")
+    for path in (outer, inner):
+        path.mkdir()
+    (outer / "file").write_text("")
+    link.symlink_to(inner)
+    undo(lambda: subprocess.run(["rm", "-r", str(outer), str(inner), str(link)]))
+
+    def bind(config):
+        config["root"]["readonly"] = False
+        config["mounts"] += [
+            {"destination": destination, "type": "bind", "source": str(source), "options": ["rbind"]}
+            for destination, source in [("/link", outer), ("/link/for/nested", link), ("/link/file", "/etc/passwd")]]
+    made = make_container(runtime, ["sh", "-c", "while true; do date >/real/place/for/nested/now; sleep 0.1; done"], bind)
+    (made.bundle.rootfs / "real/place").mkdir(parents=True)
+    (made.bundle.rootfs / "link").symlink_to("/real/place")
+    up(made)
+    now = inner / "now"
+    wait_until(now.exists, what="the file")
+    result = checkpoint(made)
+    assert result.code == 0, (result, errors(made.images / "dump.log"))
+    subprocess.run(["rm", "-r", str(outer / "for"), str(now)], check=True)
+    result = restore(made)
+    assert result.code == 0, (result, errors(made.images / "restore.log"))
+    wait_until(now.exists, what="the file after the restore")
+    assert not (outer / "for/nested/now").exists(), "the mount point is the host's, what is mounted there the container's"
+    assert made.exec("head", "-n", "1", "/link/file").out.startswith("root:")
+
+
+@needs_criu
+def test_further_processes_are_saved_again(counter):
+    """A process that enters a restored container is in the time namespace that criu gave it, or could not be restored with it."""
+    for number in range(2):
+        result = checkpoint(counter, "--manage-cgroups-mode", "ignore")
+        assert result.code == 0, (result, errors(counter.images / "dump.log"))
+        result = restore(counter, "--manage-cgroups-mode", "ignore")
+        assert result.code == 0, (number, result, errors(counter.images / "restore.log"))
+        if number:
+            assert counter.exec("cat", f"/proc/{further}/comm").out == "sleep\n"
+        further = counter.exec("sh", "-c", "setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $!").out.strip()
+
+
+@needs_criu
 def test_options_of_a_file_that_the_container_names(make_container, runtime, tmp_path):
     options = tmp_path / "options"
     options.write_text("log-file=of-the-file.log\n")

@@ -23,6 +23,18 @@ for bus in private broker; do
     out=$(up --systemd-cgroup run -d two -b /tmp/one); contains $bus-taken "already" "$out"
     $R delete -f one; check $bus-gone "inactive " "$(show ActiveState) $(ls -d $G 2>/dev/null)"
 done
+# A restored container has its scope again, with its limits.
+up --systemd-cgroup run -d one >/dev/null
+out=$(up checkpoint --image-path /tmp/images one); check checkpoint "inactive " "$(show ActiveState) $out"
+out=$(up --systemd-cgroup restore -d --image-path /tmp/images one); check restore "" "$out"
+check restored-scope "active 67108864 33" "$(show ActiveState) $(show MemoryMax) $(show TasksMax)"
+check restored-path $G "/sys/fs/cgroup$(show ControlGroup)"
+pid=$($R state one | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p')
+check restored-process "$pid busybox" "$(cat $G/cgroup.procs) $(cat /proc/$pid/comm)"
+$R delete -f one; check restored-gone "inactive " "$(show ActiveState) $(ls -d $G 2>/dev/null)"
+rm /tmp/images/pages-1.img
+contains restore-fails criu "$(up --systemd-cgroup restore -d --image-path /tmp/images one)"
+check restore-leaves-nothing "inactive " "$(show ActiveState) $(ls -d $G 2>/dev/null)"
 sed -i 's|/busybox", "sleep", "1000"|/nothere"|' config.json
 contains failing-program nothere "$(up --systemd-cgroup run one)"
 check failing-leaves-nothing inactive "$(show ActiveState)"
