@@ -140,17 +140,15 @@ final class BuildSession {
     /// Whether a name is one of the stages before `index`: it has a result, or was empty.
     func isStage(_ reference: String, before index: Int) -> Bool { file.stage(reference, before: index) != nil }
 
-    /// `--label` becomes the last instruction of the last stage, as if it stood in the file.
+    /// Each `--label` becomes an instruction at the end of the last stage, as if it stood in the file.
     private func addLabels() {
-        if request.labels.isEmpty { return }
         let index = file.stage(request.target)?.index ?? file.stages.count - 1
-        let pairs = request.labels.sorted { $0.key < $1.key }.map {
+        for (key, value) in request.labels.sorted(by: { $0.key < $1.key }) {
             // In single quotes nothing is special but the quote itself.
-            KeyValue(key: Self.protected($0.key), value: Self.protected($0.value))
+            let pair = KeyValue(key: Self.protected(key), value: Self.protected(value))
+            let line = file.stages[index].instructions.last?.lines ?? file.stages[index].fromInstruction.lines
+            file.stages[index].instructions.append(Instruction(kind: .label([pair]), original: "LABEL \(key)=\(value)", lines: line))
         }
-        let text = "LABEL " + request.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
-        let line = file.stages[index].instructions.last?.lines ?? file.stages[index].fromInstruction.lines
-        file.stages[index].instructions.append(Instruction(kind: .label(pairs), original: text, lines: line))
     }
 
     private static func protected(_ text: String) -> String {

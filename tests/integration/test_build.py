@@ -127,8 +127,11 @@ def test_build_arguments(cli, build):
 
 def test_labels_and_other_dockerfile(cli, build, tmp_path):
     (tmp_path / "Other").write_text(f"FROM {IMAGE}\nRUN echo other >/f\n")
-    assert build("FROM nothere\n", "-f", str(tmp_path / "Other"), "--label", "x=y").code == 0
-    assert output(cli, "cat", "/f") == "other" and cli.inspect("clpt/built")["Config"]["Labels"] == {"x": "y"}
+    result = build("FROM nothere\n", "-f", str(tmp_path / "Other"), "--label", "x=y", "--label", "a=it's $b")
+    assert result.code == 0
+    # Each is a step, in the order of their keys.
+    assert "Step 3/4 : LABEL a=it's $b\n" in result.out and "Step 4/4 : LABEL x=y\n" in result.out, result
+    assert output(cli, "cat", "/f") == "other" and cli.inspect("clpt/built")["Config"]["Labels"] == {"x": "y", "a": "it's $b"}
 
 
 def test_base_that_is_not_there(cli, build):
