@@ -174,12 +174,8 @@ extension Call {
     /// The keys that detach, checked.
     func detachKeys() throws -> String? {
         guard let keys = text("detachKeys") else { return nil }
-        try Self.check(detachKeys: keys)
+        do { _ = try KeySequence(parsing: keys) } catch { throw APIError.invalid("Invalid detach keys (\(keys)) provided") }
         return keys
-    }
-
-    static func check(detachKeys keys: String) throws {
-        do { _ = try KeySequence(parsing: keys) } catch { throw APIError.invalid("Invalid escape keys (\(keys)) provided") }
     }
 
     /// The signal of a stop came with 1.42.

@@ -9,7 +9,6 @@ extension EngineAPI {
         Route(.POST, "/containers/{id*}/exec") { call in
             var request = try await call.body(ExecCreateRequest.self)
             if call.version < APIVersion("1.42") { request.ConsoleSize = nil }
-            if let keys = request.DetachKeys, !keys.isEmpty { try Call.check(detachKeys: keys) }
             guard let command = request.Cmd, !command.words.isEmpty else { throw APIError.invalid("no exec command specified") }
             let id = try await call.backends.containers.execCreate(call.id, request)
             return Call.json(["Id": .string(id)], status: .created)

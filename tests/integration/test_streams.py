@@ -211,6 +211,8 @@ def test_detach_keys_of_a_client_that_leaves_them_to_the_daemon(daemon, clipper,
     attached.close()
     assert events_of(name, "detach") == 1
     status, body = daemon.request("POST", f"/containers/{name}/attach?stream=1&stdin=1&detachKeys=nonsense")
+    assert status == 400 and body["message"] == "Invalid detach keys (nonsense) provided"
+    status, body = daemon.request("POST", f"/containers/{name}/exec", {"Cmd": ["true"], "DetachKeys": "nonsense"})
     assert status == 400 and body["message"] == "Invalid escape keys (nonsense) provided"
 
 

@@ -11,7 +11,10 @@ extension ContainerService {
         _ = try container.unpausedConnection(to: "exec")
         let words = request.Cmd?.words ?? []
         guard !words.isEmpty else { throw EngineError.invalid("No exec command specified") }
-        _ = try Self.detachKeys(request.DetachKeys)
+        do { _ = try Self.detachKeys(request.DetachKeys) } catch {
+            // Docker has another word here.
+            throw EngineError.invalid("Invalid escape keys (\(request.DetachKeys ?? "")) provided", cause: error)
+        }
         if let directory = request.WorkingDir, !directory.isEmpty, !directory.hasPrefix("/") {
             throw EngineError.invalid("the working directory '\(directory)' is invalid, it needs to be an absolute path")
         }
