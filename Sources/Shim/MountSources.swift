@@ -15,6 +15,39 @@ enum MountSources {
         }
     }
 
+    /// Mounts sources inside the root filesystem of a container that does not run, itself mounted at `place`, in a mount namespace of
+    /// the calling process's own. As Docker makes the places that are not there. Answers the root, open for reading; the process
+    /// is in the user namespace of `root` then.
+    static func mount(_ sources: [MountSource], in tree: consuming OwnedFD, at place: String, as root: MappedRoot?) throws -> OwnedFD {
+        try PrivateMounts.enter()
+        let namespace = try root.map { (root) throws(SystemError) in try OwnedFD.open(root.userNamespace).take() }
+        try Mounts.attach(tree, to: try OwnedFD.open(place, O_PATH | O_DIRECTORY), name: place)
+        let opened = try OwnedFD.open(place, O_RDONLY | O_DIRECTORY)
+        for source in sources {
+            let tree = try detached(source)
+            let isDirectory = try tree.status().st_mode & S_IFMT == S_IFDIR
+            let target = isDirectory ? try opened.makeDirectoriesInRoot(source.place) : try opened.makeFileInRoot(source.place)
+            try Mounts.attach(tree, to: target, name: source.place)
+        }
+        if let namespace { try UserNamespace.join(OwnedFD(owning: namespace), name: "of the container") }
+        return opened
+    }
+
+    /// A mount that is nowhere yet.
+    private static func detached(_ source: MountSource) throws -> OwnedFD {
+        switch source.origin {
+        case .directory(let path):
+            // What is missing is no file of the container's.
+            guard Files.exists(path) else { throw ShimFailure(.rootfs, "mount \(path) on \(source.place): no such file or directory") }
+            let whole = try OwnedFD.open(path, O_PATH)
+            let wanted = source.subpath.isEmpty ? whole : try whole.openInRoot(source.subpath, O_PATH)
+            return try Mounts.clone(wanted, name: path, recursive: true)
+        case .layers(let layers, let root) where source.subpath.isEmpty:
+            return try OverlayMount.make(Overlay(layers: layers, upper: nil, work: nil, mappedRoot: root))
+        case .layers, .process: throw ShimFailure(.unsupported, "mount on \(source.place) of a container that does not run")
+        }
+    }
+
     private static func make(_ source: MountSource) throws {
         switch source.origin {
         case .directory(let path): try bind(path, source)

@@ -58,7 +58,10 @@ public enum RootfsHelper {
 
     private static func open(_ request: RootfsRequest) throws -> OwnedFD {
         switch request.target {
-        case .overlay(let overlay): return try reopened(try OverlayMount.make(overlay))
+        case .overlay(let overlay):
+            let tree = try OverlayMount.make(overlay)
+            guard let place = overlay.upper, !request.mounts.isEmpty else { return try reopened(tree) }
+            return try MountSources.mount(request.mounts, in: tree, at: place, as: overlay.mappedRoot)
         case .directory(let path): return try OwnedFD.open(path, O_RDONLY | O_DIRECTORY)
         case .process(let pid):
             if case .export = request.operation { return try rootMount(of: pid) }

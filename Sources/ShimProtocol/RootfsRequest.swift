@@ -7,10 +7,14 @@ public import JSON
 public struct RootfsRequest: Sendable, Equatable {
     public var target: Target
     public var operation: Operation
+    /// What is mounted in the root of a stopped container, parents first: each at `place`, a path inside the root. Of `overlay`
+    /// with a writable layer only.
+    public var mounts: [MountSource]
 
-    public init(target: Target, operation: Operation) {
+    public init(target: Target, operation: Operation, mounts: [MountSource] = []) {
         self.target = target
         self.operation = operation
+        self.mounts = mounts
     }
 
     /// Whose files.
@@ -88,6 +92,7 @@ extension RootfsRequest {
         case .process(let pid): writer.put("pid", pid)
         case .directory(let path): writer.put("directory", path)
         }
+        if !mounts.isEmpty { writer.put("mounts", .array(mounts.map(\.json))) }
         switch operation {
         case .archiveOut(let path):
             writer.put("op", "archiveOut")
@@ -124,6 +129,8 @@ extension RootfsRequest {
         } else {
             target = .directory(try fields.string("directory"))
         }
+        mounts = []
+        for element in value["mounts"]?.arrayValue ?? [] { mounts.append(try MountSource(try Fields(element, "rootfs request.mounts"))) }
         switch try fields.string("op") {
         case "archiveOut": operation = .archiveOut(path: try fields.string("path"))
         case "archiveIn":

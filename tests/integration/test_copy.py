@@ -176,3 +176,48 @@ def test_export_and_changes(cli, clipper, place, tmp_path):
     names = {member.name.rstrip("/").removeprefix("./") for member in tarfile.open(out)}
     assert {"w/f", "w/d/sub/s", "etc/passwd", "bin/busybox"} <= names
     assert {"A /w", "A /w/f", "A /w/d/sub/s", "A /w/link"} <= set(cli("diff", place).splitlines())
+
+
+# MARK: Mounts of a container that does not run
+
+def test_volumes_of_a_stopped_container(cli, name, tmp_path):
+    """Before its first start, and after its end: what is copied goes where the container finds it."""
+    (tmp_path / "f").write_text("text")
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host" / "theirs").write_text("theirs")
+    cli("build", "-t", f"{name}-image", "-", input=f"FROM {IMAGE}\nRUN mkdir /vol && echo of image >/vol/given\nVOLUME /anonymous\n".encode())
+    cli("create", "--name", name, "-v", f"{name}:/vol", "-v", f"{tmp_path}/host:/new/host", f"{name}-image", "sh", "-c", "cat /vol/f /anonymous/f /new/host/f; rm /vol/f")
+    for place in ["/vol", "/anonymous/f", "/new/host"]:
+        cli("cp", tmp_path / "f", f"{name}:{place}")
+    assert (tmp_path / "host" / "f").read_text() == "text"
+    for place, expected in [("/vol/given", "of image\n"), ("/new/host/theirs", "theirs"), ("/anonymous/f", "text")]:
+        cli("cp", f"{name}:{place}", tmp_path / "out")
+        assert (tmp_path / "out").read_text() == expected
+    assert cli("start", "-a", name) == "texttexttext"
+    assert cli.run("cp", f"{name}:/vol/f", tmp_path / "gone").code == 1
+    cli("cp", tmp_path / "f", f"{name}:/vol/again")
+    assert cli("run", "--rm", "-v", f"{name}:/v", IMAGE, "ls", "/v").split() == ["again", "given"]
+    # The network's files are mounted, and no part of the container's own.
+    result = cli.run("cp", tmp_path / "f", f"{name}:/etc/hosts")
+    assert result.code == 1 and "device or resource busy" in result.err
+    assert not [line for line in cli("diff", name).splitlines() if line.endswith(("/f", "/given", "/hosts"))]
+
+
+def test_a_volume_in_use_for_a_copy_is_let_go(clipper, name, tmp_path):
+    (tmp_path / "f").write_text("text")
+    clipper("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", name)
+    clipper("create", "--name", name, "-v", f"{name}:/vol", IMAGE, "true")
+    clipper("cp", tmp_path / "f", f"{name}:/vol/f")
+    mountpoint = clipper("volume", "inspect", "-f", "{{.Mountpoint}}", name)
+    assert mountpoint not in open("/proc/self/mountinfo").read()
+    clipper("rm", name)
+    clipper("volume", "rm", name)
+
+
+def test_a_mount_whose_source_is_gone(clipper, name, tmp_path):
+    (tmp_path / "f").write_text("text")
+    (tmp_path / "host").mkdir()
+    clipper("create", "--name", name, "--mount", f"type=bind,src={tmp_path}/host,dst=/h", IMAGE, "true")
+    (tmp_path / "host").rmdir()
+    result = clipper.run("cp", tmp_path / "f", f"{name}:/f")
+    assert result.code == 1 and f"mount {tmp_path}/host on /h: no such file or directory" in result.err

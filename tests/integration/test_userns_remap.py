@@ -175,7 +175,10 @@ def test_copies_and_archives_have_the_container_s_owners(client, tmp_path):
     client("stop", "-t", "0", "box")
     assert names(client.run("cp", "box:/d", "-").stdout) == wanted
     client("cp", tmp_path / "in", "box:/root/later")
+    client("cp", tmp_path / "in", "box:/vol/later")
+    assert names(client.run("cp", "box:/vol/f", "-").stdout) == {"f": (5, 6)}
     client("start", "box")
+    assert client("exec", "box", "stat", "-c", "%u:%g", "/vol/later") == "0:0"
     assert client("exec", "box", "stat", "-c", "%u:%g", "/root/later", "/d/f").split() == ["0:0", "5:6"]
     for more in [[], ["--userns=host"]]:
         assert client("run", "--rm", *more, "committed", "stat", "-c", "%u:%g", "/d", "/d/f").split() == ["0:0", "5:6"]

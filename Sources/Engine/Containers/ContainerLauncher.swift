@@ -20,11 +20,11 @@ final class ContainerLauncher: Sendable {
     }
 
     let store: ContainerStore
-    private let images: ImageStore
-    private let initLayers: InitLayers
-    private let volumes: VolumeStore
+    let images: ImageStore
+    let initLayers: InitLayers
+    let volumes: VolumeStore
     let networks: NetworkManager
-    private let supervisor: Supervisor
+    let supervisor: Supervisor
     let configuration: EngineConfiguration
     private let events: EventBus
     let logger: Logger
@@ -74,7 +74,7 @@ final class ContainerLauncher: Sendable {
         try record.hostConfig.check(mapping: configuration.identities)
         let identities = try await ContainerIdentities.make(
             record.hostConfig, sharing: shared.processes, ownNetwork: shared.network == nil, configuration, supervisor, networks)
-        try await copyImageContentIntoVolumes(record, layers: image, identities)
+        try await copyImageContentIntoVolumes(record, layers: image, identities, user: record.id)
         let firstDescriptor = Int32(4 + streams.count)
         let prepared = try await offloading { [self] in
             try prepare(record, layers: image, shared: shared, identities, firstDescriptor: firstDescriptor)
@@ -175,10 +175,13 @@ final class ContainerLauncher: Sendable {
     }
 
     /// First use of a volume: it gets what the image has at its place.
-    private func copyImageContentIntoVolumes(_ record: ContainerRecord, layers: [String], _ identities: ContainerIdentities) async throws {
+    /// - Parameter user: who holds the volumes until it releases them.
+    func copyImageContentIntoVolumes(
+        _ record: ContainerRecord, layers: [String], _ identities: ContainerIdentities, user: String
+    ) async throws {
         for mount in record.mounts where mount.kind == .volume {
             let needsContent = try await offloading { [volumes] in
-                _ = try volumes.acquire(mount.name, user: record.id)
+                _ = try volumes.acquire(mount.name, user: user)
                 guard mount.copiesImageContent, mount.subpath.isEmpty, try Files.list(mount.source).isEmpty else { return false }
                 return layers.contains { Files.exists("\($0)\(mount.destination)") }
                     || layers.count > 0 && mount.destination.split(separator: "/").count > 1

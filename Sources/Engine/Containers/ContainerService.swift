@@ -221,7 +221,7 @@ public final class ContainerService: Sendable {
     public func archiveGet(_ id: String, path: String) async throws -> (status: JSONValue, tar: Descriptor) {
         let container = try store.find(id)
         let status = try await archiveStatus(id, path: path)
-        let tar = try helperOutput(container, .archiveOut(path: path))
+        let tar = try helperOutput(container, .archiveOut(path: path), withMounts: true)
         lifecycle.publish(container, "archive-path")
         return (status, tar)
     }
@@ -229,11 +229,8 @@ public final class ContainerService: Sendable {
     public func archiveStatus(_ id: String, path: String) async throws -> JSONValue {
         let container = try store.find(id)
         do {
-            guard
-                let status = try await supervisor.runHelper(RootfsRequest(target: try rootTarget(container), operation: .stat(path: path)))
-            else {
-                throw EngineError(.system, "no status of \(path)")
-            }
+            let status = try await withFiles(of: container, .stat(path: path)) { try await self.supervisor.runHelper($0) }
+            guard let status else { throw EngineError(.system, "no status of \(path)") }
             return [
                 "name": .string(status.name), "size": .integer(status.size), "mode": .integer(Int64(GoFileMode.mode(status.mode))),
                 "mtime": .string(status.modifiedAt), "linkTarget": .string(status.linkTarget),
@@ -257,7 +254,7 @@ public final class ContainerService: Sendable {
         }
         let operation = RootfsRequest.Operation.archiveIn(path: path, noOverwriteDirNonDir: noOverwriteDirNonDir, owner: owner)
         do {
-            try await supervisor.runHelper(RootfsRequest(target: try rootTarget(container), operation: operation), input: tar)
+            _ = try await withFiles(of: container, operation) { try await self.supervisor.runHelper($0, input: tar) }
             lifecycle.publish(container, "extract-to-dir")
         } catch let error as ShimFailure where error.kind == .notFound {
             throw EngineError.notFound("Could not find the file \(path) in container \(id)")
@@ -292,14 +289,30 @@ public final class ContainerService: Sendable {
         return .overlay(Overlay(layers: try initLayers.layers(of: image), upper: paths.upper, work: paths.work))
     }
 
+    /// Runs `body` with a request for a container's files as it sees them, its mounts included.
+    private func withFiles<Result>(
+        of container: Container, _ operation: RootfsRequest.Operation, _ body: (RootfsRequest) async throws -> Result
+    ) async throws -> Result {
+        if let connection = try? container.connection() {
+            return try await body(RootfsRequest(target: .process(connection.containerPID), operation: operation))
+        }
+        return try await lifecycle.launcher.withStoppedFiles(of: container.record, operation, body)
+    }
+
     /// Starts the helper and gives the reading end of its output.
-    private func helperOutput(_ container: Container, _ operation: RootfsRequest.Operation) throws -> Descriptor {
+    private func helperOutput(_ container: Container, _ operation: RootfsRequest.Operation, withMounts: Bool = false) throws -> Descriptor {
         let pipe = try OwnedFD.pipe()
-        let request = RootfsRequest(target: try rootTarget(container), operation: operation)
+        let plain = RootfsRequest(target: try rootTarget(container), operation: operation)
         let writing = pipe.writing.duplicateRaw()
         Task { [supervisor, logger] in
             defer { _ = close(writing) }
-            do { try await supervisor.runHelper(request, output: writing) } catch {
+            do {
+                if withMounts {
+                    _ = try await withFiles(of: container, operation) { try await supervisor.runHelper($0, output: writing) }
+                } else {
+                    try await supervisor.runHelper(plain, output: writing)
+                }
+            } catch {
                 logger.warning("reading a container's files failed", metadata: ["error": "\(error)"])
             }
         }

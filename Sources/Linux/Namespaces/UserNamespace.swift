@@ -53,8 +53,13 @@ public enum UserNamespace {
     public static func join(of pid: Int32) throws(SystemError) {
         let path = NamespaceKind.user.path(of: pid)
         if try NamespaceKind.areSame(path, NamespaceKind.user.ownPath) { return }
-        let theirs = try OwnedFD.open(path)
-        try retrying("join", path) { clp_setns(theirs.raw, NamespaceKind.user.flag) }
+        try join(try OwnedFD.open(path), name: path)
+    }
+
+    /// Enters the user namespace of an open descriptor as its root, for good. `name` is for the failure.
+    public static func join(_ namespace: consuming OwnedFD, name: String) throws(SystemError) {
+        let number = namespace.raw
+        try retrying("join user namespace", name) { clp_setns(number, NamespaceKind.user.flag) }
         try retrying("leave groups") { clp_setgroups(0, nil) }
         try retrying("become group 0") { clp_setresgid(0) }
         try retrying("become user 0") { clp_setresuid(0) }
