@@ -260,7 +260,10 @@ def init(box):
 
 @host_config("StorageOpt")
 def storage(box):
-    box.refused(501, "StorageOpt", {"StorageOpt": {"size": "1g"}})
+    words = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
+    box.refused(500, words, {"StorageOpt": {"size": "1g"}})
+    box.refused(500, words, {"StorageOpt": {"foo": "1", "size": "nonsense"}})
+    box.refused(500, "Unknown option foo", {"StorageOpt": {"Foo": "1"}})
 
 
 # Namespaces.

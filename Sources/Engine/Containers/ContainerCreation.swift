@@ -24,6 +24,7 @@ struct ContainerCreation: Sendable {
         let host = (request.hostConfig ?? HostConfig())
         try host.check(config: request.config)
         try host.check(mapping: configuration.identities)
+        try StorageOptions.check(host.StorageOpt, dataRoot: configuration.dataRoot)
         let image = try await offloading { [images] in try images.image(imageName) }
         if let platform, !platform.isEmpty {
             guard let wanted = Platform(parsing: platform) else {

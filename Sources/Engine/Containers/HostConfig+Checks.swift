@@ -77,7 +77,6 @@ extension HostConfig {
         func refuse(_ condition: Bool, _ what: String) throws(EngineError) {
             if condition { throw .notImplemented("HostConfig.\(what)") }
         }
-        try refuse(!(StorageOpt ?? [:]).isEmpty, "StorageOpt")
         try refuse(!(Cgroup ?? "").isEmpty, "Cgroup")
         try refuse((CpuCount ?? 0) != 0 || (CpuPercent ?? 0) != 0, "CpuCount and CpuPercent (Windows)")
         try refuse((IOMaximumIOps ?? 0) != 0 || (IOMaximumBandwidth ?? 0) != 0, "IOMaximumIOps and IOMaximumBandwidth (Windows)")
