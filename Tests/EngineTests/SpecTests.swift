@@ -19,7 +19,7 @@ import Testing
     }
 
     private func build(
-        network: SpecBuilder.NetworkNamespaceChoice = .new, mounts: [ResolvedMount] = [],
+        network: SpecBuilder.NetworkNamespaceChoice = .new, mounts: [ResolvedMount] = [], hasAppArmor: Bool = false,
         _ fill: (inout HostConfig, inout ContainerConfig) -> Void = { _, _ in }
     ) throws -> Spec {
         var (host, config) = (HostConfig(), ContainerConfig())
@@ -31,6 +31,7 @@ import Testing
             record: record, paths: configuration.paths(of: "c1"), configuration: configuration, layers: ["\(scratch.path)/layer"],
             networkNamespace: network)
         (builder.sharedPID, builder.sharedIPC) = (11, 22)
+        builder.hasAppArmor = hasAppArmor
         return try builder.build()
     }
 
@@ -130,6 +131,15 @@ import Testing
         #expect(spec.mounts.first { $0.destination == "/sbin/docker-init" }?.source == "/usr/bin/clipper-runtime")
     }
 
+    @Test(arguments: [("apparmor=mine", "mine"), ("apparmor:mine", "mine"), ("apparmor=unconfined", nil), ("label=type:mine", nil)])
+    func appArmorProfiles(option: String, profile: String?) throws {
+        for hasAppArmor in [true, false] {
+            let spec = try build(hasAppArmor: hasAppArmor) { host, _ in host.SecurityOpt = [option] }
+            #expect(spec.process?.apparmorProfile == (hasAppArmor ? profile : nil))
+            #expect(spec.process?.selinuxLabel == nil && spec.linux.mountLabel == nil)
+        }
+    }
+
     @Test func securityOptions() throws {
         let spec = try build { host, _ in
             host.SecurityOpt = [
@@ -138,7 +148,6 @@ import Testing
         }
         #expect(spec.process?.noNewPrivileges == true && spec.linux.seccomp == nil && spec.linux.maskedPaths.isEmpty == true)
         let refused = [
-            ("apparmor=mine", "not implemented: SecurityOpt apparmor=mine"),
             ("no-new-privileges=x", "invalid --security-opt: \"no-new-privileges=x\""),
             ("what", "invalid --security-opt 2: \"what\""), ("", "invalid --security-opt 2: \"\""),
         ]

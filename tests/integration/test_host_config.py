@@ -221,8 +221,14 @@ def security(box):
     assert box.run("ls -A /proc/scsi /sys/firmware | wc -l") != box.run(
         "ls -A /proc/scsi /sys/firmware | wc -l", {"SecurityOpt": ["systempaths=unconfined"]})
     box.refused(400, 'invalid --security-opt 2: "what"', {"SecurityOpt": ["what"]})
-    box.refused(501, "apparmor=mine", {"SecurityOpt": ["apparmor=mine"]})
-    box.refused(501, "SELinux", {"SecurityOpt": ["label=type:mine"]})
+    # As in dockerd: labels are for those who ask the daemon for SELinux, profiles for kernels with AppArmor.
+    assert box.run("echo labelled", {"SecurityOpt": ["label=type:mine", "label=level:s0", "label:disable"]}) == "labelled"
+    if not os.path.exists("/sys/module/apparmor/parameters/enabled"):
+        made = box.started({"SecurityOpt": ["apparmor=mine"]})
+        assert box.exec(made, "echo confined") == "confined"
+        shown = box.inspect(made)
+        assert shown["HostConfig"]["SecurityOpt"] == ["apparmor=mine"]
+        assert (shown["AppArmorProfile"], shown["ProcessLabel"], shown["MountLabel"]) == ("", "", "")
 
 
 @host_config("GroupAdd")

@@ -18,8 +18,8 @@ enum SecurityModule: String, CaseIterable {
     /// Whether this kernel has it, and it is switched on.
     var isAvailable: Bool {
         switch self {
-        case .apparmor: (try? Files.readText("/sys/module/apparmor/parameters/enabled"))?.hasPrefix("Y") ?? false
-        case .selinux: Files.exists("/sys/fs/selinux/enforce")
+        case .apparmor: SecurityModules.hasAppArmor
+        case .selinux: SecurityModules.hasSELinux
         }
     }
 

@@ -24,6 +24,10 @@ extension ContainerService {
             GraphDriver: DriverData(Data: directories, Name: "overlay2"),
             Mounts: Self.mountPoints(record), Config: record.config,
             NetworkSettings: Self.networkSettings(record))
+        if HostFacts.hasAppArmor {
+            let options = (record.hostConfig.SecurityOpt ?? []).filter { $0.hasPrefix("apparmor") }
+            answer.AppArmorProfile = try SecurityOptions(options, isPrivileged: false).appArmorProfile ?? ""
+        }
         let open = execs.open(in: record.id)
         answer.ExecIDs = open.isEmpty ? nil : open
         let links = record.links.compactMap { link in

@@ -37,6 +37,7 @@ struct ExecProcesses: Sendable {
                 process.capabilities = SpecBuilder.capabilities(bounding, uid: account.uid)
             }
             if wanted.Privileged == true {
+                process.apparmorProfile = nil
                 process.capabilities = SpecBuilder.capabilities(CapabilitySet.available, uid: process.user.uid)
             }
             return process

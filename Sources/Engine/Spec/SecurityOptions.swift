@@ -7,6 +7,8 @@ internal import OCIRuntimeSpec
 struct SecurityOptions {
     var noNewPrivileges = false
     var systemPathsUnconfined = false
+    /// The profile that was asked for; it is applied where the kernel has AppArmor, as in Docker.
+    private(set) var appArmorProfile: String?
     private var filter = Filter.standard
 
     private enum Filter {
@@ -28,10 +30,9 @@ struct SecurityOptions {
                 self.noNewPrivileges = value != "false"
             case "systempaths" where value == "unconfined": systemPathsUnconfined = true
             case "seccomp": try readSeccomp(value)
-            case "apparmor" where value == "unconfined" || value == "docker-default": break
-            case "apparmor": throw .notImplemented("SecurityOpt apparmor=\(value)")
-            case "label" where value == "disable": break
-            case "label": throw .notImplemented("SecurityOpt label=\(value): SELinux")
+            case "apparmor": appArmorProfile = value == "unconfined" ? nil : value
+            // They are for daemons with `selinux-enabled`, which dockerd is not by itself either: then none means anything.
+            case "label": break
             default: throw .invalid("invalid --security-opt 2: \"\(option)\"")
             }
         }
