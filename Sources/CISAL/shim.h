@@ -1,6 +1,7 @@
 #include <isa-l/crc.h>
 #include <isa-l/igzip_lib.h>
 #include <stdlib.h>
+#include <string.h>
 
 // The state holds arrays that Swift would import as tuples of tens of thousands of elements: made and ended here.
 static inline struct inflate_state *clp_inflate_new(void) { return (struct inflate_state *)calloc(1, sizeof(struct inflate_state)); }
@@ -15,8 +16,10 @@ static inline int clp_inflate_is_finished(struct inflate_state *state) { return 
 // A block of deflate data that does not end the stream, begins at a byte and looks back at nothing before it: blocks can be made
 // side by side and put together. `work` holds ISAL_DEF_LVL1_DEFAULT bytes. Answers the bytes made, or -1.
 static inline int64_t clp_deflate_block(uint8_t *bytes, uint32_t count, uint8_t *room, uint32_t size, uint8_t *work) {
-    struct isal_zstream *stream = (struct isal_zstream *)malloc(sizeof(struct isal_zstream));
+    // The library takes state and work as they are where it believes that it has used them before: other bytes would come out.
+    struct isal_zstream *stream = (struct isal_zstream *)calloc(1, sizeof(struct isal_zstream));
     if (!stream) return -1;
+    memset(work, 0, ISAL_DEF_LVL1_DEFAULT);
     isal_deflate_stateless_init(stream);
     stream->level = 1;
     stream->level_buf = work;
