@@ -5,6 +5,8 @@ final class BlockInput {
     private var start = 0
     private var end = 0
     private var isAtEnd = false
+    /// Bytes of the source that were given out.
+    private(set) var position: Int64 = 0
 
     init(_ source: any ByteSource) {
         self.source = source
@@ -25,7 +27,10 @@ final class BlockInput {
             if end == 0 { return nil }
             guard end >= 512 else { throw ArchiveError(.truncated, "unexpected end of archive: \(end) bytes are no tar block") }
         }
-        defer { start += 512 }
+        defer {
+            start += 512
+            position += 512
+        }
         return UnsafeRawBufferPointer(rebasing: buffer[start..<start + 512])
     }
 
@@ -37,7 +42,10 @@ final class BlockInput {
             guard limit > 0, try fill() else { return UnsafeRawBufferPointer(start: nil, count: 0) }
         }
         let count = min(limit, end - start)
-        defer { start += count }
+        defer {
+            start += count
+            position += Int64(count)
+        }
         return UnsafeRawBufferPointer(rebasing: buffer[start..<start + count])
     }
 
@@ -46,6 +54,7 @@ final class BlockInput {
         if start == end && target.count >= 64 << 10 && !isAtEnd {
             let count = try source.read(into: target)
             isAtEnd = count == 0
+            position += Int64(count)
             return count
         }
         let piece = try piece(upTo: target.count)

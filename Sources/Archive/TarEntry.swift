@@ -82,4 +82,9 @@ public struct ExtendedAttribute: Sendable, Hashable {
 public struct SparseExtent: Sendable, Hashable {
     public var offset: Int64
     public var length: Int64
+
+    public init(offset: Int64, length: Int64) {
+        self.offset = offset
+        self.length = length
+    }
 }

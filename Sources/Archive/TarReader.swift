@@ -25,6 +25,10 @@ public final class TarReader {
     private var padding: Int64 = 0
     private var current = TarEntry(kind: .file, path: [])
     private var isAtEnd = false
+    /// Bytes of the stream that were read. After `next`, the current entry's stored data begin here.
+    public var position: Int64 { input.position }
+    /// Bytes of the current entry's stored data that were not read yet; after `next` all of them.
+    public var storedSize: Int64 { remaining }
 
     public init(_ source: any ByteSource, limits: Limits = Limits()) {
         input = BlockInput(source)

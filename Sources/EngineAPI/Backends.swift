@@ -26,6 +26,8 @@ public protocol SystemBackend: Sendable {
     func check(deep: Bool, repair: Bool) async throws -> SystemCheck
     /// What every kind of thing takes on disk.
     func usage() async throws -> [SystemUsage]
+    /// Drops the packed streams of layers that can be made again without.
+    func pruneStreams() async throws -> StreamPrune
     /// Emits past events (when `since` is given) and then live ones until `until` or cancellation.
     func events(since: Timestamp?, until: Timestamp?, filters: Filters, emit: @escaping @Sendable (EventMessage) async throws -> Void)
         async throws

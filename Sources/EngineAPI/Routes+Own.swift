@@ -11,6 +11,7 @@ extension EngineAPI {
             Route(.POST, "/system/check") { call in
                 try call.json(await call.backends.system.check(deep: call.flag("deep"), repair: call.flag("repair")))
             },
+            Route(.POST, "/system/streams/prune") { call in try call.json(await call.backends.system.pruneStreams()) },
             Route(.GET, "/system/usage") { call in try call.json(await call.backends.system.usage()) },
         ]
 }

@@ -29,14 +29,16 @@ struct ArchiveSaver {
         for selection in selections {
             let image = selection.image
             var layerPaths: [String] = []
-            for (layer, descriptor) in zip(image.layers, try store.streams(of: image)) {
+            let (streams, manifest) = try store.savable(image)
+            for (layer, descriptor) in zip(image.layers, streams) {
                 if written.insert(descriptor.digest).inserted { try write(layer, descriptor) }
                 layerPaths.append(ArchiveLoader.blobPath(descriptor.digest))
             }
-            for digest in [image.id, image.manifestDigest] where written.insert(digest).inserted {
-                try add(ArchiveLoader.blobPath(digest), try store.files.read(digest))
+            for bytes in [try store.files.read(image.id), manifest] {
+                let digest = try ContentHash.digest(of: bytes)
+                if written.insert(digest).inserted { try add(ArchiveLoader.blobPath(digest), bytes) }
             }
-            manifests += try descriptors(selection)
+            manifests += try descriptors(selection, manifest)
             saved.append(
                 SavedImage(config: ArchiveLoader.blobPath(image.id), repoTags: selection.tags.map(\.familiar), layers: layerPaths))
         }
@@ -51,11 +53,10 @@ struct ArchiveSaver {
         try writer.add(TarEntry(kind: .file, path: Array(path.utf8), mode: 0o644), content: content)
     }
 
-    private func descriptors(_ selection: Selection) throws -> [Descriptor] {
-        let bytes = try store.files.read(selection.image.manifestDigest)
+    private func descriptors(_ selection: Selection, _ bytes: [UInt8]) throws -> [Descriptor] {
         let mediaType = (try? JSON.decode(Manifest.self, from: bytes))?.mediaType ?? MediaType.ociManifest
         let plain = Descriptor(
-            mediaType: mediaType, digest: selection.image.manifestDigest, size: Int64(bytes.count),
+            mediaType: mediaType, digest: try ContentHash.digest(of: bytes), size: Int64(bytes.count),
             platform: selection.image.config.platform)
         if selection.tags.isEmpty { return [plain] }
         return selection.tags.map { tag in
@@ -79,7 +80,7 @@ struct ArchiveSaver {
 
     // MARK: Layers
 
-    /// Writes a layer's stream: the one that came, or what the directory makes, which is then hashed beside.
+    /// Writes the stream that came, or the plain one, made again.
     private func write(_ layer: Layer, _ descriptor: Descriptor) throws {
         let entry = {
             var entry = TarEntry(kind: .file, path: Array(ArchiveLoader.blobPath(descriptor.digest).utf8), mode: 0o644)
@@ -87,32 +88,14 @@ struct ArchiveSaver {
             return entry
         }()
         try writer.add(entry)
-        let hashing = try HashSink(next: EntrySink(writer))
-        if Files.exists(store.files.blob(descriptor.digest)) {
-            try copy(store.files.blob(descriptor.digest), to: hashing)
-        } else {
-            do { try ImageStore.archive(layer.directory, to: hashing) } catch let error as ArchiveError where error.code == .malformed {
-                throw changed(layer)
-            }
+        let sink = EntrySink(writer)
+        if descriptor.digest == layer.diffID { return try store.writeStream(of: layer, to: sink) }
+        // Never pass on, under a digest, what no longer has it.
+        let hashing = try HashSink(next: sink)
+        try store.copy(blob: descriptor.digest, to: hashing)
+        guard hashing.hash.count == descriptor.size, hashing.hash.finish() == descriptor.digest else {
+            throw ImageError(.damaged, "stream \(descriptor.digest) of layer \(layer.chainID) is not what it was")
         }
-        guard hashing.hash.count == descriptor.size, hashing.hash.finish() == descriptor.digest else { throw changed(layer) }
-    }
-
-    private func copy(_ path: String, to sink: HashSink) throws {
-        let file = try OwnedFD.open(path)
-        let source = FileSource(file.raw)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-        defer { buffer.deallocate() }
-        while true {
-            let count = try source.read(into: buffer)
-            if count == 0 { return }
-            try sink.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-        }
-    }
-
-    /// Never pass on, under a digest, what no longer has it.
-    private func changed(_ layer: Layer) -> ImageError {
-        ImageError(.damaged, "layer \(layer.chainID) is not what it was: something changed \(layer.directory)")
     }
 }
 

@@ -18,6 +18,11 @@ struct LayerRecord: Codable, Sendable, Equatable {
     /// The same stream, packed in other ways, as other manifests name it.
     var otherBlobs: [Descriptor]?
 
+    /// Bytes of the skeleton beside the directory, of which the plain stream is made again; nil when there is none.
+    var skeleton: Int64?
+    /// Streams that it came as and that were dropped.
+    var dropped: [Descriptor]?
+
     /// All streams in `blobs`.
     var blobs: [Descriptor] { (blob.map { [$0] } ?? []) + (otherBlobs ?? []) }
 
@@ -30,6 +35,7 @@ struct ContentFiles: Sendable {
 
     func blob(_ digest: Digest) -> String { "\(root)/blobs/\(digest.algorithm.rawValue)/\(digest.hex)" }
     func layer(_ chainID: Digest) -> String { "\(root)/layers/\(chainID.hex)" }
+    func skeleton(_ chainID: Digest) -> String { "\(layer(chainID))/skeleton" }
     func diff(_ chainID: Digest) -> String { "\(layer(chainID))/diff" }
 
     func makeDirectories() throws {
@@ -122,6 +128,14 @@ struct ContentFiles: Sendable {
     func hasBlob(_ blob: Descriptor) -> Bool {
         var status = stat()
         return stat(self.blob(blob.digest), &status) == 0 && Int64(status.st_size) == blob.size
+    }
+
+    /// Whether all is there of which a layer's streams are: those that are kept, and its skeleton when it has one.
+    func hasStreams(of record: LayerRecord) -> Bool {
+        guard record.blobs.allSatisfy(hasBlob) else { return false }
+        guard let size = record.skeleton else { return true }
+        var status = stat()
+        return stat(skeleton(record.chainID), &status) == 0 && Int64(status.st_size) == size
     }
 
     /// Whether a layer looks like one: its directory and what is known of it.

@@ -9,7 +9,15 @@ extension ImageStore {
     /// With a platform only images for that are taken, and it is an error when there are none; without, an index gives its image
     /// for this machine. `progress` gets the bytes read so far.
     public func load(from descriptor: Int32, platform: Platform? = nil, progress: ((Int64) -> Void)? = nil) throws -> [LoadedImage] {
-        let loader = ArchiveLoader(store: self, platform: platform)
+        var images: [Image] = []
+        // Once nothing is held any more.
+        defer { for image in images { applyPolicy(to: image) } }
+        return try load(ArchiveLoader(store: self, platform: platform), descriptor, progress, &images)
+    }
+
+    private func load(
+        _ loader: consuming ArchiveLoader, _ descriptor: Int32, _ progress: ((Int64) -> Void)?, _ images: inout [Image]
+    ) throws -> [LoadedImage] {
         defer { loader.discard() }
         let damaged = damagedImages
         try loader.read(CountingSource(FileSource(descriptor), progress))
@@ -22,6 +30,7 @@ extension ImageStore {
             let layers = try loader.takeLayers(plan)
             let image = try createImage(
                 configBytes: plan.configBytes, manifestBytes: plan.manifestBytes, layers: layers, parent: nil, tags: plan.tags)
+            images.append(image)
             loaded.append(
                 LoadedImage(id: image.id, references: plan.tags.map(\.withDefaultTag), wasDamaged: damaged.contains(image.id)))
         }
@@ -73,8 +82,9 @@ extension ImageStore {
     func layerRecord(stream digest: Digest, under lease: LayerLease? = nil) -> LayerRecord? {
         state.withLock { state in
             let found = state.layers.values.first { record in
-                let isHere =
-                    record.blobs.first { $0.digest == digest }.map { files.hasBlob($0) } ?? (record.blob == nil && record.diffID == digest)
+                let isMade = record.blob == nil && (record.diffID == digest || record.dropped?.contains { $0.digest == digest } ?? false)
+                let kept = record.blobs.first { $0.digest == digest }
+                let isHere = kept.map { files.hasBlob($0) } ?? (isMade && files.hasStreams(of: record))
                 return isHere && files.hasLayer(record.chainID)
             }
             if let found { lease?.add(found.chainID, &state) }
@@ -99,9 +109,13 @@ extension ImageStore {
             return try commit(try ingest(FileSource(file.raw)), parent: parent, under: lease)
         }
         let pipe = RingPipe()
-        let directory = files.diff(record.chainID)
-        let worker = try Worker {
-            do { try Self.archive(directory, to: PipeSink(pipe)) } catch {
+        let original = Layer(record, files)
+        let worker = try Worker { [self] in
+            let sink = PipeSink(pipe)
+            do {
+                try writeStream(of: original, to: sink)
+                try sink.finish()
+            } catch {
                 pipe.end(error)
                 throw error
             }
@@ -110,10 +124,6 @@ extension ImageStore {
         pipe.closeReading()
         try? worker.join()
         let layer = try unpacked.get()
-        guard layer.diffID == diffID else {
-            try? Files.removeTree(layer.workDirectory)
-            throw ImageError(.damaged, "layer \(record.chainID) is not what it was: something changed \(directory)")
-        }
         return try commit(layer, parent: parent, under: lease)
     }
 }

@@ -67,18 +67,35 @@ extension ImageStore {
         state.layers[layer.chainID]?.blob ?? Descriptor(mediaType: MediaType.ociLayer, digest: layer.diffID, size: layer.tarSize)
     }
 
-    /// What an image's manifest is, and the bytes that the store keeps of its content: manifest, config and layers' streams.
+    /// Bytes of what is kept of a layer beside its directory: streams and skeleton.
+    private func keptBytes(of layer: Layer) -> Int64 {
+        let record = state.withLock { $0.layers[layer.chainID] }
+        return (record?.skeleton ?? 0) + (record?.blobs ?? []).reduce(0) { $0 + $1.size }
+    }
+
+    /// What an image's manifest is, and the bytes that the store keeps of its content: manifest, config, layers' streams and skeletons.
     public func content(of image: Image) throws -> (manifest: Descriptor, bytes: Int64) {
         let bytes = try files.read(image.manifestDigest)
         let manifest = try? JSON.decode(Manifest.self, from: bytes)
         let config = Int64(try files.read(image.id).count)
-        let streams = image.layers.reduce(Int64(0)) { sum, layer in sum + (blob(of: layer)?.size ?? 0) }
+        let streams = image.layers.reduce(Int64(0)) { sum, layer in sum + keptBytes(of: layer) }
         let descriptor = Descriptor(
             mediaType: manifest?.mediaType ?? MediaType.ociManifest, digest: image.manifestDigest, size: Int64(bytes.count))
         return (descriptor, Int64(bytes.count) + config + streams)
     }
 
-    /// The streams by which an image's manifest names its layers, bottom first. Throws `ImageError.damaged` when the store
+    /// The manifest that lists the streams by which an image can be given out: the one that it came with, or when streams were
+    /// dropped one that names the plain ones.
+    func savable(_ image: Image) throws -> (streams: [Descriptor], manifest: [UInt8]) {
+        let (streams, bytes) = (try streams(of: image), try files.read(image.manifestDigest))
+        let named = try? JSON.decode(Manifest.self, from: bytes).layers.map(\.digest)
+        if named == streams.map(\.digest) { return (streams, bytes) }
+        let config = Descriptor(mediaType: MediaType.ociConfig, digest: image.id, size: Int64(try files.read(image.id).count))
+        return (streams, try JSON.encode(Manifest(config: config, layers: streams)))
+    }
+
+    /// The streams by which an image's layers are given out, bottom first: as its manifest names them, or the plain one of a
+    /// layer whose streams were dropped. Throws `ImageError.damaged` when the store
     /// can't give one of them out.
     func streams(of image: Image) throws -> [Descriptor] {
         let named: [Descriptor]
@@ -92,6 +109,9 @@ extension ImageStore {
             try zip(image.layers, named).map { layer, wanted in
                 let record = state.layers[layer.chainID]
                 if record?.blob == nil, wanted.digest == layer.diffID { return wanted }
+                if let record, !record.has(wanted), record.skeleton != nil, files.hasStreams(of: record) {
+                    return Descriptor(mediaType: MediaType.ociLayer, digest: layer.diffID, size: layer.tarSize)
+                }
                 guard let blob = record?.blobs.first(where: { $0.digest == wanted.digest }), files.hasBlob(blob) else {
                     throw ImageError(
                         .damaged, "stream \(wanted.digest) of layer \(layer.chainID.short) is missing: load or pull the image again")
@@ -118,7 +138,9 @@ extension ImageStore {
             var image = ImageConfig(platform: platform, config: config ?? RunConfig(), created: now)
             image.comment = message
             image.history = [.init(created: now, comment: message)]
-            return try createImage(config: image, layers: [layer], tags: reference.map { [$0] } ?? [])
+            let imported = try createImage(config: image, layers: [layer], tags: reference.map { [$0] } ?? [])
+            applyPolicy(to: imported)
+            return imported
         } catch {
             removeUnused(layers: [layer.chainID])
             throw error

@@ -92,7 +92,7 @@ extension ImageStore {
     func takeKnown(_ record: LayerRecord, under lease: LayerLease?) throws -> Layer? {
         try state.withLock { state in
             guard let known = state.layers[record.chainID], files.hasLayer(record.chainID), record.blob.map({ known.has($0) }) ?? true,
-                known.blobs.allSatisfy(files.hasBlob)
+                files.hasStreams(of: known)
             else { return nil }
             lease?.add(record.chainID, &state)
             return try layer(record.chainID, state)
@@ -109,7 +109,13 @@ extension ImageStore {
                 if let blob = record.blob, known.has(blob) {
                     if isNew { noteRestored(record.chainID) }
                 } else if let blob = record.blob {
-                    known.otherBlobs = (known.otherBlobs ?? []) + [blob]
+                    if known.skeleton == nil {
+                        known.otherBlobs = (known.otherBlobs ?? []) + [blob]
+                    } else {
+                        // A stream comes back: of that the layer can be made again, and the skeleton is for nothing.
+                        (known.blob, known.skeleton) = (blob, nil)
+                        known.dropped?.removeAll { $0.digest == blob.digest }
+                    }
                     try Files.replace("\(files.layer(record.chainID))/layer.json", with: try JSON.encode(known))
                     state.layers[record.chainID] = known
                 }

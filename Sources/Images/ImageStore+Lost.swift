@@ -11,7 +11,7 @@ extension ImageStore {
     var damagedImages: Set<Digest> {
         state.withLock { state in
             let broken = Set(
-                state.layers.values.filter { !files.hasLayer($0.chainID) || !$0.blobs.allSatisfy(files.hasBlob) }.map(\.chainID))
+                state.layers.values.filter { !files.hasLayer($0.chainID) || !files.hasStreams(of: $0) }.map(\.chainID))
             let images = broken.isEmpty ? [] : state.images.filter { !broken.isDisjoint(with: $0.value.layers) }.map(\.key)
             return Set(state.lostImages.keys).union(images)
         }

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import JSON
 internal import Linux
 internal import Logging
@@ -31,6 +32,8 @@ extension ImageStore {
                 guard let chainID = Digest(sha256Hex: name) else { throw ImageError(.damaged, "not the name of a layer") }
                 let record = try files.record(of: chainID)
                 guard files.hasLayer(chainID) else { throw ImageError(.damaged, "its directory is missing") }
+                // Of a drop that a crash ended.
+                if record.skeleton == nil { _ = unlink(files.skeleton(chainID)) }
                 state.layers[chainID] = record
             } catch {
                 isSound = false

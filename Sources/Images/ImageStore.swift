@@ -45,11 +45,14 @@ public final class ImageStore: Sendable {
     let referenceTable: RecordTable<ReferenceRecord>
     let logger: Logger
     let limits: UnpackLimits
+    let blobPolicy: BlobPolicy
     let state = Mutex(State())
 
     /// Opens the store under `root`, making it when it doesn't exist; cleans up what a crash left.
-    public init(root: String, records: RecordStore, logger: Logger, limits: UnpackLimits = .standard) throws {
+    public init(root: String, records: RecordStore, logger: Logger, limits: UnpackLimits = .standard, blobPolicy: BlobPolicy = .keep) throws
+    {
         self.limits = limits
+        self.blobPolicy = blobPolicy
         files = ContentFiles(root: root)
         self.records = records
         self.logger = logger

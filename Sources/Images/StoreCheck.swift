@@ -92,6 +92,11 @@ final class StoreCheck {
                 .content, "\(blob.digest)", "stream \(blob.digest.short) of layer \(record.chainID.short) \(problem)",
                 repair: repairs ? "\(repair ?? "nothing there to set aside"); \(remedy(record.chainID))" : nil)
         }
+        if record.skeleton != nil, record.blobs.isEmpty, !files.hasStreams(of: record) {
+            find(
+                .content, name, "layer \(record.chainID.short) has lost its skeleton, and can neither be saved nor pushed",
+                repair: repairs ? remedy(record.chainID) : nil)
+        }
         guard let problem = try problem(ofTree: record, streams.first) else { return }
         let message = "layer \(record.chainID.short) \(problem)"
         guard repairs else { return find(.layer, name, message) }
@@ -113,6 +118,15 @@ final class StoreCheck {
             guard try files.record(of: record.chainID) == record else { return "has a layer.json that tells of something else" }
         } catch { return "has a layer.json that cannot be read: \(error)" }
         guard isDeep else { return nil }
+        if record.skeleton != nil {
+            guard files.hasStreams(of: record) else { return nil }
+            let sink = try HashSink()
+            do { try LayerSkeleton.write(files.skeleton(record.chainID), directory: files.diff(record.chainID), to: sink) } catch {
+                return "has a directory or skeleton that was changed: \(error)"
+            }
+            report.bytes += sink.hash.count
+            return sink.hash.finish() == record.diffID ? nil : "has a directory that was changed"
+        }
         if record.blob == nil {
             // Made here: its digest is that of the stream which the directory makes.
             let found = try digest(ofTree: files.diff(record.chainID), hasDirectoryTimes: true)
@@ -138,7 +152,10 @@ final class StoreCheck {
         return sink.hash.finish()
     }
 
-    private func unpackAgain(_ record: LayerRecord, _ stream: Descriptor) throws {
+    private func unpackAgain(_ known: LayerRecord, _ stream: Descriptor) throws {
+        // What a skeleton belongs to is being replaced.
+        var record = known
+        record.skeleton = nil
         let file = try OwnedFD.open(files.blob(stream.digest))
         let unpacked = try LayerIngest.run(FileSource(file.raw), workDirectory: files.temporary(), limits: .none)
         defer { try? Files.removeTree(unpacked.workDirectory) }
@@ -148,7 +165,10 @@ final class StoreCheck {
         _ = unlink("\(unpacked.workDirectory)/blob")
         try files.describe(record, in: unpacked.workDirectory)
         try files.flush()
-        try store.state.withLock { _ in try files.place(record, workDirectory: unpacked.workDirectory) }
+        try store.state.withLock { state in
+            try files.place(record, workDirectory: unpacked.workDirectory)
+            state.layers[record.chainID] = record
+        }
         try files.settle()
     }
 

@@ -53,7 +53,7 @@ struct Daemon {
         configuration.identities = try await Self.identities(options, supervisor, logger)
         live = configuration.live
 
-        let images = try ImageStore(root: options.dataRoot, records: records, logger: logger)
+        let images = try ImageStore(root: options.dataRoot, records: records, logger: logger, blobPolicy: options.blobPolicy)
         registries = RegistryClient(
             settings: options.registries, userAgent: "clipper/\(EngineVersion.version) (linux)", logger: logger)
         let events = EventBus()

@@ -38,6 +38,14 @@ extension DaemonOption {
             let name = try value.text(of: "storage-driver")
             guard ["overlay2", "overlayfs", "overlay"].contains(name) else { throw OptionError("not implemented: storage-driver \(name)") }
         },
+        DaemonOption(
+            key: "blob-policy",
+            flag: Flag("blob-policy", .string, "Packed layers that came: keep, or drop what can be made again", default: "keep")
+        ) { options, value throws(OptionError) in
+            let name = try value.text(of: "blob-policy")
+            guard let policy = BlobPolicy(rawValue: name) else { throw OptionError("blob-policy: \(name) is neither keep nor drop") }
+            options.blobPolicy = policy
+        },
     ]
 
     private static let doors: [DaemonOption] = [

@@ -45,6 +45,8 @@ struct DaemonOptions {
     var logOptions: [String: String]?
     var registries = RegistrySettings()
     var transferLimits = TransferLimits()
+    /// What becomes of packed layers that came.
+    var blobPolicy = BlobPolicy.keep
     var runtimeExecutable: String?
     /// Remove bridges and firewall rules at the end when no container runs.
     var cleansUp = true

@@ -93,6 +93,10 @@ import Testing
         ("-i /_ping", "", "200", "Builder-Version: 1"),
         ("-X POST /system/check?deep=1", "", "200", #""Deep":true,"Findings":[{"Kind":"layer","Subject":"sha256:1","Message":"#),
         ("-X POST /v1.41/system/check?repair=1", "", "200", #""Repair":"done""#),
+        (
+            "-X POST /system/streams/prune", "", "200",
+            #"{"Layers":["sha256:1"],"SpaceReclaimed":7,"Kept":[{"Layer":"sha256:2","Reason":"it is being used"}]}"#
+        ),
         ("/system/usage", "", "200", #"[{"Place":"layers","Path":"/x/layers","Files":2,"Size":4096}]"#),
         ("/v1.99/info", "", "400", "client version 1.99 is too new. Maximum supported API version is 1.50"),
         ("/v1.10/info", "", "400", "client version 1.10 is too old. Minimum supported API version is 1.22, please upgrade"),

@@ -31,6 +31,9 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
         answer.Findings = [.init(Kind: "layer", Subject: "sha256:1", Message: "layer 1 has no directory", Repair: repair ? "done" : nil)]
         return answer
     }
+    func pruneStreams() async throws -> StreamPrune {
+        StreamPrune(Layers: ["sha256:1"], SpaceReclaimed: 7, Kept: [.init(Layer: "sha256:2", Reason: "it is being used")])
+    }
     func usage() async throws -> [SystemUsage] { [SystemUsage(Place: "layers", Path: "/x/layers", Files: 2, Size: 4096)] }
     func events(
         since: Timestamp?, until: Timestamp?, filters: Filters, emit: @escaping @Sendable (EventMessage) async throws -> Void

@@ -42,8 +42,10 @@ final class RegistryFixture {
     private(set) var transfers: ImageTransfers
     let told = Told()
 
-    init(limits: TransferLimits = TransferLimits(retrySeconds: 0), parts: BlobParts.Sizes = BlobParts.Sizes()) throws {
-        local = try Fixture()
+    init(
+        limits: TransferLimits = TransferLimits(retrySeconds: 0), parts: BlobParts.Sizes = BlobParts.Sizes(), blobPolicy: BlobPolicy = .keep
+    ) throws {
+        local = try Fixture(blobPolicy: blobPolicy)
         transfers = try ImageTransfers(store: local.store, access: registry, limits: limits, parts: parts)
     }
 

@@ -15,13 +15,16 @@ final class Fixture {
     private(set) var records: RecordStore
 
     private let limits: UnpackLimits
+    private let blobPolicy: BlobPolicy
 
     /// A new directory, or one that exists.
-    init(existing: String? = nil, limits: UnpackLimits = .standard) throws {
+    init(existing: String? = nil, limits: UnpackLimits = .standard, blobPolicy: BlobPolicy = .keep) throws {
         path = existing ?? "/var/tmp/clp-images-test-\(getpid())-\(UInt64.random(in: 0 ... .max))"
         self.limits = limits
+        self.blobPolicy = blobPolicy
         records = try RecordStore(root: path)
-        store = try ImageStore(root: "\(path)/image", records: records, logger: Logger(label: "test"), limits: limits)
+        store = try ImageStore(
+            root: "\(path)/image", records: records, logger: Logger(label: "test"), limits: limits, blobPolicy: blobPolicy)
     }
 
     deinit { try? Files.removeTree(path) }
@@ -30,10 +33,11 @@ final class Fixture {
     func reopen(between: () throws -> Void = {}) throws {
         let gap = "\(path)/gap"
         records = try RecordStore(root: gap)
-        store = try ImageStore(root: gap, records: records, logger: Logger(label: "test"), limits: limits)
+        store = try ImageStore(root: gap, records: records, logger: Logger(label: "test"), limits: limits, blobPolicy: blobPolicy)
         try between()
         records = try RecordStore(root: path)
-        store = try ImageStore(root: "\(path)/image", records: records, logger: Logger(label: "test"), limits: limits)
+        store = try ImageStore(
+            root: "\(path)/image", records: records, logger: Logger(label: "test"), limits: limits, blobPolicy: blobPolicy)
     }
 
     /// A layer whose files have these contents, adopted as the overlay's upper directory would be.

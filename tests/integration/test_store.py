@@ -16,7 +16,7 @@ import time
 import pytest
 
 from conftest import PROGRAMS, serving
-from harness import IMAGE, Client, Daemon, wait_until
+from harness import BIN, IMAGE, Client, Daemon, wait_until
 
 
 def image_archive(path, name, layers):
@@ -191,6 +191,118 @@ def test_every_byte_has_a_place(victim, client, tmp_path):
     assert "Disk space by place: " in shown
     rows = {line.split("  ")[0]: line for line in shown.split("Disk space by place: ")[1].splitlines()}
     assert {"PLACE", "layers", "content", "logs", "writable layers", "volumes", "build cache", "records"} <= set(rows)
+
+
+# Packed layers that are dropped
+
+
+def blobs(daemon):
+    return set(os.listdir(daemon.scratch / "data" / "blobs" / "sha256"))
+
+
+def test_packed_layers_go_and_are_made_again(victim, tmp_path):
+    client = Client("clipper", PROGRAMS["clipper"], victim)
+    image_archive(tmp_path / "in.tar", "clpt/packed:1", [1, 2, 3])
+    client("load", "-i", tmp_path / "in.tar")
+    identity, before = client.inspect("clpt/packed:1")["Id"], blobs(victim)
+    told = client("image", "prune", "--blobs", "-f")
+    assert told.startswith("Layers Without Their Blobs:\nsha256:") and "Total reclaimed space: " in told and "space: 0B" not in told
+    gone = before - blobs(victim)
+    assert len(gone) >= 3
+    places = {place["Place"]: place for place in victim.request("GET", "/system/usage")[1]}
+    assert places["skeletons"]["Files"] >= 3
+    assert "All is well" in client("system", "check", "--deep")
+    assert victim.request("POST", "/system/streams/prune") == (200, {"Layers": [], "SpaceReclaimed": 0, "Kept": []})
+    # What is saved is the plain layers, under their diff IDs, and the same image.
+    client("save", "-o", tmp_path / "out.tar", "clpt/packed:1")
+    with tarfile.open(tmp_path / "out.tar") as archive:
+        saved = json.load(archive.extractfile("manifest.json"))[0]
+        layers = ["sha256:" + hashlib.sha256(archive.extractfile(path).read()).hexdigest() for path in saved["Layers"]]
+    assert layers == client.inspect("clpt/packed:1")["RootFS"]["Layers"]
+    client("rmi", "clpt/packed:1")
+    client("load", "-i", tmp_path / "out.tar")
+    assert client.inspect("clpt/packed:1")["Id"] == identity
+
+
+def test_changed_layer_without_its_blob(victim, tmp_path):
+    client = Client("clipper", PROGRAMS["clipper"], victim)
+    image_archive(tmp_path / "in.tar", "clpt/packed:1", [4])
+    client("load", "-i", tmp_path / "in.tar")
+    client("image", "prune", "--blobs", "-f")
+    top = pathlib.Path(client.inspect("clpt/packed:1")["GraphDriver"]["Data"]["UpperDir"])
+    largest = max((path for path in top.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    with largest.open("r+b") as file:
+        file.seek(100)
+        file.write(b"changed")
+    done = client.run("system", "check", "--deep")
+    assert done.code == 1 and "has a directory that was changed" in done.out
+    done = client.run("push", "127.0.0.1:1/clpt/none")
+    assert done.code == 1
+    # The archive ends where it would be wrong, and does not load.
+    client.run("save", "-o", tmp_path / "out.tar", "clpt/packed:1")
+    client("rmi", "clpt/packed:1")
+    assert client.run("load", "-i", tmp_path / "out.tar").code == 1
+    client("load", "-i", tmp_path / "in.tar")
+    assert "All is well" in client("system", "check", "--deep")
+
+
+def test_killed_while_packed_layers_go(victim, tmp_path):
+    """At any moment: afterwards each layer has its stream or a skeleton that makes it, and nothing lies about."""
+    client = Client("clipper", PROGRAMS["clipper"], victim)
+    chance = random.Random(7)
+    image_archive(tmp_path / "in.tar", "clpt/packed:1", range(10, 22))
+    client("load", "-i", tmp_path / "in.tar")
+    started = time.monotonic()
+    client("image", "prune", "--blobs", "-f")
+    whole = time.monotonic() - started
+    identity = client.inspect("clpt/packed:1")["Id"]
+    halfway = 0
+    for _ in range(8):
+        client("rmi", "clpt/packed:1")
+        client("load", "-i", tmp_path / "in.tar")
+        before = blobs(victim)
+        pruning = client.spawn("image", "prune", "--blobs", "-f")
+        time.sleep(chance.uniform(0, whole))
+        victim.kill()
+        pruning.communicate()
+        victim.start()
+        halfway += before != blobs(victim)
+        assert "All is well" in client("system", "check", "--deep")
+        assert os.listdir(victim.scratch / "data" / "tmp") == []
+        client("save", "-o", tmp_path / "out.tar", "clpt/packed:1")
+        assert client.inspect("clpt/packed:1")["Id"] == identity
+    assert halfway, "no kill came after a layer had lost its stream"
+    client("image", "prune", "--blobs", "-f")
+    # Config and manifest of this image and of the base, whose layer was made of a plain stream.
+    assert len(blobs(victim)) <= 5
+    client("rmi", "clpt/packed:1")
+    client("load", "-i", tmp_path / "out.tar")
+    assert client.inspect("clpt/packed:1")["Id"] == identity
+
+
+def test_policy_drops_packed_layers(tmp_path):
+    daemon = Daemon(f"clptdrop{os.getpid()}", options=["--blob-policy", "drop"])
+    try:
+        daemon.start()
+        client = Client("clipper", PROGRAMS["clipper"], daemon)
+        image_archive(tmp_path / "in.tar", "clpt/packed:1", [1, 2, 3])
+        client("load", "-i", tmp_path / "in.tar")
+        assert len(blobs(daemon)) == 2
+        assert "All is well" in client("system", "check", "--deep")
+        assert "space: 0B" in client("image", "prune", "--blobs", "-f")
+        done = client.run("image", "prune", "--blobs", "-a", "-f")
+        assert done.code == 1 and "neither" in done.err
+    finally:
+        if daemon.running():
+            daemon.stop()
+        daemon.remove()
+
+
+def test_unknown_policy_is_refused(tmp_path):
+    done = subprocess.run(
+        [str(BIN / "clipperd"), "--validate", "--blob-policy", "half", "--data-root", str(tmp_path)],
+        capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and "blob-policy: half is neither keep nor drop" in done.stderr
 
 
 def test_bomb_is_refused(clipper):

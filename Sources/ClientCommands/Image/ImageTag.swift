@@ -46,10 +46,19 @@ extension Command {
     static var imagePrune: Command {
         Command(
             "image prune", summary: "Remove unused images", usage: "[OPTIONS]",
-            flags: [Flag("all", "a", .bool, "Remove all unused images, not just dangling ones")]
-                + Prune.flags("Provide filter values (e.g. \"until=<timestamp>\")")
+            flags: [
+                Flag("all", "a", .bool, "Remove all unused images, not just dangling ones"),
+                Flag("blobs", .bool, "Remove no images, but packed layers that can be made again (clipperd only)"),
+            ] + Prune.flags("Provide filter values (e.g. \"until=<timestamp>\")")
         ) { context in
             let all = context.flags.bool("all")
+            if context.flags.bool("blobs") {
+                if all || context.flags.has("filter") { throw Failure("--blobs goes with neither --all nor --filter") }
+                return try Prune.run(
+                    context, "/system/streams/prune", query: [],
+                    warning: "This will remove the packed layers of all images; pushed, they get other digests than they came with.",
+                    title: "Layers Without Their Blobs", member: "Layers")
+            }
             var filters = JSONObject()
             for (_, text) in try context.filters() { filters = try JSONValue(parsing: text).objectValue ?? filters }
             filters["dangling"] = .object(JSONObject([JSONObject.Member(name: all ? "false" : "true", value: true)]))

@@ -1,6 +1,7 @@
 public import EngineTypes
 internal import Images
 internal import Linux
+internal import OCIImageSpec
 
 extension SystemService {
     /// Looks at images, their layers and contents, and at what containers stand on. See `ImageStore.check`.
@@ -16,6 +17,13 @@ extension SystemService {
         answer.Containers = all.count
         for container in all.sorted(by: { $0.id < $1.id }) { answer.Findings += await check(container.record) }
         return answer
+    }
+
+    public func pruneStreams() async throws -> StreamPrune {
+        let dropped = try await offloading { [images] in try images.dropStreams() }
+        return StreamPrune(
+            Layers: dropped.layers.map(\.description), SpaceReclaimed: dropped.reclaimed,
+            Kept: dropped.kept.sorted { $0.key < $1.key }.map { .init(Layer: $0.key.description, Reason: $0.value) })
     }
 
     private func check(_ record: ContainerRecord) async -> [SystemCheck.Finding] {

@@ -31,7 +31,7 @@ private struct BlockCount {
 
     /// Places in the order in which they are told, and the paths of each under the root. The last one is the rest.
     private static let places: [(name: String, path: String)] = [
-        ("layers", "layers"), ("content", "blobs"), ("in progress", "tmp"), ("set aside", "damaged"),
+        ("layers", "layers"), ("skeletons", "layers/*/skeleton"), ("content", "blobs"), ("in progress", "tmp"), ("set aside", "damaged"),
         ("writable layers", "containers/*/upper"), ("logs", "containers/*/*.log*"), ("container files", "containers"),
         ("volumes", "volumes"), ("build cache", "builder"), ("records", "clipper.db*"), ("other", ""),
     ]
@@ -51,7 +51,7 @@ private struct BlockCount {
 
     private func place(of components: [String]) -> String {
         switch components[0] {
-        case "layers": return "layers"
+        case "layers": return components.count == 3 && components[2] == "skeleton" ? "skeletons" : "layers"
         case "blobs": return "content"
         case "tmp": return "in progress"
         case "damaged": return "set aside"

@@ -147,8 +147,10 @@ private struct LayerPush: Sendable {
                 if try await !isThere(blob) { try await upload(blob, store.files.blob(blob.digest)) }
                 return blob
             }
-            // What it was packed as before: most often the registry has that.
-            if let known = transfers.history.packed(layer.diffID), try await isThere(known) { return known }
+            // What it came as, or was packed as before: most often the registry has that.
+            for known in store.dropped(layer) + [transfers.history.packed(layer.diffID)].compactMap(\.self) {
+                if try await isThere(known) { return known }
+            }
             let file = try await transfers.packingPlaces.withPlace {
                 try await onThread { [store, layer] in try LayerPacking(store: store).pack(layer) }
             }

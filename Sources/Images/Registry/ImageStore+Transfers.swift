@@ -36,9 +36,14 @@ extension ImageStore {
     /// A layer that is here with its directory and its streams, as far as a look can tell.
     func wholeLayer(_ chainID: Digest) -> Layer? {
         state.withLock { state in
-            guard let record = state.layers[chainID], files.hasLayer(chainID), record.blobs.allSatisfy(files.hasBlob) else { return nil }
+            guard let record = state.layers[chainID], files.hasLayer(chainID), files.hasStreams(of: record) else { return nil }
             return try? layer(chainID, state)
         }
+    }
+
+    /// The packed streams that a layer came as and that were dropped.
+    func dropped(_ layer: Layer) -> [Descriptor] {
+        (state.withLock { $0.layers[layer.chainID]?.dropped } ?? []).filter { $0.digest != layer.diffID }
     }
 
     /// The stream that a layer came as, when it is on disk; with a digest that stream.

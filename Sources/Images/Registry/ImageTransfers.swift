@@ -56,6 +56,7 @@ public final class ImageTransfers: Sendable {
         let repository = try access.repository(reference, credentials: credentials)
         let pulled = try await ImagePull(transfers: self, repository: repository, reference: reference, platform: platform, report: report)
             .run()
+        try await onThread { [store] in store.applyPolicy(to: pulled.image) }
         let state = pulled.isNew ? "Downloaded newer image" : "Image is up to date"
         report(.message(id: nil, "Status: \(state) for \(reference.familiar)"))
         return pulled
@@ -68,10 +69,11 @@ public final class ImageTransfers: Sendable {
         let repository = try access.repository(name, credentials: credentials)
         var pulled: [PulledImage] = []
         for tag in try await repository.tags() where ImageReference.isValidTag(tag) {
-            pulled.append(
-                try await ImagePull(
-                    transfers: self, repository: repository, reference: name.with(tag: tag), platform: platform, report: report
-                ).run())
+            let one = try await ImagePull(
+                transfers: self, repository: repository, reference: name.with(tag: tag), platform: platform, report: report
+            ).run()
+            try await onThread { [store] in store.applyPolicy(to: one.image) }
+            pulled.append(one)
         }
         let state = pulled.contains(where: \.isNew) ? "Downloaded newer image" : "Image is up to date"
         report(.message(id: nil, "Status: \(state) for \(name.familiarName)"))

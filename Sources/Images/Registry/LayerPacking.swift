@@ -29,15 +29,7 @@ struct LayerPacking: Sendable {
             let fileSink = FileSink(file.raw)
             let packed = try HashSink(next: fileSink)
             let gzip = try GzipSink(packed)
-            let plain = try HashSink(next: gzip)
-            if let blob = store.blob(of: layer), blob.digest == layer.diffID {
-                try copy(store.files.blob(blob.digest), to: plain)
-            } else {
-                do { try ImageStore.archive(layer.directory, to: plain) } catch let error as ArchiveError where error.code == .malformed {
-                    throw changed(layer)
-                }
-            }
-            guard plain.hash.finish() == layer.diffID else { throw changed(layer) }
+            try store.writeStream(of: layer, to: gzip)
             try gzip.finish()
             try fileSink.finish()
             let size = packed.hash.count
@@ -47,21 +39,5 @@ struct LayerPacking: Sendable {
             unlink(path)
             throw error
         }
-    }
-
-    private func copy(_ path: String, to sink: HashSink) throws {
-        let file = try OwnedFD.open(path)
-        let source = FileSource(file.raw)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-        defer { buffer.deallocate() }
-        while true {
-            let count = try source.read(into: buffer)
-            if count == 0 { return }
-            try sink.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-        }
-    }
-
-    private func changed(_ layer: Layer) -> ImageError {
-        ImageError(.damaged, "layer \(layer.chainID) is not what it was: something changed \(layer.directory)")
     }
 }

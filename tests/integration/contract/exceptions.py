@@ -4,7 +4,7 @@ Each was seen in answers of Debian's dockerd 20.10, or follows from what later d
 """
 
 # Calls that this engine alone has: docs/api-coverage.md, "Clipper's own".
-OWN = {"/system/check", "/system/usage"}
+OWN = {"/system/check", "/system/streams/prune", "/system/usage"}
 # Below these are calls that this engine alone has: docs/decisions/0010-registries-through-the-daemon.md.
 OWN_BELOW = ("/registry/manifests/", "/registry/blobs/")
 
