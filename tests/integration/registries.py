@@ -1,5 +1,7 @@
 """Registries on loopback for tests, images put into them by hand, and a proxy between that fails as it is told to."""
 
+import base64
+import crypt
 import gzip
 import hashlib
 import http.client
@@ -14,6 +16,7 @@ import socket
 import subprocess
 import tarfile
 import threading
+import urllib.parse
 
 from harness import BIN, free_port, wait_until
 
@@ -25,6 +28,10 @@ LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 def digest(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def basic(user, password):
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def tar_of(files):
@@ -42,34 +49,45 @@ class Registry:
 
     PROGRAMS = {"clipper-registry": str(BIN / "clipper-registry"), "docker-registry": shutil.which("docker-registry")}
 
-    def __init__(self, kind, directory):
+    def __init__(self, kind, directory, users=False, tls=None):
+        """`users`: it knows one alone, `me`, whose password is `s3cret`. `tls`: a directory with `server.pem` and `server.key`
+        (clipper-registry's alone)."""
         self.kind, self.directory, self.port = kind, pathlib.Path(directory), free_port()
-        self.directory.mkdir(parents=True)
-        program = self.PROGRAMS[kind]
-        if kind == "clipper-registry":
-            command = [program, "serve", "--address", f"127.0.0.1:{self.port}", "--root", str(self.directory / "root")]
-        else:
-            file = self.directory / "config.yml"
+        self.host, self.users, self.tls = f"127.0.0.1:{self.port}", users, tls
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.log = self.directory / "log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until(self.listens, 20, "the registry's port")
+
+    def command(self):
+        program, file, users_file = self.PROGRAMS[self.kind], self.directory / "config.yml", self.directory / "htpasswd"
+        users_file.write_text(f"me:{crypt.crypt('s3cret', crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))}\n")
+        if self.kind == "docker-registry":
+            auth = f"auth: {{htpasswd: {{realm: test, path: {users_file}}}}}\n" if self.users else ""
             file.write_text(
                 f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {self.directory}/root}}, delete: {{enabled: true}}}}\n"
-                f"http: {{addr: '127.0.0.1:{self.port}'}}\n")
-            command = [program, "serve", str(file)]
-        with (self.directory / "log").open("wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.host = f"127.0.0.1:{self.port}"
-        wait_until(self.answers, 20, "the registry's answer")
+                f"http: {{addr: '{self.host}'}}\n{auth}")
+            return [program, "serve", str(file)]
+        text = f"htpasswd:\n  file: {users_file}\n" if self.users else "log:\n  access: false\n"
+        if self.tls:
+            text += f"tls:\n  certificate: {self.tls}/server.pem\n  key: {self.tls}/server.key\n"
+        file.write_text(text)
+        return [program, "serve", "--address", self.host, "--root", str(self.directory / "root"), "--config", str(file)]
 
-    def answers(self):
-        assert self.process.poll() is None, (self.directory / "log").read_text()
+    def listens(self):
+        assert self.process.poll() is None, self.log.read_text()
         try:
-            return self.call("GET", "/v2/")[0] == 200
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
         except OSError:
             return False
+        return True
 
     def call(self, method, path, body=None, headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            connection.request(method, path, body, headers or {})
+            headers = {**({"Authorization": basic("me", "s3cret")} if self.users else {}), **(headers or {})}
+            connection.request(method, path, body, headers)
             response = connection.getresponse()
             return response.status, response.headers, response.read()
         finally:
@@ -88,10 +106,9 @@ class Registry:
     def put_blob(self, repository, data):
         status, headers, _ = self.call("POST", f"/v2/{repository}/blobs/uploads/")
         assert status == 202
-        location = headers["Location"]
-        path = location.split(f":{self.port}", 1)[-1] if location.startswith("http") else location
-        path += ("&" if "?" in path else "?") + "digest=" + digest(data)
-        status, _, answer = self.call("PUT", path, data, {"Content-Type": "application/octet-stream"})
+        place = urllib.parse.urlsplit(headers["Location"])
+        query = (place.query + "&" if place.query else "") + "digest=" + digest(data)
+        status, _, answer = self.call("PUT", f"{place.path}?{query}", data, {"Content-Type": "application/octet-stream"})
         assert status == 201, answer
         return {"digest": digest(data), "size": len(data)}
 

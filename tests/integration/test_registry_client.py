@@ -2,13 +2,9 @@
 registries and real clients."""
 
 import base64
-import crypt
-import hashlib
 import http.server
 import json
 import os
-import pathlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,18 +14,12 @@ import urllib.parse
 import pytest
 
 from conftest import PROGRAMS
+import registries
 from harness import BIN, Client, Daemon, free_port, wait_until
+from registries import basic, digest
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-
-
-def digest(data):
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-def basic(user, password):
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 class Server:
@@ -85,58 +75,8 @@ def server():
         one.close()
 
 
-class Registry:
-    """A registry server with the users `me`, whose password is `s3cret`, or without users."""
-
-    def __init__(self, kind, directory, users=False, tls=None):
-        self.port, self.tls = free_port(), tls
-        self.host = f"127.0.0.1:{self.port}"
-        self.users = users
-        users_file = directory / "htpasswd"
-        users_file.write_text(f"me:{crypt.crypt('s3cret', crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))}\n")
-        file = directory / "config.yml"
-        if kind == "docker-registry":
-            auth = f"auth: {{htpasswd: {{realm: test, path: {users_file}}}}}\n" if users else ""
-            file.write_text(
-                f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {directory}/root}}}}\n"
-                f"http: {{addr: '{self.host}'}}\n{auth}")
-            command = [shutil.which("docker-registry"), "serve", str(file)]
-        else:
-            text = f"htpasswd:\n  file: {users_file}\n" if users else "log:\n  access: false\n"
-            if tls:
-                text += f"tls:\n  certificate: {tls}/server.pem\n  key: {tls}/server.key\n"
-            file.write_text(text)
-            command = [str(BIN / "clipper-registry"), "serve", "--address", self.host, "--root", str(directory / "root"), "--config", str(file)]
-        self.log = directory / "log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_until(self.listens, 20, "the registry's port")
-
-    def listens(self):
-        assert self.process.poll() is None, self.log.read_text()
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    def call(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            headers = {**({"Authorization": basic("me", "s3cret")} if self.users else {}), **(headers or {})}
-            connection.request(method, path, body, headers)
-            response = connection.getresponse()
-            return response.status, response.headers, response.read()
-        finally:
-            connection.close()
-
-    def put_blob(self, repository, data):
-        _, headers, _ = self.call("POST", f"/v2/{repository}/blobs/uploads/")
-        place = urllib.parse.urlsplit(headers["Location"])
-        query = (place.query + "&" if place.query else "") + "digest=" + digest(data)
-        status, _, answer = self.call("PUT", f"{place.path}?{query}", data)
-        assert status == 201, answer
-        return {"digest": digest(data), "size": len(data)}
+class Registry(registries.Registry):
+    """With images that have no layers, of Docker's own kind."""
 
     def put_image(self, repository, tag, architecture="amd64"):
         config = json.dumps({"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}).encode()
@@ -148,14 +88,6 @@ class Registry:
         assert status == 201, answer
         return data
 
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
 
 @pytest.fixture
 def registry(tmp_path):
@@ -164,7 +96,6 @@ def registry(tmp_path):
 
     def make(kind="clipper-registry", **options):
         directory = tmp_path / f"registry{len(made)}"
-        directory.mkdir()
         made.append(Registry(kind, directory, **options))
         return made[-1]
 

@@ -27,7 +27,7 @@ extension FileStorage {
         return index
     }
 
-    private func change<Result: Sendable>(
+    func change<Result: Sendable>(
         _ name: String, _ body: @escaping @Sendable (inout RepositoryIndex) throws -> (Result, isChanged: Bool)
     ) async throws -> Result {
         try await offloaded { [self] in
@@ -44,15 +44,7 @@ extension FileStorage {
         }
     }
 
-    func manifest(_ reference: RegistryPath.Reference, in name: String) async throws -> ManifestEntry? {
-        try await offloaded { [self] in
-            guard let index = try index(name) else { return nil }
-            switch reference {
-            case .digest(let digest): return index.manifests[digest]
-            case .tag(let tag): return index.tags[tag].flatMap { index.manifests[$0] }
-            }
-        }
-    }
+    func repositoryIndex(_ name: String) async throws -> RepositoryIndex? { try await offloaded { [self] in try index(name) } }
 
     func manifestBytes(_ digest: Digest, in name: String) async throws -> [UInt8]? {
         let path = path(digest, in: name)
@@ -68,38 +60,6 @@ extension FileStorage {
             // Whether or not it is there: a manifest pushed again is young again.
             try Files.replace(path, with: bytes, mode: 0o644)
         }
-        try await change(name) { index in
-            let before = (index.manifests[manifest.digest], index.unread.contains(manifest.digest))
-            index.insert(manifest, tags: tags)
-            return ((), before.0 == nil || before.1 || before.0 != index.manifests[manifest.digest])
-        }
-    }
-
-    func removeTag(_ tag: String, from name: String) async throws -> Bool {
-        try await change(name) { index in
-            let isThere = index.tags[tag] != nil
-            index.untag(tag)
-            return (isThere, isThere)
-        }
-    }
-
-    /// The bytes stay until the garbage collector finds nothing that names them: the same content may be a blob too.
-    func removeManifest(_ digest: Digest, from name: String) async throws -> Bool {
-        try await change(name) { index in
-            let isThere = index.remove(digest)
-            return (isThere, isThere)
-        }
-    }
-
-    func tags(in name: String) async throws -> [String]? {
-        try await offloaded { [self] in try index(name)?.tags.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) } }
-    }
-
-    func manifests(in name: String) async throws -> [ManifestEntry] {
-        try await offloaded { [self] in (try index(name)?.manifests.values).map { Array($0) } ?? [] }
-    }
-
-    func referrers(to digest: Digest, in name: String) async throws -> [ManifestEntry] {
-        try await manifests(in: name).filter { $0.subject == digest }.sorted { $0.digest < $1.digest }
+        try await insert(manifest, tags: tags, in: name)
     }
 }

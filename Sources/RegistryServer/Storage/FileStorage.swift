@@ -14,7 +14,7 @@ internal import Synchronization
 /// synced, and then linked to its name; `index.json` is replaced whole (`RepositoryIndex`). So a crash leaves the old or the new
 /// state. A blob's age is its inode's modification time, which all its links share: pushing, mounting or finding it for a push
 /// in one repository keeps it everywhere.
-final class FileStorage: RegistryStorage {
+final class FileStorage: IndexedStorage {
     let root: String
     let indexes = Mutex(IndexCache())
     /// Held while an index is read, changed and written. By repository's name, so that one waits not for another.

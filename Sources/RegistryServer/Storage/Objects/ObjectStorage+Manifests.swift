@@ -30,8 +30,9 @@ extension ObjectStorage {
 
     /// Changes of this server come one after the other; that of another one in between is seen by its tag, and the change is
     /// made once more on what is there then.
-    private func change<Result>(_ name: String, _ body: (inout RepositoryIndex) throws -> (Result, isChanged: Bool)) async throws -> Result
-    {
+    func change<Result: Sendable>(
+        _ name: String, _ body: @escaping @Sendable (inout RepositoryIndex) throws -> (Result, isChanged: Bool)
+    ) async throws -> Result {
         try await changes.with(name) {
             var attempt = 0
             while true {
@@ -52,13 +53,7 @@ extension ObjectStorage {
         }
     }
 
-    func manifest(_ reference: RegistryPath.Reference, in name: String) async throws -> ManifestEntry? {
-        guard let (index, _) = try await index(name) else { return nil }
-        switch reference {
-        case .digest(let digest): return index.manifests[digest]
-        case .tag(let tag): return index.tags[tag].flatMap { index.manifests[$0] }
-        }
-    }
+    func repositoryIndex(_ name: String) async throws -> RepositoryIndex? { try await index(name)?.index }
 
     func manifestBytes(_ digest: Digest, in name: String) async throws -> [UInt8]? {
         guard case .found(let bytes, _) = try await objects.get(Self.blobKey(digest), unless: nil) else { return nil }
@@ -68,38 +63,6 @@ extension ObjectStorage {
     func put(_ manifest: ManifestEntry, _ bytes: [UInt8], tags: [String], in name: String) async throws {
         // Whether or not it is there: a manifest pushed again is young again.
         try await adopt(bytes, as: manifest.digest, in: name)
-        try await change(name) { index in
-            let before = (index.manifests[manifest.digest], index.unread.contains(manifest.digest))
-            index.insert(manifest, tags: tags)
-            return ((), before.0 == nil || before.1 || before.0 != index.manifests[manifest.digest])
-        }
-    }
-
-    func removeTag(_ tag: String, from name: String) async throws -> Bool {
-        try await change(name) { index in
-            let isThere = index.tags[tag] != nil
-            index.untag(tag)
-            return (isThere, isThere)
-        }
-    }
-
-    /// The bytes stay until the garbage collector finds nothing that names them: the same content may be a blob too.
-    func removeManifest(_ digest: Digest, from name: String) async throws -> Bool {
-        try await change(name) { index in
-            let isThere = index.remove(digest)
-            return (isThere, isThere)
-        }
-    }
-
-    func tags(in name: String) async throws -> [String]? {
-        try await index(name)?.index.tags.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-    }
-
-    func manifests(in name: String) async throws -> [ManifestEntry] {
-        try await index(name).map { Array($0.index.manifests.values) } ?? []
-    }
-
-    func referrers(to digest: Digest, in name: String) async throws -> [ManifestEntry] {
-        try await manifests(in: name).filter { $0.subject == digest }.sorted { $0.digest < $1.digest }
+        try await insert(manifest, tags: tags, in: name)
     }
 }

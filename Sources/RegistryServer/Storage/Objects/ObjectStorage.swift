@@ -16,7 +16,7 @@ internal import Synchronization
 /// No component of a repository's name begins with `_`, so no key of one repository is a directory of another's. Content is
 /// stored before its link, so a crash leaves content without a link: `sweep` removes it. An index is replaced on condition
 /// that it is still the one that was read.
-final class ObjectStorage: RegistryStorage {
+final class ObjectStorage: IndexedStorage {
     let objects: any ObjectStore
     /// Repositories whose name this server has stored.
     private let named = Mutex<Set<String>>([])
