@@ -170,18 +170,20 @@ def test_podman(world, clipper, host, form):
     reload(clipper, written, world, same_id=form == "docker-archive")
 
 
-def test_buildah(world, clipper, host):
+@pytest.mark.parametrize("form", ["docker-archive", "oci-archive"])
+def test_buildah(world, clipper, host, form):
     tool = buildah(host)
-    container = tool("from", f"docker-archive:{world['saved']}").splitlines()[-1]
+    saved = f"{form}:{world['saved']}"
+    container = tool("from", saved).splitlines()[-1]
     mounted = tool("mount", container)
     # What buildah mounts is seen in its own mount namespace alone.
     listing = Tool(host, "ls")("-1", f"{mounted}/etc", f"{mounted}/etc/hidden").split("\n")
     assert "gone" not in listing and "new" in listing and "old" not in listing
-    written = host.scratch / "buildah.tar"
+    written = host.scratch / f"buildah-{form}.tar"
     written.unlink(missing_ok=True)
     tool("rm", container)
-    image = tool("pull", f"docker-archive:{world['saved']}").splitlines()[-1]
-    tool("push", image, f"docker-archive:{written}:{NAME}")
+    image = tool("pull", saved).splitlines()[-1]
+    tool("push", image, f"{form}:{written}:{NAME}")
     tool("rmi", "-f", image)
     reload(clipper, written, world)
 
