@@ -31,6 +31,8 @@ extension Command {
             columns: ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"] + (flags.bool("size") ? ["Size"] : []),
             headers: ContainerRow.headers, quietField: "ID")
         list.methods = { index, name, arguments in
+            // Clipper's own: why a container stopped. Not a field, which Docker's JSON would not have.
+            if name == "Reason", arguments.isEmpty { return .string(containers[index]["Reason"]?.stringValue ?? "") }
             guard name == "Label", let key = arguments.first?.stringValue else { return nil }
             return .string(containers[index]["Labels"]?[key]?.stringValue ?? "")
         }
@@ -59,7 +61,7 @@ enum ContainerRow {
             "RunningFor": HumanDuration.text(seconds: now - created) + " ago",
             "Ports": PortList.text(container["Ports"]?.arrayValue ?? []),
             "State": container["State"]?.stringValue ?? "",
-            "Status": status(container), "Reason": container["Reason"]?.stringValue ?? "",
+            "Status": status(container), "Platform": ListFormat.nothing,
             "Size": size(container),
             "Names": names(container, isTruncated),
             "Labels": labels(container["Labels"]),

@@ -142,7 +142,8 @@ extension Command {
             ]
             let format = context.flags.string("format")
             let isTable = format.isEmpty || format == "table"
-            let list = ListFormat(columns: ["Marked", "Description", "DockerEndpoint", "Error"], headers: headers, quietField: "Name")
+            var list = ListFormat(columns: ["Marked", "Description", "DockerEndpoint", "Error"], headers: headers, quietField: "Name")
+            list.truthValues = ["Current"]
             let shown = isTable ? rows : rows.map { row in row.filter { $0.key != "Marked" } }
             try list.print(shown, format: format, quiet: context.flags.bool("quiet"), to: context.out)
             if let variable = hostVariables.first(where: { Context.environment($0)?.isEmpty == false }) {

@@ -11,6 +11,11 @@ struct ListFormat {
     let quietField: String
     /// Methods of a row (`{{.Label "x"}}`): the row's index, name, arguments.
     var methods: ((Int, String, [JSONValue]) -> JSONValue?)?
+    /// Fields that are true or false in JSON.
+    var truthValues: Set<String> = []
+
+    /// What Go prints of a field that points to nothing; null in JSON.
+    static let nothing = "<nil>"
 
     func print(_ rows: [[String: String]], format: String, quiet: Bool, to out: Output) throws {
         if quiet && (format.isEmpty || format == "table") {
@@ -27,7 +32,7 @@ struct ListFormat {
 
     private func printTemplate(_ rows: [[String: String]], _ format: String, to out: Output) throws {
         if format == "json" || format == "{{json .}}" {
-            for row in rows { out.line(Self.htmlSafe(Self.document(row).text())) }
+            for row in rows { out.line(Self.htmlSafe(json(row).text())) }
             return
         }
         var source = Self.unescaped(format)
@@ -67,6 +72,13 @@ struct ListFormat {
             }
         }
         return result
+    }
+
+    private func json(_ row: [String: String]) -> JSONValue {
+        var object = Self.document(row).objectValue ?? JSONObject()
+        for (name, text) in row where text == Self.nothing { object[name] = .some(.null) }
+        for name in truthValues { object[name] = .some(.bool(row[name] == "true")) }
+        return .object(object)
     }
 
     static func document(_ row: [String: String]) -> JSONValue {

@@ -24,7 +24,12 @@ struct DiskUsageDetails {
                     [("Images", images), ("Containers", containers), ("Volumes", volumes), ("BuildCache", buildCache)].map { name, rows in
                         JSONObject.Member(name: name, value: .array(rows.map(ListFormat.document)))
                     }))
-            context.print(format == "json" ? document.text() : try Template(ListFormat.unescaped(format)).render(document))
+            // A template says itself where lines end, as with Docker.
+            if format == "json" {
+                context.print(document.text())
+            } else {
+                context.out.write(try Template(ListFormat.unescaped(format)).render(document))
+            }
             return 0
         }
         try section(
@@ -75,7 +80,7 @@ struct DiskUsageDetails {
         items("Images").flatMap { image -> [[String: String]] in
             let shared = image["SharedSize"]?.doubleValue ?? 0
             let unique = max(0, (image["Size"]?.doubleValue ?? 0) - max(0, shared))
-            return ImageRow.rows(image, digests: false, isTruncated: true, now: now).map {
+            return ImageRow.rows(image, digests: false, isTruncated: true, now: now).prefix(1).map {
                 $0.merging([
                     "SharedSize": HumanSize.decimal(max(0, shared)), "UniqueSize": HumanSize.decimal(unique),
                     "Containers": "\(max(0, image["Containers"]?.intValue ?? 0))",

@@ -19,12 +19,19 @@ extension Command {
             }
             let response = try context.client.send(Request("GET", "/events", query: query))
             try MessageStream.forEach(response) { event in
-                context.print(try template?.render(event, showsMissing: true) ?? (format == "json" ? event.text() : line(event)))
+                let text = try template?.render(event, methods: { name, _ in emptyFields[name] }, names: fieldNames, showsMissing: true)
+                context.print(text ?? (format == "json" ? event.text() : line(event)))
                 context.out.flush()
             }
             return 0
         }
     }
+
+    /// What Go's structure calls an event's members, and what it has where an event has none.
+    private static let fieldNames = [
+        "Status": "status", "ID": "id", "From": "from", "Scope": "scope", "Time": "time", "TimeNano": "timeNano",
+    ]
+    private static let emptyFields: [String: JSONValue] = ["Status": "", "ID": "", "From": "", "Scope": "", "Time": 0, "TimeNano": 0]
 
     /// `2026-11-23T22:00:00.000000000Z container start <id> (image=x, name=y)`
     private static func line(_ event: JSONValue) -> String {

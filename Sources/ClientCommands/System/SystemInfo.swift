@@ -18,12 +18,16 @@ extension Command {
             var info: JSONValue = .null
             var failure: (any Error)?
             do { info = try context.get("/info") } catch { failure = error }
-            let client: JSONValue = ["Debug": .bool(false), "Version": .string(Program.version), "Context": "default"]
+            let client: JSONValue = [
+                "Debug": .bool(false), "Version": .string(Program.version), "Context": "default", "Plugins": [], "Warnings": nil,
+            ]
             if !format.isEmpty {
                 if let failure { throw failure }
                 var document = info.objectValue ?? JSONObject()
                 document["ClientInfo"] = client
-                context.print(try template?.render(.object(document)) ?? JSONValue.object(document).text())
+                let text = try template?.render(
+                    .object(document), methods: { name, _ in InfoText.emptyFields[name] }, names: InfoText.fieldNames)
+                context.print(text ?? JSONValue.object(document).text())
                 return 0
             }
             context.out.write("Client: Clipper\n Version:    \(Program.version)\n Context:    default\n Debug Mode: false\n\nServer:\n")
@@ -40,6 +44,16 @@ extension Command {
 
 /// The server's part of `info`, in Docker's order.
 enum InfoText {
+    /// What Go's structure calls members of the answer, and what it has where an answer has none.
+    static let fieldNames = [
+        "CPUCfsPeriod": "CpuCfsPeriod", "CPUCfsQuota": "CpuCfsQuota", "HTTPProxy": "HttpProxy", "HTTPSProxy": "HttpsProxy",
+    ]
+    static let emptyFields: [String: JSONValue] = [
+        "CPUCfsPeriod": false, "CPUCfsQuota": false, "HTTPProxy": "", "HTTPSProxy": "", "NoProxy": "", "ProductLicense": "",
+        "DefaultAddressPools": nil, "CDISpecDirs": nil, "Containerd": nil, "FirewallBackend": nil, "DiscoveredDevices": nil,
+        "ClientErrors": nil, "ServerErrors": nil,
+    ]
+
     static func text(_ info: JSONValue) -> String {
         var text = ""
         func string(_ name: String) -> String { info[name]?.stringValue ?? "" }

@@ -21,7 +21,9 @@ extension Command {
             let client = VersionText.client(context)
             if !format.isEmpty {
                 let document: JSONValue = ["Client": client, "Server": server]
-                context.print(try template?.render(document) ?? document.text())
+                let text = try template?.render(
+                    document, methods: { name, _ in VersionText.emptyFields[name] }, names: ["APIVersion": "ApiVersion"])
+                context.print(text ?? document.text())
             } else {
                 context.out.write(VersionText.text(client, server))
             }
@@ -33,6 +35,9 @@ extension Command {
 }
 
 enum VersionText {
+    /// What scripts ask of Docker's client or server that these do not tell.
+    static let emptyFields: [String: JSONValue] = ["GitCommit": "", "GoVersion": "", "BuildTime": "", "Experimental": false]
+
     static func client(_ context: Context) -> JSONValue {
         #if arch(arm64)
             let architecture = "arm64"

@@ -34,8 +34,10 @@ extension Command {
             flags: [
                 ListFlags.filter("Provide filter values (e.g. \"dangling=true\")"), ListFlags.format,
                 ListFlags.quiet("Only display volume names"),
+                Flag("cluster", .bool, "Display only cluster volumes, and use cluster volume list formatting", hidden: true),
             ]
         ) { context in
+            if context.flags.has("cluster") { throw Failure.notImplemented("--cluster (cluster volumes)") }
             let volumes = (try context.get("/volumes", context.filters())["Volumes"]?.arrayValue ?? [])
                 .sorted { ($0["Name"]?.stringValue ?? "") < ($1["Name"]?.stringValue ?? "") }
             let rows = volumes.map { volume in
@@ -51,7 +53,7 @@ extension Command {
             }
             let headers = [
                 "Driver": "DRIVER", "Name": "VOLUME NAME", "Scope": "SCOPE", "Mountpoint": "MOUNTPOINT", "Labels": "LABELS",
-                "Links": "LINKS", "Size": "SIZE",
+                "Links": "LINKS", "Size": "SIZE", "Availability": "AVAILABILITY", "Group": "GROUP", "Status": "STATUS",
             ]
             var list = ListFormat(columns: ["Driver", "Name"], headers: headers, quietField: "Name")
             list.methods = { index, name, arguments in

@@ -14,9 +14,12 @@ public struct Template: Sendable {
     public init(_ source: String) throws(TemplateError) { nodes = try TemplateParser.parse(source) }
 
     /// Carries it out. A field that isn't there is false to `if` and `with`, and an error to whoever prints it, or, with
-    /// `showsMissing`, `<no value>`, as Go prints what a map doesn't have.
-    public func render(_ value: JSONValue, methods: Methods? = nil, showsMissing: Bool = false) throws(TemplateError) -> String {
-        var evaluator = TemplateEvaluator(root: value, methods: methods, showsMissing: showsMissing)
+    /// `showsMissing`, `<no value>`, as Go prints what a map doesn't have. `names` are fields that Go's structures call otherwise
+    /// than JSON does: the template's name to the document's.
+    public func render(
+        _ value: JSONValue, methods: Methods? = nil, names: [String: String] = [:], showsMissing: Bool = false
+    ) throws(TemplateError) -> String {
+        var evaluator = TemplateEvaluator(root: value, methods: methods, names: names, showsMissing: showsMissing)
         try evaluator.run(nodes, dot: value)
         return evaluator.output
     }
@@ -40,13 +43,15 @@ enum TemplateResult {
 struct TemplateEvaluator {
     let root: JSONValue
     let methods: Template.Methods?
+    let names: [String: String]
     let showsMissing: Bool
     var output = ""
     private var variables: [(name: String, value: JSONValue)]
 
-    init(root: JSONValue, methods: Template.Methods?, showsMissing: Bool = false) {
+    init(root: JSONValue, methods: Template.Methods?, names: [String: String] = [:], showsMissing: Bool = false) {
         self.root = root
         self.methods = methods
+        self.names = names
         self.showsMissing = showsMissing
         variables = [("$", root)]
     }
@@ -166,7 +171,7 @@ struct TemplateEvaluator {
         for name in operand.fields {
             switch value {
             case .object(let object):
-                if let member = object[name] {
+                if let member = object[name] ?? names[name].flatMap({ object[$0] }) {
                     value = member
                 } else if let method = methods?(name, []) {
                     value = method
