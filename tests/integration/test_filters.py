@@ -207,7 +207,8 @@ def test_refused_filters(daemon, path, filters, text):
 def test_refused_filters_of_prunes(clipper, daemon, path, filters, text, name):
     clipper("create", "--name", name, IMAGE, "true")
     status, body = daemon.request("POST", f"{path}?{query(filters=filters)}")
-    assert status == 400 and body["message"].startswith(text), body
+    prefix = "failed to prune build cache: " if path == "/build/prune" else ""
+    assert status == 400 and body["message"].startswith(prefix + text), body
     assert clipper.inspect(name)["Id"]
 
 
@@ -264,9 +265,37 @@ def test_prunes_of_the_builders_cache(clipper, daemon, images):
         return body["CachesDeleted"] or []
 
     assert prune(until=["1h"]) == []
-    assert images in prune(label=["age=none"])
-    status, body = daemon.request("POST", f"/build/prune?{query(filters={'inuse': ['true']})}")
-    assert status == 501 and "inuse" in body["message"]
+    assert prune(**{"unused-for": ["1h"]}) == []
+    clipper("build", "-t", "clptf/written:1", "-", input=f"FROM {IMAGE}\nRUN echo written >/f\n".encode())
+    clipper("build", "-q", "-", input=b"FROM clptf/written:1\nLABEL on=written\n")
+    parent = clipper.inspect(images)["Parent"]
+    for wrong, right in [({"id": ["0" * 64]}, {"id": ["IMAGE"]}), ({"type": ["source.local"]}, {"type": ["regular"]}),
+                         ({"parent": ["sha256:x"]}, {"parent": [parent]}), ({"description": ["RUN x"]}, {"description": ["/bin/sh -c #(nop)  LABEL age=none"]}),
+                         ({"inuse": ["true"]}, {"inuse": ["false"]}), ({"inuse": []}, {"id": ["^sha256:[0-9a-f]*$"]}),
+                         ({"shared": ["false"]}, {"shared": ["true"]}), ({"private": ["true"]}, {"private": ["0"]})]:
+        made = clipper("build", "-q", "-", input=f"FROM {IMAGE}\nLABEL age=none\n".encode())
+        assert prune(label=["age=none"], **wrong) == [], wrong
+        chosen = {name: [made.split(":")[1][:20] if value == "IMAGE" else value for value in values] for name, values in right.items()}
+        assert prune(label=["age=none"], **chosen) == [made], right
+    assert prune(**{"unused-for": ["1ns"], "label": ["on"]}) != []
+
+
+@pytest.mark.parametrize("parameters, text", [
+    ({"filters": {"id": ["a", "b"]}}, "failed to prune build cache: filters expect only one value"),
+    ({"filters": {"until": ["1h"], "unused-for": ["1h"]}}, 'failed to prune build cache: conflicting filters: "until" and "unused-for"'),
+    ({"filters": {"shared": ["perhaps"]}}, "failed to prune build cache: invalid filter 'shared=[perhaps]'"),
+    ({"keep-storage": "x"}, "keep-storage is in bytes and expects an integer, got x"),
+])
+def test_refused_prunes_of_the_builders_cache(daemon, parameters, text):
+    status, body = daemon.request("POST", f"/build/prune?{query(**parameters)}")
+    assert status == 400 and body["message"] == text
+
+
+def test_a_choice_of_the_builders_cache_leaves_the_rest(clipper, daemon, name):
+    source = f"FROM {IMAGE}\nRUN date +%N >/when\n".encode()
+    clipper("build", "-t", f"clpt/{name}", "-", input=source)
+    assert daemon.request("POST", f"/build/prune?all=1&{query(filters={'id': ['0' * 64]})}")[0] == 200
+    assert "Using cache" in clipper("build", "-t", f"clpt/{name}", "-", input=source)
 
 
 def test_prunes_of_networks(clipper, daemon, listed, name):

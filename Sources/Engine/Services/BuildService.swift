@@ -29,9 +29,14 @@ public final class BuildService: Sendable {
     ///   - all: whether the next build is to make every step again.
     ///   - filters: `until`, `label` and `label!` of the images.
     public func prune(all: Bool, filters: Filters) async throws -> PruneReport {
-        _ = try PruneFilter(filters)
-        if all { try await offloading { [builder] in try builder.forgetCache() } }
-        let removed = try await images.removeUnused(filters: filters, known: ["until"])
+        let filter: BuildCacheFilter
+        do throws(EngineError) {
+            filter = try BuildCacheFilter(filters)
+            _ = try PruneFilter(filter.common)
+        } catch { throw EngineError(error.code, "failed to prune build cache: \(error.message)", cause: error) }
+        // What was chosen goes with its image.
+        if all && filters.isEmpty { try await offloading { [builder] in try builder.forgetCache() } }
+        let removed = try await images.removeUnused(filters: filter.common, known: ["until"]) { filter.matches($0, isShared: $1) }
         var report = PruneReport()
         report.CachesDeleted = removed.ImagesDeleted?.compactMap(\.Deleted)
         report.SpaceReclaimed = removed.SpaceReclaimed

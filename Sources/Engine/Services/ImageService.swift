@@ -157,13 +157,18 @@ public final class ImageService: Sendable {
     }
 
     /// What prunes of images and of the builder's cache have in common.
-    func removeUnused(filters: Filters, known: Set<String>) async throws -> PruneReport {
+    /// - Parameter also: what is asked besides, of an image and of whether others have layers of it.
+    func removeUnused(
+        filters: Filters, known: Set<String>, also: @escaping @Sendable (Image, _ isShared: Bool) -> Bool = { _, _ in true }
+    ) async throws -> PruneReport {
         let filter = try PruneFilter(filters, known: known)
         let all = try filters.flag("dangling") == false
         let (before, steps, reclaimed) = try await offloading { [images, containers] in
             let before = images.list()
+            let layers = LayerUsage(before)
             let (steps, reclaimed) = try images.prune(all: all, users: { containers.users(ofImage: $0.description) }) { image in
                 filter.matches(labels: image.config.config?.labels ?? [:], created: image.createdAt)
+                    && also(image, layers.shared(by: image) > 0)
             }
             return (before, steps, reclaimed)
         }
