@@ -53,7 +53,6 @@ import Testing
         (
             "invalid Annotations: the empty string is not permitted as an annotation key", { host, _ in host.Annotations = ["": "x"] }
         ),
-        ("not implemented: HostConfig.StorageOpt", { host, _ in host.StorageOpt = ["size": "1g"] }),
         ("not implemented: HostConfig.KernelMemory", { host, _ in host.KernelMemory = 1 }),
         (
             "conflicting options: hostname and the network mode",
