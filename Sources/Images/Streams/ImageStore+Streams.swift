@@ -1,4 +1,5 @@
 internal import Archive
+internal import CLinux
 internal import Glibc
 internal import JSON
 internal import Linux
