@@ -85,10 +85,13 @@ public protocol ContainerBackend: Sendable {
 }
 
 public protocol ImageBackend: Sendable {
-    /// - Parameter manifests: whether each tells its manifests.
-    func list(all: Bool, filters: Filters, sharedSize: Bool, manifests: Bool) async throws -> [ImageSummary]
+    /// - Parameters:
+    ///   - descriptor: whether each tells its descriptor, here and below; one whose documents can't be read tells none.
+    ///   - manifests: whether each tells its manifests.
+    func list(all: Bool, filters: Filters, sharedSize: Bool, descriptor: Bool, manifests: Bool) async throws -> [ImageSummary]
+    /// Throws with `manifests` when the image's documents can't be read.
     /// - Parameter platform: the image must be for it, here and below; nil for any.
-    func inspect(_ name: String, platform: Platform?, manifests: Bool) async throws -> ImageInspect
+    func inspect(_ name: String, platform: Platform?, descriptor: Bool, manifests: Bool) async throws -> ImageInspect
     func history(_ name: String, platform: Platform?) async throws -> [ImageHistoryEntry]
     func tag(_ name: String, repository: String, tag: String) async throws
     func remove(_ name: String, force: Bool, noPrune: Bool) async throws -> [ImageDeletion]

@@ -79,7 +79,6 @@ enum FieldGates {
     static func image(_ value: JSONValue, for version: APIVersion) -> JSONValue {
         changing(value) { object in
             virtualSize(&object, version)
-            if version < APIVersion("1.48") { object["Descriptor"] = nil }
             change(&object, "Config") { config in
                 for name in ["NetworkDisabled", "MacAddress", "StopTimeout"] { config[name] = nil }
                 if version < APIVersion("1.50") {
@@ -103,7 +102,6 @@ enum FieldGates {
     static func imageSummary(_ value: JSONValue, for version: APIVersion) -> JSONValue {
         changing(value) { object in
             addNulls(&object, ["Labels"])
-            if version < APIVersion("1.48") { object["Descriptor"] = nil }
             virtualSize(&object, version)
             if version < APIVersion("1.43"), object["RepoTags"] == [], object["RepoDigests"] == [] {
                 object["RepoTags"] = ["<none>:<none>"]

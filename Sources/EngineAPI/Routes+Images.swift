@@ -14,7 +14,7 @@ extension EngineAPI {
             if let name = call.text("filter"), call.version < APIVersion("1.41") { filters.values["reference", default: []].append(name) }
             let images = try await call.backends.images.list(
                 all: call.flag("all"), filters: filters, sharedSize: call.version >= APIVersion("1.42") && call.flag("shared-size"),
-                manifests: call.version >= APIVersion("1.47") && call.flag("manifests"))
+                descriptor: call.version >= APIVersion("1.48"), manifests: call.version >= APIVersion("1.47") && call.flag("manifests"))
             return Call.json(.array(try images.map { FieldGates.imageSummary(try JSON.value($0), for: call.version) }))
         },
         Route(.POST, "/images/create", create),
@@ -41,7 +41,8 @@ extension EngineAPI {
             if manifests && platform != nil {
                 throw APIError.invalid("conflicting options: manifests and platform options cannot both be set")
             }
-            let image = try await call.backends.images.inspect(call.name, platform: platform, manifests: manifests)
+            let image = try await call.backends.images.inspect(
+                call.name, platform: platform, descriptor: call.version >= APIVersion("1.48"), manifests: manifests)
             return Call.json(FieldGates.image(try JSON.value(image), for: call.version))
         },
         Route(.GET, "/images/{name*}/history") { call in

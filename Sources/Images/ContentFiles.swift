@@ -125,9 +125,14 @@ struct ContentFiles: Sendable {
     }
 
     /// Whether a blob is there in its length.
-    func hasBlob(_ blob: Descriptor) -> Bool {
+    func hasBlob(_ blob: Descriptor) -> Bool { (try? size(of: blob.digest)) == blob.size }
+
+    /// Bytes of a blob, unread.
+    func size(of digest: Digest) throws(SystemError) -> Int64 {
         var status = stat()
-        return stat(self.blob(blob.digest), &status) == 0 && Int64(status.st_size) == blob.size
+        let path = blob(digest)
+        try retrying("stat", path) { stat(path, &status) }
+        return Int64(status.st_size)
     }
 
     /// Whether all is there of which a layer's streams are: those that are kept, and its skeleton when it has one.

@@ -74,10 +74,11 @@ extension ImageStore {
     }
 
     /// What an image's manifest is, and the bytes that the store keeps of its content: manifest, config, layers' streams and skeletons.
+    /// Throws when the manifest cannot be read or the config is not there.
     public func content(of image: Image) throws -> (manifest: Descriptor, bytes: Int64) {
         let bytes = try files.read(image.manifestDigest)
         let manifest = try? JSON.decode(Manifest.self, from: bytes)
-        let config = Int64(try files.read(image.id).count)
+        let config = try files.size(of: image.id)
         let streams = image.layers.reduce(Int64(0)) { sum, layer in sum + keptBytes(of: layer) }
         let descriptor = Descriptor(
             mediaType: manifest?.mediaType ?? MediaType.ociManifest, digest: image.manifestDigest, size: Int64(bytes.count))

@@ -158,12 +158,12 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
     func archivePut(_ id: String, path: String, noOverwriteDirNonDir: Bool, copyUIDGID: Bool, tar: Descriptor) async throws {}
     func export(_ id: String) async throws -> Descriptor { throw EngineError.notImplemented("export") }
 
-    func list(all: Bool, filters: Filters, sharedSize: Bool, manifests: Bool) async throws -> [ImageSummary] {
+    func list(all: Bool, filters: Filters, sharedSize: Bool, descriptor: Bool, manifests: Bool) async throws -> [ImageSummary] {
         if manifests { throw EngineError.conflict("manifests") }
         return []
     }
-    func inspect(_ name: String, platform: Platform?, manifests: Bool) async throws -> ImageInspect {
-        throw EngineError.notFound("No such image: \(name) \(platform.map { "\($0)" } ?? "-") \(manifests)")
+    func inspect(_ name: String, platform: Platform?, descriptor: Bool, manifests: Bool) async throws -> ImageInspect {
+        throw EngineError.notFound("No such image: \(name) \(platform.map { "\($0)" } ?? "-") \(manifests) \(descriptor)")
     }
     func history(_ name: String, platform: Platform?) async throws -> [ImageHistoryEntry] {
         [ImageHistoryEntry(Id: name, Created: 1, CreatedBy: platform?.description ?? "", Tags: nil, Size: 0, Comment: "")]

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import threading
+import time
 import urllib.parse
 
 import docker.errors
@@ -144,6 +145,25 @@ def test_manifests_of_an_image(daemon):
     assert listed["Manifests"] == shown["Manifests"] and listed["Descriptor"] == shown["Descriptor"]
     assert "Manifests" not in daemon.request("GET", f"/images/{IMAGE}/json")[1]
     assert daemon.request("GET", f"/images/{IMAGE}/json?manifests=1&platform={platform('amd64')}")[0] == 400
+
+
+def test_an_image_whose_manifest_cannot_be_read(daemon, clipper):
+    """It is shown without what is told of its content."""
+    rootfs = io.BytesIO()
+    tarfile.open(fileobj=rootfs, mode="w").close()
+    clipper("import", "-m", str(time.time_ns()), "-", "clpt/torn:1", input=rootfs.getvalue())
+    shown = daemon.request("GET", "/images/clpt/torn:1/json")[1]
+    manifest = daemon.scratch / "data/blobs/sha256" / shown["Descriptor"]["digest"].removeprefix("sha256:")
+    content = manifest.read_bytes()
+    for torn in [content[:-1], None]:
+        manifest.unlink() if torn is None else manifest.write_bytes(torn)
+        without = {name: value for name, value in shown.items() if name != "Descriptor"}
+        assert daemon.request("GET", "/images/clpt/torn:1/json") == (200, without)
+        assert daemon.request("GET", "/v1.47/images/clpt/torn:1/json")[0] == 200
+        assert daemon.request("GET", "/images/clpt/torn:1/json?manifests=1")[0] == 500
+        (listed,) = [image for image in daemon.request("GET", "/images/json?manifests=1")[1] if image["Id"] == shown["Id"]]
+        assert not {"Descriptor", "Manifests"} & listed.keys()
+    clipper("rmi", "clpt/torn:1")
 
 
 def test_list_and_columns(cli):

@@ -25,11 +25,11 @@ public final class ImageService: Sendable {
 
     // MARK: Show
 
-    public func list(all: Bool, filters: Filters, sharedSize: Bool, manifests: Bool) async throws -> [ImageSummary] {
+    public func list(all: Bool, filters: Filters, sharedSize: Bool, descriptor: Bool, manifests: Bool) async throws -> [ImageSummary] {
         let (found, filter, contents) = try await offloading { [self] in
             let found = images.list()
             // An image whose documents can't be read is shown without them.
-            let contents = found.map { try? ImageContent(images, $0) }
+            let contents = found.map { descriptor || manifests ? (try? ImageContent(images, $0)) : nil }
             return (found, try ImageFilter(filters, images), contents)
         }
         let parents = Set(found.compactMap(\.parent))
@@ -41,7 +41,7 @@ public final class ImageService: Sendable {
             summary.RepoTags = names.tags.map(\.familiar)
             summary.RepoDigests = names.digests.map(\.familiar)
             if let layers { summary.SharedSize = layers.shared(by: image) }
-            summary.Descriptor = try content.map { try JSON.value($0.manifest) }
+            if descriptor { summary.Descriptor = try content.map { try JSON.value($0.manifest) } }
             if manifests {
                 summary.Manifests = try content.map { [try $0.summary(image, containers.users(ofImage: image.id.description))] }
             }
@@ -64,10 +64,13 @@ public final class ImageService: Sendable {
         return image
     }
 
-    public func inspect(_ name: String, platform: Platform?, manifests: Bool) async throws -> ImageInspect {
+    public func inspect(_ name: String, platform: Platform?, descriptor: Bool, manifests: Bool) async throws -> ImageInspect {
         let image = try await image(name, platform)
         let (directories, content) = try await offloading { [images] in
-            (images.layerDirectories(of: image), try ImageContent(images, image))
+            // Shown without its descriptor when the documents can't be read; without manifests there would be no answer.
+            let content: ImageContent? =
+                if manifests { try ImageContent(images, image) } else if descriptor { try? ImageContent(images, image) } else { nil }
+            return (images.layerDirectories(of: image), content)
         }
         let config = image.config
         var inspect = ImageInspect(
@@ -86,8 +89,10 @@ public final class ImageService: Sendable {
             RootFS: .init(Type: "layers", Layers: image.layers.map(\.diffID.description)),
             Metadata: .init(LastTagTime: (image.lastTaggedAt ?? .never).description))
         inspect.VirtualSize = image.size
-        inspect.Descriptor = try JSON.value(content.manifest)
-        if manifests { inspect.Manifests = [try content.summary(image, containers.users(ofImage: image.id.description))] }
+        if descriptor { inspect.Descriptor = try content.map { try JSON.value($0.manifest) } }
+        if manifests {
+            inspect.Manifests = try content.map { [try $0.summary(image, containers.users(ofImage: image.id.description))] }
+        }
         return inspect
     }
 
