@@ -113,6 +113,21 @@ def test_push_of_another_platform(daemon):
     assert status == 404 and "does not provide the specified platform (linux/arm)" in answer["message"]
 
 
+def test_push_of_all_tags_checks_each(daemon, clipper):
+    rootfs = io.BytesIO()
+    tarfile.open(fileobj=rootfs, mode="w").close()
+    clipper("import", "--platform", "linux/s390x", "-", "clpt/each:other", input=rootfs.getvalue())
+    headers = {"X-Registry-Auth": "e30="}
+    # There is no `latest`, and then one that is for the platform while the other is not.
+    for wanted, refused in [("amd64", "clpt/each:other"), ("s390x", "clpt/each:latest"), ("amd64", "clpt/each:other")]:
+        if wanted == "s390x":
+            clipper("tag", IMAGE, "clpt/each:latest")
+        status, answer = daemon.request("POST", f"/images/clpt/each/push?platform={platform(wanted)}", headers=headers)
+        words = f"image with reference {refused} was found but does not provide the specified platform (linux/{wanted})"
+        assert (status, answer) == (404, {"message": words})
+    clipper("rmi", "clpt/each:latest", "clpt/each:other")
+
+
 def test_client_names_platforms(clipper):
     assert clipper.run("image", "inspect", "--platform", "linux/amd64", IMAGE).code == 0
     assert clipper("history", "-q", "--platform", "amd64", IMAGE)

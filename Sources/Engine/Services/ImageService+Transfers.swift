@@ -46,12 +46,17 @@ extension ImageService {
     }
 
     /// `POST /images/{name}/push`. Without a tag all tags of the repository are pushed.
+    /// - Parameter platform: each image must be for it, before the first is pushed.
     public func push(
         name: String, tag: String?, platform: Platform?, credentials: RegistryCredentials,
         emit: @escaping @Sendable (JSONValue) async throws -> Void
     ) async throws {
         let reference = try Self.remoteReference(name, tag)
-        if let platform { _ = try await image(reference.familiar, platform) }
+        // A digest the push itself refuses.
+        if let platform, reference.digest == nil {
+            let pushed = try await offloading { [transfers] in try transfers.pushed(reference) }
+            for one in pushed { try one.image.check(platform, name: one.reference.familiar) }
+        }
         try await stream(emit) { [self] report in
             try await transfers.push(reference, credentials: credentials, report: report)
             events.publish(

@@ -11,18 +11,23 @@ extension ImageTransfers {
         if reference.digest != nil { throw ImageError(.invalid, "cannot push a digest reference") }
         let repository = try access.repository(reference, credentials: credentials)
         report(.message(id: nil, "The push refers to repository [\(reference.name)]"))
+        for (reference, image) in try pushed(reference) {
+            let lease = store.lease(blobs: image.layers.map(\.chainID) + [image.id, image.manifestDigest])
+            defer { withExtendedLifetime(lease) {} }
+            try await ImagePush(transfers: self, repository: repository, reference: reference, image: image, report: report).run()
+        }
+    }
+
+    /// What a push of a reference sends: its tag, or with a bare name all of the repository. Throws `ImageError.notFound`
+    /// when there are none.
+    public func pushed(_ reference: ImageReference) throws -> [(reference: ImageReference, image: Image)] {
         var tags = store.tags(of: reference.name)
         if tags.isEmpty { throw ImageError(.notFound, "An image does not exist locally with the tag: \(reference.familiarName)") }
         if reference.tag != nil {
             tags = tags.filter { $0.reference == reference }
             if tags.isEmpty { throw ImageError(.notFound, "tag does not exist: \(reference.familiar)") }
         }
-        for (reference, id) in tags {
-            let image = try store.image(id.description)
-            let lease = store.lease(blobs: image.layers.map(\.chainID) + [image.id, image.manifestDigest])
-            defer { withExtendedLifetime(lease) {} }
-            try await ImagePush(transfers: self, repository: repository, reference: reference, image: image, report: report).run()
-        }
+        return try tags.map { ($0.reference, try store.image($0.image.description)) }
     }
 }
 
