@@ -24,27 +24,39 @@ enum MountSources {
         try Mounts.attach(tree, to: try OwnedFD.open(place, O_PATH | O_DIRECTORY), name: place)
         let opened = try OwnedFD.open(place, O_RDONLY | O_DIRECTORY)
         for source in sources {
-            let tree = try detached(source)
+            let tree = try detached(source, beside: place)
+            if source.isReadOnly {
+                try Mounts.setAttributes(tree, name: source.place, set: UInt64(MOUNT_ATTR_RDONLY), recursive: source.isRecursive)
+            }
             let isDirectory = try tree.status().st_mode & S_IFMT == S_IFDIR
-            let target = isDirectory ? try opened.makeDirectoriesInRoot(source.place) : try opened.makeFileInRoot(source.place)
+            // Files of the root are the container's: the host's root has no id there.
+            let target = try OverlayMount.asRoot(root) {
+                isDirectory ? try opened.makeDirectoriesInRoot(source.place) : try opened.makeFileInRoot(source.place)
+            }
             try Mounts.attach(tree, to: target, name: source.place)
         }
         if let namespace { try UserNamespace.join(OwnedFD(owning: namespace), name: "of the container") }
         return opened
     }
 
-    /// A mount that is nowhere yet.
-    private static func detached(_ source: MountSource) throws -> OwnedFD {
+    /// A mount that is nowhere yet. `scratch` is a directory that may be covered for a moment.
+    private static func detached(_ source: MountSource, beside scratch: String) throws -> OwnedFD {
         switch source.origin {
         case .directory(let path):
             // What is missing is no file of the container's.
             guard Files.exists(path) else { throw ShimFailure(.rootfs, "mount \(path) on \(source.place): no such file or directory") }
             let whole = try OwnedFD.open(path, O_PATH)
             let wanted = source.subpath.isEmpty ? whole : try whole.openInRoot(source.subpath, O_PATH)
-            return try Mounts.clone(wanted, name: path, recursive: true)
-        case .layers(let layers, let root) where source.subpath.isEmpty:
-            return try OverlayMount.make(Overlay(layers: layers, upper: nil, work: nil, mappedRoot: root))
-        case .layers, .process: throw ShimFailure(.unsupported, "mount on \(source.place) of a container that does not run")
+            return try Mounts.clone(wanted, name: path, recursive: source.isRecursive)
+        case .layers(let layers, let root):
+            let tree = try OverlayMount.make(Overlay(layers: layers, upper: nil, work: nil, mappedRoot: root))
+            if source.subpath.isEmpty { return tree }
+            // A detached mount cannot be copied in part: it has to be somewhere first.
+            try Mounts.attach(tree, to: try OwnedFD.open(scratch, O_PATH | O_DIRECTORY), name: scratch)
+            defer { _ = clp_umount(scratch, Int32(MNT_DETACH)) }
+            let whole = try OwnedFD.open(scratch, O_PATH | O_DIRECTORY)
+            return try Mounts.clone(try whole.openInRoot(source.subpath, O_PATH), name: source.subpath)
+        case .process: throw ShimFailure(.unsupported, "mount on \(source.place) of a container that does not run")
         }
     }
 

@@ -36,9 +36,12 @@ extension OverlayMount {
         return tree
     }
 
-    /// overlayfs works in its layers with the ids of whoever mounted it. The host's root has none in a mapped layer: every removal
+    /// Calls `body` with the container's root as the owner of what it makes. overlayfs works in its layers with the ids of whoever mounted it. The host's root has none in a mapped layer: every removal
     /// would fail with EOVERFLOW. So the mount is made by the container's root, in name only: with all capabilities.
-    private static func asRoot<T: ~Copyable>(_ root: MappedRoot, _ body: () throws -> T) throws -> T {
+    ///
+    /// - Parameter root: nil for a container with the host's ids; then `body` is simply called.
+    static func asRoot<T: ~Copyable>(_ root: MappedRoot?, _ body: () throws -> T) throws -> T {
+        guard let root else { return try body() }
         var (effective, permitted, inheritable): (UInt64, UInt64, UInt64) = (0, 0, 0)
         try retrying("read capabilities") { clp_capget(&effective, &permitted, &inheritable) }
         _ = clp_setfsgid(root.gid)

@@ -41,7 +41,7 @@ public enum RootfsHelper {
         do {
             let root = try open(request)
             // The owners that the container sees, and that it may have.
-            if case .process(let pid) = request.target { try UserNamespace.join(of: pid) }
+            if case .process(let pid) = request.target { try UserNamespace.joinOwner(ofProcessesOf: pid) }
             switch request.operation {
             case .stat(let path): return .status(try RootfsPath(path).status(in: root))
             case .archiveOut(let path): try archiveOut(path, root)
@@ -59,9 +59,14 @@ public enum RootfsHelper {
     private static func open(_ request: RootfsRequest) throws -> OwnedFD {
         switch request.target {
         case .overlay(let overlay):
-            let tree = try OverlayMount.make(overlay)
-            guard let place = overlay.upper, !request.mounts.isEmpty else { return try reopened(tree) }
-            return try MountSources.mount(request.mounts, in: tree, at: place, as: overlay.mappedRoot)
+            guard let place = overlay.upper else { return try reopened(try OverlayMount.make(overlay)) }
+            if request.mounts.isEmpty {
+                // On the disk the files have the container's own ids.
+                var plain = overlay
+                plain.mappedRoot = nil
+                return try reopened(try OverlayMount.make(plain))
+            }
+            return try MountSources.mount(request.mounts, in: try OverlayMount.make(overlay), at: place, as: overlay.mappedRoot)
         case .directory(let path): return try OwnedFD.open(path, O_RDONLY | O_DIRECTORY)
         case .process(let pid):
             if case .export = request.operation { return try rootMount(of: pid) }

@@ -17,11 +17,17 @@ public struct MountSource: Sendable, Equatable {
     public var subpath: String
     /// Where it is put (absolute); the shim makes the file or directory. config.json names it as the mount's source.
     public var place: String
+    /// In the root of a stopped container only, where nobody else limits the mount: the runtime has it from config.json.
+    public var isReadOnly: Bool
+    /// What is mounted below a directory of the host comes with it.
+    public var isRecursive: Bool
 
-    public init(origin: Origin, subpath: String, place: String) {
+    public init(origin: Origin, subpath: String, place: String, isReadOnly: Bool = false, isRecursive: Bool = true) {
         self.origin = origin
         self.subpath = subpath
         self.place = place
+        self.isReadOnly = isReadOnly
+        self.isRecursive = isRecursive
     }
 }
 
@@ -39,12 +45,16 @@ extension MountSource {
         }
         if !subpath.isEmpty { writer.put("subpath", subpath) }
         writer.put("place", place)
+        if isReadOnly { writer.put("readOnly", true) }
+        if !isRecursive { writer.put("nonRecursive", true) }
         return writer.value
     }
 
     init(_ fields: Fields) throws(ShimFailure) {
         subpath = try fields.string("subpath", default: "")
         place = try fields.string("place")
+        isReadOnly = try fields.flag("readOnly")
+        isRecursive = !(try fields.flag("nonRecursive"))
         guard place.hasPrefix("/") else { throw fields.wrong("place", "an absolute path") }
         let layers = try fields.strings("layers")
         let pid: Int32 = try fields.number("process", default: 0)

@@ -13,6 +13,7 @@ private func sampleRequest() -> LaunchRequest {
     request.runtimeTimeout = 7
     request.mountSources = [
         MountSource(origin: .directory("/v"), subpath: "a/b", place: "/run/c1/sources/0"),
+        MountSource(origin: .directory("/v"), subpath: "", place: "/v", isReadOnly: true, isRecursive: false),
         MountSource(origin: .process(77, path: "/dev/shm"), subpath: "", place: "/run/c1/sources/shm"),
         MountSource(
             origin: .layers(["/l/9", "/l/8"], mappedRoot: MappedRoot(userNamespace: "/proc/7/ns/user", uid: 5, gid: 6)), subpath: "",

@@ -221,3 +221,33 @@ def test_a_mount_whose_source_is_gone(clipper, name, tmp_path):
     (tmp_path / "host").rmdir()
     result = clipper.run("cp", tmp_path / "f", f"{name}:/f")
     assert result.code == 1 and f"mount {tmp_path}/host on /h: no such file or directory" in result.err
+
+
+def test_read_only_mounts_of_a_stopped_container_stay_so(cli, name, tmp_path):
+    """However the copy comes there: as a part of a tree, or by a link."""
+    host, tree = tmp_path / "host", tmp_path / "tree"
+    for directory in [host, tree / "data"]:
+        directory.mkdir(parents=True)
+    (host / "f").write_text("old")
+    (tree / "data/f").write_text("new")
+    cli("run", "--name", name, "-v", f"{host}:/data:ro", IMAGE, "ln", "-s", "/data", "/in")
+    for source, target in [(f"{tree}/.", "/"), (f"{tree}/data/f", "/in/"), (f"{tree}/data/f", "/data/f")]:
+        result = cli.run("cp", source, f"{name}:{target}")
+        assert result.code != 0 and (host / "f").read_text() == "old" and os.listdir(host) == ["f"], (target, result)
+    assert tarfile.open(fileobj=io.BytesIO(cli.run("cp", f"{name}:/in/f", "-").stdout)).getnames() == ["f"]
+
+
+def test_part_of_an_image_in_a_stopped_container(clipper, name):
+    clipper("create", "--name", name, "--mount", f"type=image,source={IMAGE},target=/part,image-subpath=etc", IMAGE, "true")
+    for path in ["/etc/passwd", "/part/passwd"]:
+        assert tarfile.open(fileobj=io.BytesIO(clipper.run("cp", f"{name}:{path}", "-").stdout)).getnames() == ["passwd"]
+    assert clipper.run("cp", "/etc/hostname", f"{name}:/part/x").code != 0
+
+
+def test_a_process_with_a_user_namespace_of_its_own(clipper, name):
+    clipper("run", "-d", "--name", name, "--security-opt", "seccomp=unconfined", "--cap-add", "SYS_ADMIN", IMAGE,
+            "sh", "-c", "echo 1 >/f; chown 5:6 /f; exec unshare -U sleep 1000")
+    subprocess.run(["sh", "-c", f"until {clipper.program} -H {clipper.daemon.host} top {name} | grep -q 'sleep 1000'; do sleep 0.05; done"],
+                   check=True, timeout=20)
+    member, = tarfile.open(fileobj=io.BytesIO(clipper.run("cp", f"{name}:/f", "-").stdout)).getmembers()
+    assert (member.uid, member.gid) == (5, 6)

@@ -185,6 +185,16 @@ def test_copies_and_archives_have_the_container_s_owners(client, tmp_path):
     client("rmi", "committed")
 
 
+@pytest.mark.parametrize("more", [[], ["-v", "/new/place"]], ids=["plain", "volume"])
+def test_copies_before_the_first_start(client, tmp_path, more):
+    """Nothing has made the places of mounts yet."""
+    (tmp_path / "in").write_text("text")
+    client("create", "--name", "fresh", *more, IMAGE, "stat", "-c", "%u:%g", "/root/in", "/root")
+    client("cp", tmp_path / "in", "fresh:/root/in")
+    assert names(client.run("cp", "fresh:/root", "-").stdout) == {"root": (0, 0), "root/in": (0, 0)}
+    assert client("start", "-a", "fresh").split() == ["0:0", "0:0"]
+
+
 def test_builds(clipper, tmp_path):
     (tmp_path / "Dockerfile").write_text(f"FROM {IMAGE}\nRUN cat /proc/self/uid_map; touch /r; chown 7:8 /r; rm /etc/group\nCOPY Dockerfile /c\n"
                                          "RUN stat -c %u:%g /c /r\n")

@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/keyctl.h>
+#include <linux/nsfs.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <poll.h>
@@ -83,6 +84,9 @@ static inline void clp_end_by_signals(void) {
     struct sigaction action = {.sa_handler = clp_end_handler};
     for (size_t index = 0; index < sizeof numbers / sizeof *numbers; index++) sigaction(numbers[index], &action, NULL);
 }
+
+// The user namespace that a namespace belongs to; close-on-exec.
+static inline int clp_namespace_owner(int fd) { return ioctl(fd, NS_GET_USERNS); }
 
 // One message with at most one descriptor over a Unix socket; -1 for none. The received descriptor is close-on-exec.
 static inline ssize_t clp_send_with_fd(int socket, const void *data, size_t size, int fd) {

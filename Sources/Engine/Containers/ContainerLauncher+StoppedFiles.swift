@@ -45,7 +45,9 @@ extension ContainerLauncher {
                 return MountSource(origin: .layers(layers, mappedRoot: root), subpath: mount.subpath, place: mount.destination)
             case .bind, .volume:
                 if mount.createsSource && !Files.exists(mount.source) { try configuration.makeBindSource(mount.source) }
-                return MountSource(origin: .directory(mount.source), subpath: mount.subpath, place: mount.destination)
+                return MountSource(
+                    origin: .directory(mount.source), subpath: mount.subpath, place: mount.destination, isReadOnly: mount.isReadOnly,
+                    isRecursive: mount.isRecursive)
             }
         }
         let covered = Set(given.map(\.place))

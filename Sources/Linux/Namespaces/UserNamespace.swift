@@ -48,12 +48,24 @@ public enum UserNamespace {
         return try body(holder.pid)
     }
 
-    /// Enters the user namespace of a process as its root, unless the caller is in it: files then have the owners that the process
-    /// sees. There is no way back.
+    /// Enters the user namespace of a process as its root, unless the caller is in it. There is no way back.
     public static func join(of pid: Int32) throws(SystemError) {
         let path = NamespaceKind.user.path(of: pid)
         if try NamespaceKind.areSame(path, NamespaceKind.user.ownPath) { return }
         try join(try OwnedFD.open(path), name: path)
+    }
+
+    /// Enters the user namespace that the PID namespace of a process belongs to as its root, unless the caller is in it: that of its
+    /// container, whichever the process may have made for itself since. Files then have the owners that the container sees.
+    /// There is no way back.
+    public static func joinOwner(ofProcessesOf pid: Int32) throws(SystemError) {
+        let path = NamespaceKind.pid.path(of: pid)
+        let processes = try OwnedFD.open(path)
+        let owner = OwnedFD(owning: try retrying("find owner of", path) { clp_namespace_owner(processes.raw) })
+        let own = try OwnedFD.open(NamespaceKind.user.ownPath)
+        let (theirs, ours) = (try owner.status(), try own.status())
+        if theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev { return }
+        try join(owner, name: "that owns \(path)")
     }
 
     /// Enters the user namespace of an open descriptor as its root, for good. `name` is for the failure.
