@@ -83,9 +83,10 @@ public struct RemappedUser {
         try await HostProgram.run(adding)
         for (file, option) in [("/etc/subuid", "-v"), ("/etc/subgid", "-w")] {
             let known = try SubordinateIDs(file: file)
-            guard known.mapping(of: [name]).isEmpty else { continue }
+            if known.ranges.contains(where: { $0.owner == name }) { continue }
             guard let usermod = find("usermod") else { throw EngineError(.system, "no usermod binary found") }
-            try await HostProgram.run([usermod, option, "\(known.firstFree)-\(known.firstFree + 65_535)", name])
+            let first = try known.firstFree()
+            try await HostProgram.run([usermod, option, "\(first)-\(first + SubordinateIDs.wanted - 1)", name])
         }
         logger.notice("made a user for user namespaces", metadata: ["user": "\(name)"])
     }
