@@ -37,6 +37,35 @@ import Testing
         #expect(throws: Failure.self) { try store.read("one") }
     }
 
+    /// A context is there as a whole or not at all, and a change that fails leaves it as it was.
+    @Test func whatFailsIsNotHalfDone() throws {
+        let directory = "/tmp/clp-context-tls-\(getpid())"
+        defer { try? Files.removeTree(directory) }
+        let store = ContextStore(directory: directory)
+        func tls(_ name: String, _ byte: UInt8) -> ContextTLS { ContextTLS(endpoints: ["docker": ["ca.pem": [byte], name: [byte]]]) }
+        func context(_ name: String, _ host: String) -> StoredContext { StoredContext(name: name, description: "", host: host) }
+        // Files that cannot be written: the second one's name is too long.
+        let long = String(repeating: "x", count: 300)
+        #expect(throws: SystemError.self) { try store.write(context("new", "unix:///a"), tls(long, 1)) }
+        #expect(!store.exists("new"))
+        try store.write(context("one", "unix:///a"), tls("key.pem", 1))
+        #expect(throws: SystemError.self) { try store.write(context("one", "unix:///b"), tls(long, 2)) }
+        #expect(try store.read("one").host == "unix:///a" && store.tls("one") == tls("key.pem", 1))
+        // Metadata that cannot be written: directories are in the way.
+        for name in ["one", "new"] {
+            try Files.removeTree("\(store.metadataPath(name))/meta.json")
+            try Files.makeDirectories("\(store.metadataPath(name))/meta.json")
+            #expect(throws: SystemError.self) { try store.write(context(name, "unix:///b"), tls("cert.pem", 2)) }
+            try Files.removeTree("\(store.metadataPath(name))/meta.json")
+        }
+        #expect(try store.tls("one") == tls("key.pem", 1) && store.tls("new") == ContextTLS())
+        try store.write(context("one", "unix:///b"), tls("cert.pem", 2))
+        #expect(try store.read("one").host == "unix:///b" && store.tls("one") == tls("cert.pem", 2))
+        #expect(try Files.list("\(directory)/contexts/tls") == [NameDigest.hexadecimal("one")])
+        try store.write(context("one", "unix:///b"), ContextTLS())
+        #expect(try Files.list("\(directory)/contexts/tls").isEmpty)
+    }
+
     /// What this client does not know of a context outlives its changes.
     @Test func unknownMembersStay() throws {
         var context = try StoredContext(JSONValue(parsing: #"{"Name":"n","Metadata":{"Other":1},"Endpoints":{"k":{"H":2}}}"#), path: "p")

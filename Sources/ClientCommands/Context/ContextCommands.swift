@@ -54,8 +54,7 @@ extension Command {
             let description = context.flags.string("description")
             if !description.isEmpty { made.setDescription(description) }
             try apply(settings, context, to: &made, &tls)
-            try context.contexts.write(made)
-            try context.contexts.write(tls, of: name)
+            try context.contexts.write(made, tls)
             context.print(name)
             context.printError("Successfully created context \(quoted(name))")
             return 0
@@ -73,10 +72,8 @@ extension Command {
             let description = context.flags.string("description")
             if !description.isEmpty { changed.setDescription(description) }
             var tls = try context.contexts.tls(name)
-            let before = tls
             try apply(endpointSettings(context), context, to: &changed, &tls)
-            try context.contexts.write(changed)
-            if tls != before { try context.contexts.write(tls, of: name) }
+            try context.contexts.write(changed, tls)
             context.print(name)
             context.printError("Successfully updated context \(quoted(name))")
             return 0

@@ -63,13 +63,35 @@ extension ContextStore {
         return tls
     }
 
-    /// Puts these in place of the TLS files that there are, readable by the owner alone.
-    func write(_ tls: ContextTLS, of name: String) throws {
-        let path = tlsPath(name)
-        if Files.exists(path) { try Files.removeTree(path) }
-        for file in tls.files {
-            try Files.makeDirectories("\(path)/\(file.endpoint)", mode: 0o700)
-            try Files.replace("\(path)/\(file.endpoint)/\(file.name)", with: file.content)
+    /// Writes a context with these TLS files in place of those that there are, readable by the owner alone: they are written beside,
+    /// renamed into place, and the metadata, by which there is a context, come last. What fails up to then leaves all as it was.
+    func write(_ context: StoredContext, _ tls: ContextTLS) throws {
+        if (try? self.tls(context.name)) == tls { return try write(context) }
+        let path = tlsPath(context.name)
+        let (made, former) = ("\(path).new.\(getpid())", "\(path).old.\(getpid())")
+        do {
+            try Files.removeTree(made)
+            for file in tls.files {
+                try Files.makeDirectories("\(made)/\(file.endpoint)", mode: 0o700)
+                try Files.replace("\(made)/\(file.endpoint)/\(file.name)", with: file.content)
+            }
+            let isReplaced = Files.exists(path)
+            if isReplaced {
+                try Files.removeTree(former)
+                try retrying("rename", path) { rename(path, former) }
+            }
+            do {
+                if !tls.files.isEmpty { try retrying("rename", made) { rename(made, path) } }
+                try write(context)
+            } catch {
+                try? Files.removeTree(path)
+                if isReplaced { try retrying("rename", former) { rename(former, path) } }
+                throw error
+            }
+        } catch {
+            try? Files.removeTree(made)
+            throw error
         }
+        try Files.removeTree(former)
     }
 }

@@ -71,8 +71,7 @@ extension Command {
                 }
             }
             guard let found else { throw Failure("invalid context: no metadata found") }
-            try context.contexts.write(found.named(name))
-            try context.contexts.write(tls, of: name)
+            try context.contexts.write(found.named(name), tls)
             context.print(name)
             context.printError("Successfully imported context \(quoted(name))")
             return 0
