@@ -108,6 +108,7 @@ extension EngineAPI {
 
 extension Call {
     /// The platform that a call names as JSON (`{"os": "linux", "architecture": "arm", "variant": "v7"}`); nil when it names none.
+    /// Refuses `os.version` and `os.features`, by which no image is chosen here.
     /// - Parameter version: since when there is the parameter; who speaks an older one is not heard, as with dockerd.
     func platform(since version: String) throws -> Platform? {
         guard self.version >= APIVersion(version) else { return nil }
@@ -119,17 +120,21 @@ extension Call {
         guard case .object = document else { throw APIError.invalid("failed to parse platform: \(text) is no object") }
         func member(_ name: String) -> String { document[name]?.stringValue ?? "" }
         let (os, architecture, variant) = (member("os"), member("architecture"), member("variant"))
-        if os.isEmpty && architecture.isEmpty && !(variant.isEmpty && member("os.version").isEmpty) {
+        let unknown = ["os.version", "os.features"].filter { document[$0].map { ![.null, "", []].contains($0) } ?? false }
+        if os.isEmpty && architecture.isEmpty && !(variant.isEmpty && unknown.isEmpty) {
             throw APIError.invalid("optional platform fields provided, but OS and Architecture are missing")
         }
         if os.isEmpty || architecture.isEmpty { throw APIError.invalid("both OS and Architecture must be provided") }
+        if let name = unknown.first { throw notImplemented("\(name) in query parameter platform") }
         return Platform(os: os, architecture: architecture, variant: variant.isEmpty ? nil : variant)
     }
 
     /// Refuses query parameters that are known, given, and not built.
     func refuse(_ names: String...) throws {
-        for name in names where flag(name) {
-            throw APIError(.notImplemented, "not implemented: query parameter \(name) of \(request.method) \(request.path)")
-        }
+        for name in names where flag(name) { throw notImplemented("query parameter \(name)") }
+    }
+
+    private func notImplemented(_ what: String) -> APIError {
+        APIError(.notImplemented, "not implemented: \(what) of \(request.method) \(request.path)")
     }
 }
