@@ -67,15 +67,27 @@ public struct RemappedUser {
         getpwnam(name).map { ($0.pointee.pw_uid, $0.pointee.pw_gid) }
     }
 
+    /// The path of a program of the host; nil when it has none.
+    /// - Parameter isItself: as dockerd wants it of programs whose options differ: not a link to a program of another name.
+    static func find(
+        _ program: String, isItself: Bool = false, in directories: [String] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
+    ) -> String? {
+        directories.map { "\($0)/\(program)" }.first { path in
+            guard access(path, X_OK) == 0 else { return false }
+            guard isItself else { return true }
+            guard let resolved = realpath(path, nil) else { return false }
+            defer { free(resolved) }
+            return String(cString: resolved).split(separator: "/").last.map(String.init) == program
+        }
+    }
+
     /// With the host's own programs, as dockerd does.
     private func make(_ name: String) async throws {
-        let paths = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
-        func find(_ program: String) -> String? { paths.map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 } }
         let adding: [String]
-        if let adduser = find("adduser") {
+        if let adduser = Self.find("adduser", isItself: true) {
             let options = ["--system", "--shell", "/bin/false", "--no-create-home", "--disabled-login", "--disabled-password", "--group"]
             adding = [adduser] + options + [name]
-        } else if let useradd = find("useradd") {
+        } else if let useradd = Self.find("useradd", isItself: true) {
             adding = [useradd, "-r", "-s", "/bin/false", name]
         } else {
             throw EngineError(.system, "no useradd nor adduser binary found")
@@ -84,7 +96,7 @@ public struct RemappedUser {
         for (file, option) in [("/etc/subuid", "-v"), ("/etc/subgid", "-w")] {
             let known = try SubordinateIDs(file: file)
             if known.ranges.contains(where: { $0.owner == name }) { continue }
-            guard let usermod = find("usermod") else { throw EngineError(.system, "no usermod binary found") }
+            guard let usermod = Self.find("usermod") else { throw EngineError(.system, "no usermod binary found") }
             let first = try known.firstFree()
             try await HostProgram.run([usermod, option, "\(first)-\(first + SubordinateIDs.wanted - 1)", name])
         }
