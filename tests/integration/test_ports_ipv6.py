@@ -277,6 +277,23 @@ def test_leaving_the_network_ends_the_port(clipper, name):
     clipper("kill", name)
 
 
+def test_port_ends_though_leaving_the_network_fails(clipper, daemon, name):
+    """The address is given back by then: what came to the port would reach whoever has it next."""
+    port = free_port()
+    clipper("run", "-d", "--name", name, "-p", f"{port}:80", IMAGE, *SERVE)
+    wait_until(lambda: fetch("::1", port))
+    hosts = daemon.scratch / "data/containers" / clipper.inspect(name)["Id"] / "hosts"
+    hosts.rename(hosts.with_name("aside"))
+    hosts.mkdir()
+    assert "is a directory" in clipper.run("network", "disconnect", "bridge", name).err
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("::1", port), 2)
+    hosts.rmdir()
+    hosts.with_name("aside").rename(hosts)
+    clipper("network", "disconnect", "bridge", name)
+    assert not clipper.inspect(name)["NetworkSettings"]["Networks"]
+
+
 def test_last_bytes_of_a_container_that_ends(clipper, name):
     port = free_port()
     code = "import socket as s; c = s.create_server(('', 7)).accept()[0]; c.sendall(b'x' * 100000)"

@@ -77,14 +77,15 @@ extension ContainerService {
             let remaining = record.attachments.filter { $0.endpoint.networkID != network.id }
             if let attachment, let connection = try? container.connection() {
                 let pid = connection.containerPID
+                let sandbox = try await offloading { try launcher.networks.reopenSandbox(pid: pid) }
+                // First: once the address is given back, another container may have it.
+                if !attachment.published.isEmpty { await closePorts(container, connection) }
                 try await offloading {
-                    let sandbox = try launcher.networks.reopenSandbox(pid: pid)
                     try launcher.networks.detach(
                         attachment.endpoint, bindings: attachment.published, sandbox: sandbox, others: remaining.map(\.endpoint))
                     try launcher.writeHosts(record, remaining)
                     try launcher.writeResolvConf(record, remaining)
                 }
-                if !attachment.published.isEmpty { await closePorts(container, connection) }
                 launcher.publish("disconnect", attachment.endpoint)
             }
             container.withState { state in
@@ -95,7 +96,7 @@ extension ContainerService {
         }
     }
 
-    /// The container's address is another's before long: nothing may be passed on to it.
+    /// From when this returns nothing is passed on to the container's address.
     private func closePorts(_ container: Container, _ connection: ShimConnection) async {
         do throws(ShimFailure) { try await connection.closePorts() } catch {
             lifecycle.launcher.logger.warning(
