@@ -63,6 +63,15 @@ import Testing
         #expect(try all(&files) == [])
     }
 
+    /// A socket is there, and cannot be opened however often that is tried.
+    @Test(.timeLimit(.minutes(1)), arguments: [nil, 5]) func fileThatCannotBeOpenedIsAnError(_ tail: Int?) throws {
+        let scratch = try Scratch()
+        #expect(mknod("\(scratch.path)/log.1", S_IFSOCK | 0o600, 0) == 0)
+        try scratch.write("log", "a\n")
+        let error = #expect(throws: SystemError.self) { _ = try LogFiles(path: "\(scratch.path)/log", tail: tail, isBounded: false) }
+        #expect(error?.code == ENXIO)
+    }
+
     @Test func partialLineIsCompletedLater() throws {
         let scratch = try Scratch()
         try scratch.append("log", "one\ntw")

@@ -154,14 +154,21 @@ struct LogFiles: ~Copyable {
             guard place != nil || step > 0 else { return false }
             let wanted = place.map { $0 + step } ?? 0
             guard entries.indices.contains(wanted) else { return false }
-            // A rotation may have given the name to another file since.
-            guard let opened = try? OwnedFD.open(entries[wanted].name),
+            // A rotation may have taken the name away since, or given it to another file.
+            guard let opened = try Self.openIfThere(entries[wanted].name),
                 try opened.status().st_ino == entries[wanted].status.st_ino
             else { continue }
             do { try take(opened, isPacked: entries[wanted].name.hasSuffix(".gz")) } catch {
                 throw error as? SystemError ?? SystemError("unpack", entries[wanted].name, code: EIO)
             }
             return true
+        }
+    }
+
+    private static func openIfThere(_ name: String) throws(SystemError) -> OwnedFD? {
+        do throws(SystemError) { return try OwnedFD.open(name) } catch {
+            if error.code == ENOENT { return nil }
+            throw error
         }
     }
 
