@@ -12,6 +12,7 @@ public struct EngineConfiguration: Sendable {
     public var defaultLogOptions = EngineConfiguration.rotation
     /// How json-file rotates where nobody says otherwise.
     public static let rotation = ["max-size": "20m", "max-file": "5"]
+    /// Limits of containers that ask for no other, by names in lower case (`nofile`); -1 is unlimited.
     public var defaultUlimits: [String: (soft: Int64, hard: Int64)] = [:]
     public var containerDefaults = ContainerDefaults()
     /// Whose ids containers have that do not ask for the host's; nil: the host's.

@@ -109,10 +109,16 @@ extension ContainerShim {
         do {
             try Files.replace("\(request.directory)/\(ShimWire.stateName)", with: state.json.serialized(), durable: false)
         } catch { ShimLog.write("\(error)") }
-        if let relay = request.relay, ports == nil, !areLentReleased { ports = PortServer(relay, loop: loop) }
+        if let relay = request.relay, ports == nil, !areLentReleased { ports = servePorts(relay) }
         forgetLater()
         // The container may be over already: its signal was taken in by whoever waited inside the runtime's call.
         reap()
+    }
+
+    private func servePorts(_ relay: PortRelay) -> PortServer {
+        // Never refused for the process itself.
+        let limit = Int(clamping: (try? ResourceLimit.current(.nofile).soft) ?? 1024)
+        return PortServer(relay, descriptors: limit - Int(lentDescriptors), loop: loop)
     }
 
     // MARK: Later connections
@@ -132,7 +138,10 @@ extension ContainerShim {
     private func acceptPeer() {
         guard let number = listenerNumber else { return }
         let connection = clp_shim_accept(number)
-        if connection < 0 { return }
+        if connection < 0 {
+            if EventLoop.needsRest(errno) { restListener() }
+            return
+        }
         let socket = OwnedFD(owning: connection)
         var user: uid_t = 0
         // The socket file's mode says the same; this holds even if the directory was opened to others.
@@ -145,6 +154,13 @@ extension ContainerShim {
             }
             newcomers.append(peer)
         } catch { ShimLog.write("\(error)") }
+    }
+
+    private func restListener() {
+        guard let listenerToken else { return }
+        loop.change(listenerToken, 0)
+        // A token of a socket that is no longer watched means nothing.
+        _ = loop.after(milliseconds: EventLoop.rest) { [unowned self] in loop.change(listenerToken, Readiness.input) }
     }
 
     /// The first frame of a connection says what it is.

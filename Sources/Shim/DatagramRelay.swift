@@ -8,8 +8,8 @@ internal import ShimProtocol
 final class DatagramRelay {
     /// Milliseconds of silence after which a client is forgotten: as long as dockerd's proxy.
     private static let patience: Int64 = 90_000
-    /// Clients at a time; the one that was silent longest makes room.
-    private static let limit = 1024
+    /// Clients at a time, however many descriptors there are.
+    static let mostClients = 1024
 
     private final class Client {
         let socket: OwnedFD
@@ -26,15 +26,18 @@ final class DatagramRelay {
 
     private let listener: PortRelay.Listener
     private let target: String
+    /// Clients at a time, each of which costs a descriptor; the one that was silent longest makes room.
+    private let limit: Int
     private let loop: EventLoop
     private var token: UInt64?
     private var sweeping: UInt64?
     /// By the client's address and port, and the address it spoke to.
     private var clients: [[UInt8]: Client] = [:]
 
-    init(_ listener: PortRelay.Listener, target: String, loop: EventLoop) throws(SystemError) {
+    init(_ listener: PortRelay.Listener, target: String, limit: Int, loop: EventLoop) throws(SystemError) {
         self.listener = listener
         self.target = target
+        self.limit = limit
         self.loop = loop
         try retrying("configure socket for udp port", "\(listener.port)") { clp_relay_tells_destination(listener.descriptor) }
         token = try loop.watch(listener.descriptor, Readiness.input) { [unowned self] _ in receive() }
@@ -65,7 +68,7 @@ final class DatagramRelay {
     }
 
     private func welcome(_ peer: clp_relay_peer, _ key: [UInt8]) -> Client? {
-        if clients.count >= DatagramRelay.limit, let oldest = clients.min(by: { $0.value.lastHeard < $1.value.lastHeard })?.key {
+        if clients.count >= limit, let oldest = clients.min(by: { $0.value.lastHeard < $1.value.lastHeard })?.key {
             forget(oldest)
         }
         do throws(SystemError) {

@@ -87,6 +87,15 @@ final class EventLoop {
     }
 }
 
+extension EventLoop {
+    /// Milliseconds for which no connection is taken after one could not be, for want of descriptors or memory: the listening
+    /// socket stays ready, and without a rest the loop would turn round and round.
+    static let rest: Int64 = 100
+
+    /// Whether accept(2) failed with this code because descriptors or memory are short.
+    static func needsRest(_ code: Int32) -> Bool { [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(code) }
+}
+
 /// Events by name, as numbers.
 enum Readiness {
     static let input = clp_epoll_input()

@@ -32,6 +32,9 @@ final class StreamRelay {
         init(_ socket: consuming OwnedFD) { self.socket = socket }
     }
 
+    /// Descriptors of one relay: two sockets and two pipes.
+    static let descriptors = 6
+
     private static let chunk = 1 << 16
     /// Chunks moved in one turn of the loop, which serves the container's output too.
     private static let turns = 4

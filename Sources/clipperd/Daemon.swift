@@ -50,6 +50,9 @@ struct Daemon {
         }
         let supervisor = Supervisor(runtimeExecutable: runtimeExecutable, logger: logger)
         var configuration = try Self.engineConfiguration(options, runtimeExecutable)
+        if let given = DescriptorLimit.raise(logger), configuration.defaultUlimits["nofile"] == nil {
+            configuration.defaultUlimits["nofile"] = (Int64(clamping: given.soft), Int64(clamping: given.hard))
+        }
         configuration.identities = try await Self.identities(options, supervisor, logger)
         live = configuration.live
 

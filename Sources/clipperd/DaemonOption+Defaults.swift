@@ -54,14 +54,14 @@ extension DaemonOption {
                 guard (1...2).contains(numbers.count), let soft = numbers[0], let hard = numbers[numbers.count - 1] else {
                     throw OptionError("invalid argument \"\(text)\" for \"--default-ulimit\" flag: invalid ulimit argument: \(text)")
                 }
-                limits[pair[0]] = (soft, hard)
+                limits[pair[0].lowercased()] = (soft, hard)
             }
         } else {
             for member in try value.object(of: "default-ulimits").members {
                 guard let soft = member.value["Soft"]?.intValue, let hard = member.value["Hard"]?.intValue else {
                     throw OptionError("default-ulimits.\(member.name): expected Soft and Hard, two numbers")
                 }
-                limits[member.name] = (soft, hard)
+                limits[member.name.lowercased()] = (soft, hard)
             }
         }
         options.defaultUlimits = limits

@@ -2,6 +2,8 @@
 
 import http.client
 import os
+import resource
+import select
 import socket
 import subprocess
 import sys
@@ -39,6 +41,11 @@ def fetch(host, port):
         return None
     finally:
         connection.close()
+
+
+def ticks(pid):
+    """What a process has had of the processor, in hundredths of a second."""
+    return sum(map(int, open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[11:13]))
 
 
 @pytest.fixture
@@ -178,11 +185,9 @@ def test_a_client_that_does_not_read_holds_nobody_up(clipper, daemon, name):
     assert other.recv(100) == b"still there"
 
     # Nor does it cost anything: no bytes in the supervisor, and no turning round (a hundred ticks are a second of the processor).
-    def ticks():
-        return sum(map(int, open(f"/proc/{shim}/stat").read().rsplit(")", 1)[1].split()[11:13]))
-    start = ticks()
+    start = ticks(shim)
     time.sleep(0.5)
-    assert ticks() - start <= 5
+    assert ticks(shim) - start <= 5
     assert int(open(f"/proc/{shim}/status").read().split("VmRSS:")[1].split()[0]) < 20_000
     descriptors = len(os.listdir(f"/proc/{shim}/fd"))
     stuck.close()
@@ -376,3 +381,91 @@ def test_host_without_ipv6(other_daemon, name):
     finally:
         with open(setting, "w") as file:
             file.write(before)
+
+
+def test_clients_leave_the_supervisor_its_descriptors(other_daemon, name):
+    """More connections and more senders of datagrams than there are descriptors for."""
+    clipper = other_daemon(before=["prlimit", "--nofile=256:256"])
+    port, udp = free_port(), free_port(socket.SOCK_DGRAM)
+    both = f"import threading\ndef udp():\n exec({DATAGRAMS!r})\nthreading.Thread(target=udp).start()\n{ECHO_SERVER}"
+    clipper("run", "-d", "--name", name, "-p", f"[::1]:{port}:7", "-p", f"[::1]:{udp}:9/udp", *PYTHON, both, "7")
+    shim = clipper.daemon.shims()[0]
+
+    def connect():
+        sock = socket.create_connection(("::1", port), 2)
+        sock.sendall(b"x")
+        return sock
+
+    def answered(socks):
+        """Those that have an answer, once one has."""
+        found = select.select(socks, [], [], 10)[0]
+        assert found and {sock.recv(1) for sock in found} == {b"x"}
+        return found
+
+    def speaks():
+        try:
+            with connect() as sock:
+                return sock.recv(1) == b"x"
+        except OSError:
+            return False
+    wait_until(speaks)
+    senders = []
+    for _ in range(250):
+        senders.append(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+        senders[-1].connect(("::1", udp))
+        senders[-1].send(b"x")
+
+    def last_hears():
+        senders[-1].send(b"x")
+        return select.select(senders[-1:], [], [], 0.1)[0]
+    wait_until(last_hears)
+    connections = [connect() for _ in range(60)]
+    assert clipper("exec", name, "echo", "still there") == "still there"
+    assert len(os.listdir(f"/proc/{shim}/fd")) <= 256 - 64
+    # Nobody was turned away: who waits comes when another goes.
+    served = answered(connections)
+    assert len(served) < 60
+    while True:
+        for sock in served:
+            sock.close()
+            connections.remove(sock)
+        if not connections:
+            break
+        served = answered(connections)
+    for sock in senders:
+        sock.close()
+
+
+def test_a_supervisor_without_descriptors_waits(clipper, daemon, name):
+    """It takes connections again when there are some, and does not turn round and round until then."""
+    clipper("run", "-d", "--name", name, IMAGE, "sleep", "1000")
+    shim = daemon.shims()[0]
+    limit = resource.prlimit(shim, resource.RLIMIT_NOFILE)
+    resource.prlimit(shim, resource.RLIMIT_NOFILE, (1 + max(map(int, os.listdir(f"/proc/{shim}/fd"))), limit[1]))
+    path = str(daemon.scratch / "exec/containers" / clipper.inspect(name)["Id"] / "shim.sock")
+    peers = [socket.socket(socket.AF_UNIX) for _ in range(40)]
+    try:
+        for peer in peers:
+            peer.connect(path)
+        start = ticks(shim)
+        time.sleep(1)
+        assert ticks(shim) - start <= 10
+    finally:
+        resource.prlimit(shim, resource.RLIMIT_NOFILE, limit)
+        for peer in peers:
+            peer.close()
+    assert clipper("exec", name, "echo", "back") == "back"
+
+
+def test_containers_keep_the_limit_of_the_daemon(other_daemon, name):
+    """The daemon and its supervisors have as many descriptors as they may; containers what the daemon was started with."""
+    clipper = other_daemon(before=["prlimit", "--nofile=300:2000"])
+    clipper("run", "-d", "--name", name, IMAGE, "sleep", "1000")
+    for pid in [clipper.daemon.pid, clipper.daemon.shims()[0]]:
+        assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (2000, 2000)
+    assert resource.prlimit(clipper.inspect(name)["State"]["Pid"], resource.RLIMIT_NOFILE) == (300, 2000)
+    question = "ulimit -Sn; ulimit -Hn"
+    assert clipper("exec", name, "sh", "-c", question).split() == ["300", "2000"]
+    assert clipper("run", "--rm", "--ulimit", "nofile=70:80", IMAGE, "sh", "-c", question).split() == ["70", "80"]
+    built = clipper("build", "--no-cache", "-", input=f"FROM {IMAGE}\nRUN {question}\n".encode())
+    assert "\n300\n2000\n" in built

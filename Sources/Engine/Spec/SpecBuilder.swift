@@ -103,7 +103,7 @@ struct SpecBuilder {
 
     private func rlimits() throws(EngineError) -> [Spec.ResourceLimit] {
         var limits = configuration.defaultUlimits
-        for limit in host.Ulimits ?? [] { limits[limit.Name] = (limit.Soft, limit.Hard) }
+        for limit in host.Ulimits ?? [] { limits[limit.Name.lowercased()] = (limit.Soft, limit.Hard) }
         return limits.sorted { $0.key < $1.key }.map { name, value in
             Spec.ResourceLimit(
                 type: "RLIMIT_\(name.uppercased())", soft: value.soft < 0 ? .max : UInt64(value.soft),
