@@ -203,7 +203,7 @@ let package = Package(
             of: "Engine",
             [
                 "EngineTypes", "OCIRuntimeSpec", "OCIImageSpec", "Images", "RegistryClient", "Networking", "Volumes", "RecordStore",
-                "ShimProtocol", "Linux",
+                "ShimProtocol", "Supervision", "Linux",
                 "CLinux", "JSON",
                 logging,
             ]),

@@ -82,10 +82,13 @@ final class Container: Sendable {
         }
     }
 
-    /// `connection()`, refusing a paused container too, by the operation's name.
+    /// The cause of a refusal: the container was paused at that moment, whatever it is by now.
+    struct IsPaused: Error {}
+
+    /// `connection()`, refusing a paused container too, by the operation's name and with the cause `IsPaused`.
     func unpausedConnection(to verb: String) throws(EngineError) -> ShimConnection {
         if case .paused = phase {
-            throw .conflict("container \(name) is paused, unpause the container before \(verb)")
+            throw EngineError(.conflict, "container \(name) is paused, unpause the container before \(verb)", cause: IsPaused())
         }
         return try connection()
     }

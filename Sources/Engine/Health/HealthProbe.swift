@@ -59,7 +59,8 @@ struct HealthProbe: Sendable {
             return outcome(code, Self.readOutput(socket))
         } catch {
             execs.ended(id, code: 126)
-            if case .paused = container.phase { return nil }
+            // Not by the phase: since the refusal the container may have been unpaused, and one whose check failed paused.
+            if (error as? EngineError)?.cause is Container.IsPaused { return nil }
             return outcome(-1, "\(error)")
         }
     }
