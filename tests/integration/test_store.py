@@ -285,7 +285,7 @@ def test_killed_while_packed_layers_go(victim, tmp_path):
 
 
 def test_policy_drops_packed_layers(tmp_path):
-    daemon = Daemon(f"clptdrop{os.getpid()}", options=["--blob-policy", "drop"])
+    daemon = Daemon(f"clptpolicy{os.getpid()}", options=["--blob-policy", "drop"])
     try:
         daemon.start()
         client = Client("clipper", PROGRAMS["clipper"], daemon)
