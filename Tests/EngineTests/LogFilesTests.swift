@@ -57,6 +57,20 @@ import Testing
         #expect(try read(scratch, tail: 250) == Array(lines.suffix(250)))
     }
 
+    /// Two rotations fall between the beginning of a reading and its second file, and only one old file is kept.
+    @Test(arguments: [(nil, ["a", "b", "c"]), (2, ["b", "c"])] as [(Int?, [String])])
+    func whatWasThereAtFirstIsReadThoughItGoes(_ tail: Int?, _ expected: [String]) throws {
+        let scratch = try Scratch()
+        try scratch.write("log.2", "a\n")
+        try scratch.write("log.1", "b\n")
+        try scratch.write("log", "c\n")
+        var files = try LogFiles(path: "\(scratch.path)/log", tail: tail, isBounded: true)
+        for name in ["log", "log.1", "log.2"] { #expect(unlink("\(scratch.path)/\(name)") == 0) }
+        try scratch.write("log.1", "d\n")
+        try scratch.write("log", "e\n")
+        #expect(try all(&files) == expected)
+    }
+
     @Test func missingLogIsEmptyAndMayComeLater() throws {
         let scratch = try Scratch()
         var files = try LogFiles(path: "\(scratch.path)/log", tail: 3, isBounded: false)

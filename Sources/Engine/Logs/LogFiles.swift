@@ -10,15 +10,27 @@ internal import Linux
 /// The writer renames files at any moment and waits for nobody, so a name says nothing about the file behind it a moment later:
 /// a file is known by what was opened, and its neighbours are looked up from there.
 struct LogFiles: ~Copyable {
+    /// A file of the log, kept open: however often the log is rotated, and though the file is removed, its content is there.
+    private final class HeldFile {
+        let file: OwnedFD
+        let isPacked: Bool
+
+        init(_ file: consuming OwnedFD, isPacked: Bool) {
+            self.file = file
+            self.isPacked = isPacked
+        }
+    }
+
     private let path: String
     private var file: OwnedFD?
     /// The packed file whose content `file` is.
     private var packed: stat?
     private var offset: off_t = 0
     private var pending: [UInt8] = []
-    /// Where the log ended at first, if nothing that came later is wanted: the file that was the current one, and its size.
-    private var end: OwnedFD?
-    private var endSize: off_t = 0
+    /// The files behind the one at hand that were there at the beginning, in their order.
+    private var ahead: [HeldFile] = []
+    /// How much is wanted of the last file that was there at the beginning; nil when all that comes is.
+    private var endSize: off_t?
 
     /// Starts at the beginning, or `tail` entries before the end. A log that is not there yet is asked for again later. With
     /// `isBounded` it ends where it ends now, however fast it grows.
@@ -26,25 +38,36 @@ struct LogFiles: ~Copyable {
         self.path = path
         file = nil
         packed = nil
-        end = isBounded ? try? OwnedFD.open(path) : nil
-        endSize = try Self.status(end)?.st_size ?? 0
+        let held = try Self.hold(path)
+        if isBounded, let last = held.last { endSize = try last.file.status().st_size }
         guard let tail else {
-            // The oldest may be gone by now, or another file may have its name.
-            for entry in Self.entries(path) where open(entry.name) { break }
-            while try open(neighbour: -1) {}
+            // One that cannot be unpacked is passed over, as long as nothing has been read.
+            for (index, next) in held.enumerated() {
+                ahead = Array(held[(index + 1)...])
+                if (try? take(next)) != nil { return }
+            }
             return
         }
-        if isBounded {
-            guard let current = try Self.duplicate(end) else { return }
-            file = .some(consume current)
-        } else {
-            guard open(path) else { return }
-        }
         var missing = tail
-        while true {
+        for index in held.indices.reversed() {
+            ahead = Array(held[(index + 1)...])
+            try take(held[index])
             offset = try start(ofLast: &missing)
             if missing == 0 { return }
-            guard try open(neighbour: -1) else { return }
+        }
+    }
+
+    /// Opens all files of the log.
+    private static func hold(_ path: String) throws(SystemError) -> [HeldFile] {
+        while true {
+            var held: [HeldFile] = []
+            let entries = entries(path)
+            for entry in entries {
+                // A rotation may have taken the name away since, or given it to another file.
+                guard let opened = try openIfThere(entry.name), try opened.status().st_ino == entry.status.st_ino else { break }
+                held.append(HeldFile(opened, isPacked: entry.name.hasSuffix(".gz")))
+            }
+            if held.count == entries.count { return held }
         }
     }
 
@@ -98,22 +121,8 @@ struct LogFiles: ~Copyable {
         }
     }
 
-    private static func duplicate(_ file: borrowing OwnedFD?) throws(SystemError) -> OwnedFD? {
-        switch file {
-        case .some(let file): try file.duplicate()
-        case .none: nil
-        }
-    }
-
-    /// Whether the file at hand is the last that is wanted. It may have been packed meanwhile.
-    private func isEnd() throws(SystemError) -> Bool {
-        guard let number, let last = try Self.status(end) else { return false }
-        if packed == nil { return try status()?.st_ino == last.st_ino }
-        switch end {
-        case .some(let end): return endSize > 0 && Self.beginning(end.raw) == Self.beginning(number)
-        case .none: return false
-        }
-    }
+    /// Whether the file at hand is the last that is wanted.
+    private var isEnd: Bool { endSize != nil && ahead.isEmpty }
 
     /// Goes to the start of a file; false when it cannot be read.
     private mutating func open(_ name: String) -> Bool {
@@ -122,6 +131,13 @@ struct LogFiles: ~Copyable {
             try take(opened, isPacked: name.hasSuffix(".gz"))
             return true
         } catch { return false }
+    }
+
+    private mutating func take(_ next: HeldFile) throws(SystemError) {
+        let opened = try next.file.duplicate()
+        do { try take(opened, isPacked: next.isPacked) } catch {
+            throw error as? SystemError ?? SystemError("unpack", "file of \(path)", code: EIO)
+        }
     }
 
     /// A packed file is unpacked into memory.
@@ -135,6 +151,8 @@ struct LogFiles: ~Copyable {
 
     private static func unpack(_ number: Int32) throws -> OwnedFD {
         let memory = OwnedFD(owning: try retrying("memfd_create") { clp_memfd_create("log", UInt32(MFD_CLOEXEC)) })
+        // It may have been read before: when the tail was looked for.
+        lseek(number, 0, SEEK_SET)
         let source = try DecompressingSource(FileSource(number), limits: .none)
         var buffer = [UInt8](repeating: 0, count: 262_144)
         while true {
@@ -144,23 +162,19 @@ struct LogFiles: ~Copyable {
         }
     }
 
-    /// Goes to the file before (-1) or behind (1) the one at hand; false when there is none. Behind one that has no name any more,
-    /// which was the oldest, comes the oldest.
-    private mutating func open(neighbour step: Int) throws(SystemError) -> Bool {
+    /// Goes to the file behind the one at hand; false when there is none. Behind one that has no name any more, which was the
+    /// oldest, comes the oldest.
+    private mutating func openNext() throws(SystemError) -> Bool {
         guard let current = try status() else { return false }
         while true {
             let entries = Self.entries(path)
-            let place = place(of: current, in: entries)
-            guard place != nil || step > 0 else { return false }
-            let wanted = place.map { $0 + step } ?? 0
+            let wanted = place(of: current, in: entries).map { $0 + 1 } ?? 0
             guard entries.indices.contains(wanted) else { return false }
             // A rotation may have taken the name away since, or given it to another file.
             guard let opened = try Self.openIfThere(entries[wanted].name),
                 try opened.status().st_ino == entries[wanted].status.st_ino
             else { continue }
-            do { try take(opened, isPacked: entries[wanted].name.hasSuffix(".gz")) } catch {
-                throw error as? SystemError ?? SystemError("unpack", entries[wanted].name, code: EIO)
-            }
+            try take(HeldFile(opened, isPacked: entries[wanted].name.hasSuffix(".gz")))
             return true
         }
     }
@@ -175,7 +189,7 @@ struct LogFiles: ~Copyable {
     /// The offset of the last `count` lines of the file at hand; `count` becomes the number that the file lacks.
     private func start(ofLast count: inout Int) throws(SystemError) -> off_t {
         guard let number, let size = try status()?.st_size else { return 0 }
-        var position = try isEnd() ? endSize : size
+        var position = isEnd ? endSize ?? size : size
         if count == 0 { return position }
         var buffer = [UInt8](repeating: 0, count: 65536)
         // The newline behind the last line ends it; it begins none.
@@ -209,7 +223,7 @@ struct LogFiles: ~Copyable {
 
     private mutating func readLines() throws(SystemError) -> [ArraySlice<UInt8>]? {
         guard let number else { return nil }
-        let room = try isEnd() ? max(0, Int(endSize - offset)) : .max
+        let room = isEnd ? max(0, Int((endSize ?? 0) - offset)) : .max
         var buffer = [UInt8](repeating: 0, count: min(262_144, room))
         let at = offset
         let count = try retrying("read", path) { buffer.withUnsafeMutableBytes { pread(number, $0.baseAddress, $0.count, at) } }
@@ -224,7 +238,12 @@ struct LogFiles: ~Copyable {
 
     /// Goes on to the following file, if the one at hand is finished; false when there is none.
     private mutating func advance() throws(SystemError) -> Bool {
-        guard let before = try status(), try !isEnd() else { return false }
+        guard let before = try status(), !isEnd else { return false }
+        if !ahead.isEmpty {
+            // Nothing is written to a file that has a successor, but more than one reading may be left of it.
+            if before.st_size <= offset { try take(ahead.removeFirst()) }
+            return true
+        }
         let entries = Self.entries(path)
         let place = place(of: before, in: entries)
         // What was written between our last read and the rename is still to be read; behind the rename nothing is written.
@@ -237,7 +256,7 @@ struct LogFiles: ~Copyable {
             pending = []
             return true
         }
-        return try open(neighbour: 1)
+        return try openNext()
     }
 
     /// Where the file at hand stands among these. A packed file has the time of the one that it replaced, as others may that
