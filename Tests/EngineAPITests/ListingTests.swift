@@ -36,5 +36,9 @@ import Testing
             #expect(try listings.encode(all, for: .newest) == plain(all))
             #expect(try listings.encode(all, for: old) == plain(all, old))
         }
+        for minor in 30..<40 {
+            let version = APIVersion("1.\(minor)")
+            #expect(try listings.encode(all, for: version) == plain(all, version))
+        }
     }
 }
