@@ -10,11 +10,12 @@ extension NetworkManager {
     public func publish(_ endpoint: Endpoint, ports requests: [PortRequest]) throws(NetworkError) -> PublishedPorts {
         let entry = state.withLock { $0.networks[endpoint.networkID] }
         guard let entry, let bridge = entry.bridge, !entry.network.isInternal else { return PublishedPorts(bindings: []) }
+        let hostHasIPv6 = HeldSocket.hostHasIPv6
         let taken = try ports.withLock { ports throws(NetworkError) in
             var reservation = Reservation(endpoint: endpoint)
             do throws(NetworkError) {
                 for request in requests {
-                    let addresses = try hostAddresses(request, endpoint, bridge.plan.options)
+                    let addresses = try hostAddresses(request, endpoint, bridge.plan.options, hostHasIPv6: hostHasIPv6)
                     try reservation.reserve(request, on: addresses, &ports)
                 }
             } catch {
@@ -74,7 +75,7 @@ extension NetworkManager {
     /// The host addresses a request means: none named is every IPv4 address, and every IPv6 address if the host has IPv6 and
     /// the container can be reached that way, by an address of its own or through the shim.
     private func hostAddresses(
-        _ request: PortRequest, _ endpoint: Endpoint, _ options: NetworkPlan.BridgeOptions
+        _ request: PortRequest, _ endpoint: Endpoint, _ options: NetworkPlan.BridgeOptions, hostHasIPv6: Bool
     ) throws(NetworkError) -> [IPAddress] {
         if request.proto == .sctp { throw NetworkError(.notImplemented, "not implemented: publishing sctp ports") }
         if request.containerPort == 0 { throw NetworkError(.invalid, "invalid container port: 0") }
@@ -82,7 +83,7 @@ extension NetworkManager {
         guard let text = request.hostIP, !text.isEmpty else {
             if let address = options.hostBinding, !address.isUnspecified { return [address] }
             var addresses = endpoint.ipv4 == nil ? [] : [IPAddress.unspecified(.v4)]
-            if isReachedByIPv6 && HeldSocket.hostHasIPv6 { addresses.append(.unspecified(.v6)) }
+            if isReachedByIPv6 && hostHasIPv6 { addresses.append(.unspecified(.v6)) }
             return addresses
         }
         guard let address = IPAddress(text) else { throw NetworkError(.invalid, "invalid host IP address: \(text)") }

@@ -36,8 +36,9 @@ extension OverlayMount {
         return tree
     }
 
-    /// Calls `body` with the container's root as the owner of what it makes. overlayfs works in its layers with the ids of whoever mounted it. The host's root has none in a mapped layer: every removal
-    /// would fail with EOVERFLOW. So the mount is made by the container's root, in name only: with all capabilities.
+    /// Calls `body` as the container's root, in name only: with all capabilities. What is made has its owner; and overlayfs works in
+    /// its layers with the ids of whoever mounted it, of which the host's root has none in a mapped layer, so that every removal
+    /// would fail with EOVERFLOW.
     ///
     /// - Parameter root: nil for a container with the host's ids; then `body` is simply called.
     static func asRoot<T: ~Copyable>(_ root: MappedRoot?, _ body: () throws -> T) throws -> T {

@@ -221,13 +221,15 @@ def security(box):
     assert box.run("ls -A /proc/scsi /sys/firmware | wc -l") != box.run(
         "ls -A /proc/scsi /sys/firmware | wc -l", {"SecurityOpt": ["systempaths=unconfined"]})
     box.refused(400, 'invalid --security-opt 2: "what"', {"SecurityOpt": ["what"]})
-    # As in dockerd: labels are for those who ask the daemon for SELinux, profiles for kernels with AppArmor.
+    # As in dockerd: labels are for those who ask the daemon for SELinux, profiles for kernels with AppArmor. It is said, though.
     assert box.run("echo labelled", {"SecurityOpt": ["label=type:mine", "label=level:s0", "label:disable"]}) == "labelled"
     if not os.path.exists("/sys/module/apparmor/parameters/enabled"):
-        made = box.started({"SecurityOpt": ["apparmor=mine"]})
+        made = box.started({"SecurityOpt": ["apparmor=mine", "label=level:s0", "label=disable"]})
+        assert box.warnings == ["SELinux is not enabled for this daemon: the label level:s0 is not applied.",
+                                "This host has no AppArmor: the profile mine is not applied."]
         assert box.exec(made, "echo confined") == "confined"
         shown = box.inspect(made)
-        assert shown["HostConfig"]["SecurityOpt"] == ["apparmor=mine"]
+        assert shown["HostConfig"]["SecurityOpt"] == ["apparmor=mine", "label=level:s0", "label=disable"]
         assert (shown["AppArmorProfile"], shown["ProcessLabel"], shown["MountLabel"]) == ("", "", "")
 
 

@@ -286,3 +286,17 @@ def test_connect_with_options_while_running(cli, name, second):
     result = cli.run("network", "connect", "--driver-opt", "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.nonsense=1", second, name)
     assert result.code == 1 and "/proc/sys/net/ipv4/conf/eth1/nonsense" in result.err
     cli("restart", "-t", "0", name)
+
+
+def test_networks_without_a_mode_are_all_there_are(daemon, clipper, name):
+    """As dockerd 20.10 does: who names networks and no mode is not on the default one."""
+    clipper("network", "create", name)
+    body = {"Image": IMAGE, "Cmd": ["sleep", "1000"], "NetworkingConfig": {"EndpointsConfig": {name: {}}}}
+    status, answer = daemon.request("POST", f"/containers/create?name={name}", body)
+    assert status == 201, answer
+    clipper("start", name)
+    shown = clipper.inspect(name)
+    assert list(shown["NetworkSettings"]["Networks"]) == [name] and shown["HostConfig"]["NetworkMode"] == "default"
+    assert clipper("exec", name, "ls", "/sys/class/net").split() == ["eth0", "lo"]
+    clipper("rm", "-f", name)
+    clipper("network", "rm", name)

@@ -45,6 +45,7 @@ struct ContainerCreation: Sendable {
         let config = try merge(request.config, with: image.config.config ?? RunConfig(), id: id, host: filled)
         let words = (config.Entrypoint?.words ?? []) + (config.Cmd?.words ?? [])
         guard let path = words.first else { throw EngineError.invalid("no command specified") }
+        let security = try SecurityOptions(filled.SecurityOpt ?? [], isPrivileged: filled.Privileged == true)
         let finalName = try reserveName(name, id: id)
         do {
             let mounts = try await offloading { [volumes, store, images, filled] in
@@ -54,7 +55,6 @@ struct ContainerCreation: Sendable {
                 return try resolver.resolve(host: filled, config: config)
             }
             // What the request could not be started with is refused now, not at start.
-            _ = try SecurityOptions(filled.SecurityOpt ?? [], isPrivileged: filled.Privileged == true)
             _ = try CapabilitySet.resolve(add: filled.CapAdd ?? [], drop: filled.CapDrop ?? [], isPrivileged: filled.Privileged == true)
             try refuseSharedBesideOwn(mounts, filled)
             let record = ContainerRecord(
@@ -76,7 +76,7 @@ struct ContainerCreation: Sendable {
             try? await offloading { [configuration] in try Files.removeTree(configuration.paths(of: id).data) }
             throw EngineError.from(error)
         }
-        return ContainerCreateResponse(Id: id, Warnings: warnings(request.hostConfig))
+        return ContainerCreateResponse(Id: id, Warnings: warnings(request.hostConfig) + security.warnings)
     }
 
     private func reserveName(_ name: String?, id: String) throws(EngineError) -> String {
@@ -134,7 +134,7 @@ struct ContainerCreation: Sendable {
         return result
     }
 
-    /// The networks asked for; the one of NetworkMode is always among them.
+    /// The networks asked for, the one of NetworkMode among them. Who names networks and no mode gets those alone, as in Docker.
     private func networks(_ request: ContainerCreateRequest, mode: String) -> [String: EndpointSettings] {
         var result: [String: EndpointSettings] = [:]
         for (name, settings) in request.networkingConfig?.EndpointsConfig ?? [:] {
@@ -142,7 +142,7 @@ struct ContainerCreation: Sendable {
         }
         if mode.hasPrefix("container:") { return [:] }
         let name = mode == "default" ? "bridge" : networkName(mode) ?? mode
-        if result[name] == nil { result[name] = EndpointSettings() }
+        if result[name] == nil && (mode != "default" || result.isEmpty) { result[name] = EndpointSettings() }
         if let mac = request.config.MacAddress, !mac.isEmpty, (result[name]?.MacAddress ?? "").isEmpty { result[name]?.MacAddress = mac }
         return result
     }

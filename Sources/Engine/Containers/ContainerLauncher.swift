@@ -262,6 +262,7 @@ final class ContainerLauncher: Sendable {
             } else {
                 try writeNetworkFiles(record, prepared)
             }
+            // Also back to the host's root: the setting may have changed since the last start.
             for path in [prepared.paths.hosts, prepared.paths.hostname, prepared.paths.resolvConf] {
                 try Files.changeOwner(path, uid: prepared.root?.uid ?? 0, gid: prepared.root?.gid ?? 0)
             }

@@ -15,7 +15,7 @@ public struct ContainerRecord: Codable, Sendable {
     /// The request merged with the image's configuration.
     public var config: ContainerConfig
     public var hostConfig: HostConfig
-    /// Networks asked for, by name or id; the first is the one of NetworkMode.
+    /// Networks asked for, by name or id.
     public var networks: [String: EndpointSettings]
     /// The program and its arguments.
     public var path: String

@@ -221,7 +221,9 @@ public final class ContainerService: Sendable {
     public func archiveGet(_ id: String, path: String) async throws -> (status: JSONValue, tar: Descriptor) {
         let container = try store.find(id)
         let status = try await archiveStatus(id, path: path)
-        let tar = try helperOutput(container, .archiveOut(path: path), withMounts: true)
+        let tar = try helperOutput { [self] output in
+            _ = try await withFiles(of: container, .archiveOut(path: path)) { try await self.supervisor.runHelper($0, output: output) }
+        }
         lifecycle.publish(container, "archive-path")
         return (status, tar)
     }
@@ -276,7 +278,9 @@ public final class ContainerService: Sendable {
 
     public func export(_ id: String) async throws -> Descriptor {
         let container = try store.find(id)
-        let tar = try helperOutput(container, .export)
+        // The image's absence is the answer, not a torn stream.
+        let request = RootfsRequest(target: try rootTarget(container), operation: .export)
+        let tar = try helperOutput { [supervisor] output in _ = try await supervisor.runHelper(request, output: output) }
         lifecycle.publish(container, "export")
         return tar
     }
@@ -299,20 +303,13 @@ public final class ContainerService: Sendable {
         return try await lifecycle.launcher.withStoppedFiles(of: container.record, operation, body)
     }
 
-    /// Starts the helper and gives the reading end of its output.
-    private func helperOutput(_ container: Container, _ operation: RootfsRequest.Operation, withMounts: Bool = false) throws -> Descriptor {
+    /// Runs the helper, which writes to the descriptor that it is given, and gives the reading end of its output.
+    private func helperOutput(_ run: @escaping @Sendable (Int32) async throws -> Void) throws -> Descriptor {
         let pipe = try OwnedFD.pipe()
-        let plain = RootfsRequest(target: try rootTarget(container), operation: operation)
         let writing = pipe.writing.duplicateRaw()
-        Task { [supervisor, logger] in
+        Task { [logger] in
             defer { _ = close(writing) }
-            do {
-                if withMounts {
-                    _ = try await withFiles(of: container, operation) { try await supervisor.runHelper($0, output: writing) }
-                } else {
-                    try await supervisor.runHelper(plain, output: writing)
-                }
-            } catch {
+            do { try await run(writing) } catch {
                 logger.warning("reading a container's files failed", metadata: ["error": "\(error)"])
             }
         }

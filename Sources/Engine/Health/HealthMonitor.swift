@@ -63,7 +63,7 @@ struct HealthMonitor: Sendable {
         let begin = Timestamp(connection.startedAt) ?? .now()
         return Task {
             while !Task.isCancelled {
-                let status = container.record.health?.Status
+                let status = container.withState { $0.record.health?.Status }
                 let isStarting = status == "starting" && check.isInStartPeriod(.now(), since: begin)
                 let pause = isStarting ? min(check.startInterval, check.interval) : check.interval
                 do { try await Task.sleep(nanoseconds: pause) } catch { return }

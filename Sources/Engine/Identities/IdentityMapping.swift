@@ -42,7 +42,6 @@ public struct IdentityMapping: Sendable, Equatable {
     static func letThrough(_ runDirectory: String) throws(SystemError) {
         for path in [Files.parent(of: runDirectory), runDirectory] { try retrying("change mode of", path) { chmod(path, 0o711) } }
     }
-
 }
 
 extension EngineConfiguration {

@@ -21,8 +21,8 @@ public struct RemappedUser {
             logger.warning("User namespaces: root cannot be remapped with itself; user namespaces are OFF")
             return nil
         }
-        guard let account = Self.account(name) else { throw EngineError.invalid("Could not get user for username \(name)") }
-        let owners = [name, "\(account.uid)"]
+        guard let uid = Self.uid(name) else { throw EngineError.invalid("Could not get user for username \(name)") }
+        let owners = [name, "\(uid)"]
         let users = try SubordinateIDs(file: "/etc/subuid").mapping(of: owners)
         let groups = try SubordinateIDs(file: "/etc/subgid").mapping(of: owners)
         for (kind, ranges) in [("subuid", users), ("subgid", groups)] where ranges.isEmpty {
@@ -43,7 +43,7 @@ public struct RemappedUser {
         } else {
             let isStandard = parts[0] == "default"
             name = isStandard ? Self.standardName : parts[0]
-            if Self.account(name) == nil {
+            if Self.uid(name) == nil {
                 guard isStandard else { throw EngineError.invalid("Error during uid lookup for \"\(name)\": no such user") }
                 do { try await make(name) } catch {
                     throw EngineError.invalid("Error during \"\(name)\" user creation: \(error)", cause: error)
@@ -63,9 +63,7 @@ public struct RemappedUser {
         return name
     }
 
-    private static func account(_ name: String) -> (uid: UInt32, gid: UInt32)? {
-        getpwnam(name).map { ($0.pointee.pw_uid, $0.pointee.pw_gid) }
-    }
+    private static func uid(_ name: String) -> UInt32? { getpwnam(name).map { $0.pointee.pw_uid } }
 
     /// The path of a program of the host; nil when it has none.
     /// - Parameter isItself: as dockerd wants it of programs whose options differ: not a link to a program of another name.

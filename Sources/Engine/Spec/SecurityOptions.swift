@@ -9,11 +9,22 @@ struct SecurityOptions {
     var systemPathsUnconfined = false
     /// The profile that was asked for; it is applied where the kernel has AppArmor, as in Docker.
     private(set) var appArmorProfile: String?
+    /// SELinux labels that were asked for. They are for daemons with `selinux-enabled`, which dockerd is not by itself either.
+    private var labels: [String] = []
     private var filter = Filter.standard
 
     private enum Filter {
         case standard, unconfined
         case custom(DockerSeccompProfile)
+    }
+
+    /// What was asked for and is not applied on this host; dockerd passes over it without a word.
+    var warnings: [String] {
+        var result = labels.map { "SELinux is not enabled for this daemon: the label \($0) is not applied." }
+        if let appArmorProfile, appArmorProfile != "docker-default", !HostFacts.hasAppArmor {
+            result.append("This host has no AppArmor: the profile \(appArmorProfile) is not applied.")
+        }
+        return result
     }
 
     /// - Parameter noNewPrivileges: what holds where no option says otherwise.
@@ -31,8 +42,7 @@ struct SecurityOptions {
             case "systempaths" where value == "unconfined": systemPathsUnconfined = true
             case "seccomp": try readSeccomp(value)
             case "apparmor": appArmorProfile = value == "unconfined" ? nil : value
-            // They are for daemons with `selinux-enabled`, which dockerd is not by itself either: then none means anything.
-            case "label": break
+            case "label": if value != "disable" { labels.append(value) }
             default: throw .invalid("invalid --security-opt 2: \"\(option)\"")
             }
         }
