@@ -24,12 +24,13 @@ extension Command {
         if limit > 0 { query.append(("limit", "\(limit)")) }
         if flags.bool("size") || format.contains(".Size") || format.contains("json .") { query.append(("size", "1")) }
         let containers = try context.get("/containers/json", query).arrayValue ?? []
-        let isTruncated = !flags.bool("no-trunc")
-        let now = Timestamp.now().seconds
-        let rows = containers.map { ContainerRow.fields($0, isTruncated: isTruncated, now: now) }
         var list = ListFormat(
             columns: ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"] + (flags.bool("size") ? ["Size"] : []),
             headers: ContainerRow.headers, quietField: "ID")
+        // Of hundreds of containers only what is shown is worked out.
+        let fields = ListFormat.isStandard(format) ? list.columns : ContainerRow.allFields
+        let now = Timestamp.now().seconds
+        let rows = containers.map { ContainerRow($0, isTruncated: !flags.bool("no-trunc"), now: now).texts(of: fields) }
         list.methods = { index, name, arguments in
             // Clipper's own: why a container stopped. Not a field, which Docker's JSON would not have.
             if name == "Reason", arguments.isEmpty { return .string(containers[index]["Reason"]?.stringValue ?? "") }
@@ -42,64 +43,91 @@ extension Command {
 }
 
 /// A container as a row of `ps`.
-enum ContainerRow {
+struct ContainerRow {
     static let headers = [
         "ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "CreatedAt": "CREATED AT", "RunningFor": "CREATED", "Ports": "PORTS",
         "State": "STATE", "Status": "STATUS", "Size": "SIZE", "Names": "NAMES", "Labels": "LABELS", "Mounts": "MOUNTS",
         "LocalVolumes": "LOCAL VOLUMES", "Networks": "NETWORKS", "Reason": "REASON", "Platform": "PLATFORM",
     ]
 
-    static func fields(_ container: JSONValue, isTruncated: Bool, now: Int64) -> [String: String] {
-        let created = container["Created"]?.intValue ?? 0
-        let command = container["Command"]?.stringValue ?? ""
-        let mounts = container["Mounts"]?.arrayValue ?? []
-        return [
-            "ID": Cell.id(container["Id"]?.stringValue ?? "", truncated: isTruncated),
-            "Image": image(container, isTruncated),
-            "Command": quoted(isTruncated ? Cell.ellipsis(command, 20) : command),
-            "CreatedAt": LocalTime.text(seconds: created),
-            "RunningFor": HumanDuration.text(seconds: now - created) + " ago",
-            "Ports": PortList.text(container["Ports"]?.arrayValue ?? []),
-            "State": container["State"]?.stringValue ?? "",
-            "Status": status(container), "Platform": ListFormat.nothing,
-            "Size": size(container),
-            "Names": names(container, isTruncated),
-            "Labels": labels(container["Labels"]),
-            "Mounts": mounts.map { mount in
-                let name = mount["Name"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 } ?? mount["Source"]?.stringValue ?? ""
-                return isTruncated ? Cell.ellipsis(name, 15) : name
-            }.joined(separator: ","),
-            "LocalVolumes": "\(mounts.filter { $0["Driver"]?.stringValue == "local" }.count)",
-            "Networks": (container["NetworkSettings"]?["Networks"]?.objectValue?.members.map(\.name).sorted() ?? []).joined(separator: ","),
-        ]
+    /// All but `Reason`, which is Clipper's own.
+    static let allFields = headers.keys.filter { $0 != "Reason" }
+
+    private let container: JSONValue
+    private let isTruncated: Bool
+    /// Seconds since 1970.
+    private let now: Int64
+
+    /// - Parameter container: An element of the answer to `GET /containers/json`.
+    init(_ container: JSONValue, isTruncated: Bool, now: Int64) {
+        self.container = container
+        self.isTruncated = isTruncated
+        self.now = now
+    }
+
+    func texts(of fields: [String]) -> [String: String] {
+        Dictionary(uniqueKeysWithValues: fields.map { ($0, text(of: $0)) })
+    }
+
+    private func text(of field: String) -> String {
+        switch field {
+        case "ID": Cell.id(string("Id"), truncated: isTruncated)
+        case "Image": image
+        case "Command": quoted(isTruncated ? Cell.ellipsis(string("Command"), 20) : string("Command"))
+        case "CreatedAt": LocalTime.text(seconds: created)
+        case "RunningFor": HumanDuration.text(seconds: now - created) + " ago"
+        case "Ports": PortList.text(container["Ports"]?.arrayValue ?? [])
+        case "State": string("State")
+        case "Status": status
+        case "Platform": ListFormat.nothing
+        case "Size": size
+        case "Names": names
+        case "Labels": Self.labels(container["Labels"])
+        case "Mounts": mounts.map(mountName).joined(separator: ",")
+        case "LocalVolumes": "\(mounts.filter { $0["Driver"]?.stringValue == "local" }.count)"
+        case "Networks":
+            (container["NetworkSettings"]?["Networks"]?.objectValue?.members.map(\.name).sorted() ?? []).joined(separator: ",")
+        default: ""
+        }
+    }
+
+    private func string(_ member: String) -> String { container[member]?.stringValue ?? "" }
+
+    private var created: Int64 { container["Created"]?.intValue ?? 0 }
+
+    private var mounts: [JSONValue] { container["Mounts"]?.arrayValue ?? [] }
+
+    private func mountName(_ mount: JSONValue) -> String {
+        let name = mount["Name"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 } ?? mount["Source"]?.stringValue ?? ""
+        return isTruncated ? Cell.ellipsis(name, 15) : name
     }
 
     /// The daemon's words, and in short why the container stopped: `Exited (137) 2 minutes ago (out of memory)`.
-    private static func status(_ container: JSONValue) -> String {
-        let status = container["Status"]?.stringValue ?? ""
+    private var status: String {
+        let status = string("Status")
         guard let reason = container["Reason"]?.stringValue, let colon = reason.firstIndex(of: ":") else { return status }
         return "\(status) (\(reason[..<colon]))"
     }
 
-    private static func image(_ container: JSONValue, _ isTruncated: Bool) -> String {
-        let image = container["Image"]?.stringValue ?? ""
+    private var image: String {
+        let image = string("Image")
         if image.isEmpty { return "<no image>" }
         guard isTruncated else { return image }
-        let id = Cell.id(container["ImageID"]?.stringValue ?? "")
+        let id = Cell.id(string("ImageID"))
         if !id.isEmpty && Cell.id(image) == id { return id }
         let (name, tag) = ImagePull.split(image)
         return tag.hasPrefix("sha256:") && !name.isEmpty ? name : image
     }
 
     /// Names without their slash; those of links (`other/alias`) only in full.
-    private static func names(_ container: JSONValue, _ isTruncated: Bool) -> String {
+    private var names: String {
         let all = (container["Names"]?.arrayValue ?? []).compactMap {
             $0.stringValue.map { $0.hasPrefix("/") ? String($0.dropFirst()) : $0 }
         }
         return all.filter { !isTruncated || !$0.contains("/") }.joined(separator: ",")
     }
 
-    private static func size(_ container: JSONValue) -> String {
+    private var size: String {
         let own = HumanSize.decimal(container["SizeRw"]?.doubleValue ?? 0, precision: 3)
         guard let whole = container["SizeRootFs"]?.doubleValue, whole > 0 else { return own }
         return "\(own) (virtual \(HumanSize.decimal(whole, precision: 3)))"

@@ -138,7 +138,7 @@ extension Command {
                 "Current": "CURRENT",
             ]
             let format = context.flags.string("format")
-            let isTable = format.isEmpty || format == "table"
+            let isTable = ListFormat.isStandard(format)
             var list = ListFormat(columns: ["Marked", "Description", "DockerEndpoint", "Error"], headers: headers, quietField: "Name")
             list.truthValues = ["Current"]
             let shown = isTable ? rows : rows.map { row in row.filter { $0.key != "Marked" } }

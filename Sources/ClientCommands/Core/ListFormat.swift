@@ -17,10 +17,13 @@ struct ListFormat {
     /// What Go prints of a field that points to nothing; null in JSON.
     static let nothing = "<nil>"
 
+    /// Whether this format shows the standard columns and nothing else.
+    static func isStandard(_ format: String) -> Bool { format.isEmpty || format == "table" }
+
     func print(_ rows: [[String: String]], format: String, quiet: Bool, to out: Output) throws {
-        if quiet && (format.isEmpty || format == "table") {
+        if quiet && Self.isStandard(format) {
             for row in rows { out.line(row[quietField] ?? "") }
-        } else if format.isEmpty || format == "table" {
+        } else if Self.isStandard(format) {
             var table = Table()
             table.add(columns.map { headers[$0] ?? $0.uppercased() })
             for row in rows { table.add(columns.map { row[$0] ?? "" }) }

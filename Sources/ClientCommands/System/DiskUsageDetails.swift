@@ -91,7 +91,7 @@ struct DiskUsageDetails {
 
     private var containers: [[String: String]] {
         items("Containers").map { container in
-            var row = ContainerRow.fields(container, isTruncated: true, now: now)
+            var row = ContainerRow(container, isTruncated: true, now: now).texts(of: ContainerRow.allFields)
             row["Size"] = HumanSize.decimal(container["SizeRw"]?.doubleValue ?? 0, precision: 3)
             return row
         }

@@ -15,18 +15,23 @@ public struct Table {
     /// All lines. A cell is padded only when another follows it in its row, so the last one never is.
     public func text() -> String {
         var widths: [Int] = []
+        var lengths: [Int] = []
         for row in rows {
             // As in a tab-terminated table, the last cell of a row makes no column.
             for (column, cell) in row.dropLast().enumerated() {
-                let width = max(cell.unicodeScalars.count + gap, minimumWidth)
+                let length = cell.unicodeScalars.count
+                lengths.append(length)
+                let width = max(length + gap, minimumWidth)
                 if column < widths.count { widths[column] = max(widths[column], width) } else { widths.append(width) }
             }
         }
+        let spaces = String(repeating: " ", count: widths.max() ?? 0)
+        var padded = lengths.makeIterator()
         var result = ""
         for row in rows {
             for (column, cell) in row.enumerated() {
                 result += cell
-                if column < row.count - 1 { result += String(repeating: " ", count: widths[column] - cell.unicodeScalars.count) }
+                if column < row.count - 1, let length = padded.next() { result += Substring(spaces.utf8.prefix(widths[column] - length)) }
             }
             result += "\n"
         }
