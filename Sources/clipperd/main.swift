@@ -14,6 +14,8 @@ func fail(_ message: String, code: Int32 = 1) -> Never {
     exit(code)
 }
 
+Heap.givesBackFreed()
+
 // Before there are threads: both change the environment.
 let activated = ServiceManager.takeSockets()
 let notifySocket = ServiceManager.takeNotifySocket()

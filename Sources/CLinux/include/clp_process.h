@@ -7,6 +7,7 @@
 #include <linux/nsfs.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -116,4 +117,7 @@ static inline ssize_t clp_receive_with_fd(int socket, void *data, size_t size, i
         if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) memcpy(fd, CMSG_DATA(header), sizeof *fd);
     return count;
 }
+// What malloc has over at the end of a heap, beyond as many bytes, goes back to the kernel at once. The C library moves its own
+// bound up to 64 MiB as large blocks are freed.
+static inline void clp_bound_free_memory(int bytes) { (void)mallopt(M_TRIM_THRESHOLD, bytes); }
 #endif
