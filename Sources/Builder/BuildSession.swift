@@ -34,12 +34,8 @@ final class BuildSession {
         self.cancellation = cancellation
         self.report = report
         if request.squash { throw BuildError(.notImplemented, "not implemented: squash") }
-        if request.platform.isEmpty {
-            platform = .host
-        } else if let platform = Platform(parsing: request.platform) {
-            self.platform = platform
-        } else {
-            throw BuildError(.invalid, "invalid platform: \(request.platform)")
+        do { platform = request.platform.isEmpty ? .host : try Platform(parsing: request.platform) } catch {
+            throw BuildError(.invalid, "invalid platform: \(error)")
         }
         do { tags = try request.tags.map { try ImageReference($0).withDefaultTag } } catch { throw BuildError(.invalid, "\(error)") }
         if let digest = tags.first(where: { $0.digest != nil }) {

@@ -33,7 +33,8 @@ final class StageBuilder {
     private func begin() throws {
         var wanted: Platform?
         if let text = node.platform {
-            guard let platform = Platform(parsing: text) else { throw BuildError(.invalid, "failed to parse platform \(text)") }
+            let platform: Platform
+            do { platform = try Platform(parsing: text) } catch { throw BuildError(.invalid, "failed to parse platform \(text): \(error)") }
             wanted = platform
         } else if !session.request.platform.isEmpty {
             wanted = session.platform

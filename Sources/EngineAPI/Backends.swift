@@ -94,7 +94,7 @@ public protocol ImageBackend: Sendable {
     func inspect(_ name: String, platform: Platform?, descriptor: Bool, manifests: Bool) async throws -> ImageInspect
     func history(_ name: String, platform: Platform?) async throws -> [ImageHistoryEntry]
     func tag(_ name: String, repository: String, tag: String) async throws
-    func remove(_ name: String, force: Bool, noPrune: Bool) async throws -> [ImageDeletion]
+    func remove(_ name: String, platforms: [Platform], force: Bool, noPrune: Bool) async throws -> [ImageDeletion]
     func prune(filters: Filters) async throws -> PruneReport
     /// `docker pull`. Refuses before the first document what never got as far as an image.
     /// - Parameter tag: a tag or a digest; with neither here nor in the name all tags are pulled.

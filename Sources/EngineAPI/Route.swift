@@ -20,15 +20,12 @@ struct Route: Sendable {
     let pattern: String
     let since: APIVersion
     let action: Action
-    /// The part of a built call that answers 501: the query parameter that asks for it.
-    let unbuilt: String?
 
-    init(_ method: HTTPMethod, _ pattern: String, since: String = "1.22", without unbuilt: String? = nil, _ handler: @escaping Handler) {
-        self.init(method, pattern, since: since, without: unbuilt, action: .handler(handler))
+    init(_ method: HTTPMethod, _ pattern: String, since: String = "1.22", _ handler: @escaping Handler) {
+        self.init(method, pattern, since: since, action: .handler(handler))
     }
 
-    init(_ method: HTTPMethod, _ pattern: String, since: String = "1.22", without unbuilt: String? = nil, action: Action) {
-        self.unbuilt = unbuilt
+    init(_ method: HTTPMethod, _ pattern: String, since: String = "1.22", action: Action) {
         self.method = method
         self.pattern = pattern
         self.since = APIVersion(since)
@@ -41,7 +38,7 @@ struct Route: Sendable {
     /// The state in docs/api-coverage.md.
     var state: String {
         switch action {
-        case .handler: unbuilt.map { "done without \($0)" } ?? "done"
+        case .handler: "done"
         case .notBuilt: "501"
         case .noSwarm, .notInSwarm: "503"
         }

@@ -57,10 +57,11 @@ extension EngineAPI {
             try await call.backends.images.tag(call.name, repository: repository, tag: call.text("tag") ?? "")
             return Response(status: .created)
         },
-        Route(.DELETE, "/images/{name*}", without: "platforms") { call in
-            try call.refuse("platforms")
-            return try call.json(
-                await call.backends.images.remove(call.name, force: call.flag("force"), noPrune: call.flag("noprune")))
+        Route(.DELETE, "/images/{name*}") { call in
+            try call.json(
+                await call.backends.images.remove(
+                    call.name, platforms: call.platforms("platforms", since: "1.50"), force: call.flag("force"),
+                    noPrune: call.flag("noprune")))
         },
     ]
 
@@ -107,14 +108,21 @@ extension EngineAPI {
 }
 
 extension Call {
-    /// The platform that a call names as JSON (`{"os": "linux", "architecture": "arm", "variant": "v7"}`); nil when it names none.
-    /// Refuses `os.version` and `os.features`, by which no image is chosen here.
-    /// - Parameter version: since when there is the parameter; who speaks an older one is not heard, as with dockerd.
+    /// The platform that a call names; nil when it names none.
     func platform(since version: String) throws -> Platform? {
-        guard self.version >= APIVersion(version) else { return nil }
-        let texts = query.all("platform").filter { !$0.isEmpty }
-        guard let text = texts.first else { return nil }
-        if texts.count > 1 { throw APIError.invalid("multiple platform parameters are not supported") }
+        let platforms = try platforms("platform", since: version)
+        if platforms.count > 1 { throw APIError.invalid("multiple platform parameters are not supported") }
+        return platforms.first
+    }
+
+    /// The platforms that a call names as JSON (`{"os": "linux", "architecture": "arm", "variant": "v7"}`).
+    /// - Parameter version: since when there is the parameter; who speaks an older one is not heard, as with dockerd.
+    func platforms(_ name: String, since version: String) throws -> [Platform] {
+        self.version < APIVersion(version) ? [] : try query.all(name).filter { !$0.isEmpty }.map { try platform(parsing: $0, name) }
+    }
+
+    /// Refuses `os.version` and `os.features`, by which no image is chosen here.
+    private func platform(parsing text: String, _ parameter: String) throws -> Platform {
         let document: JSONValue
         do { document = try JSONValue(parsing: text) } catch { throw APIError.invalid("failed to parse platform: \(error)") }
         guard case .object = document else { throw APIError.invalid("failed to parse platform: \(text) is no object") }
@@ -125,13 +133,8 @@ extension Call {
             throw APIError.invalid("optional platform fields provided, but OS and Architecture are missing")
         }
         if os.isEmpty || architecture.isEmpty { throw APIError.invalid("both OS and Architecture must be provided") }
-        if let name = unknown.first { throw notImplemented("\(name) in query parameter platform") }
+        if let name = unknown.first { throw notImplemented("\(name) in query parameter \(parameter)") }
         return Platform(os: os, architecture: architecture, variant: variant.isEmpty ? nil : variant)
-    }
-
-    /// Refuses query parameters that are known, given, and not built.
-    func refuse(_ names: String...) throws {
-        for name in names where flag(name) { throw notImplemented("query parameter \(name)") }
     }
 
     private func notImplemented(_ what: String) -> APIError {

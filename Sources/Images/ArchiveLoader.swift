@@ -209,8 +209,7 @@ final class ArchiveLoader {
         if MediaType.indexes.contains(descriptor.mediaType) {
             guard depth < 4 else { throw ImageError(.invalid, "invalid archive: indexes nested too deep") }
             let index = try decode(Index.self, bytes, descriptor)
-            let fitting = index.manifests.first { $0.platform.map { $0.satisfies(platform ?? .host) } ?? true }
-            return try fitting.flatMap { try layoutPlan($0, tags, depth: depth + 1) }
+            return try (platform ?? .host).choose(from: index.manifests).flatMap { try layoutPlan($0, tags, depth: depth + 1) }
         }
         guard MediaType.manifests.contains(descriptor.mediaType) else { return nil }
         let manifest = try decode(Manifest.self, bytes, descriptor)

@@ -11,14 +11,20 @@ extension ImageStore {
     ///
     /// A name is taken away; with the last one the image goes, and with it the images it was built on that have no name
     /// and nothing else built on them (unless `noPrune`).
+    /// - Parameter check: throws for an image that is not to be deleted, also under the lock. With it an image that is lost is none.
     public func delete(
-        _ nameOrID: String, force: Bool = false, noPrune: Bool = false, users: @escaping (Digest) -> [ImageUser] = { _ in [] }
+        _ nameOrID: String, force: Bool = false, noPrune: Bool = false, check: ((ImageConfig) throws -> Void)? = nil,
+        users: @escaping (Digest) -> [ImageUser] = { _ in [] }
     ) throws
         -> [ImageDeletionStep]
     {
         var garbage = Garbage()
         let steps: [ImageDeletionStep] = try state.withLock { state in
-            if let steps = try forgetLost(nameOrID, &state) { return steps }
+            if let check {
+                try state.images[resolve(nameOrID, state).id].map { try check($0.config) }
+            } else if let steps = try forgetLost(nameOrID, &state) {
+                return steps
+            }
             var deletion = Deletion(force: force, prunes: !noPrune, users: users)
             try plan(nameOrID, &deletion, &state)
             garbage = try carryOut(deletion, &state)

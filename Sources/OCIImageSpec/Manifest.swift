@@ -31,33 +31,6 @@ public struct Platform: Hashable, Sendable, Codable, CustomStringConvertible {
         #endif
     }
 
-    /// Reads `os[/architecture[/variant]]`, or an architecture alone; nil for anything else.
-    public init?(parsing text: String) {
-        let parts = text.lowercased().split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        guard (1...3).contains(parts.count), parts.allSatisfy({ !$0.isEmpty }) else { return nil }
-        let systems: Set = ["linux", "windows", "darwin", "freebsd"]
-        if parts.count == 1 {
-            let isSystem = systems.contains(parts[0])
-            self.init(os: isSystem ? parts[0] : "linux", architecture: isSystem ? Platform.host.architecture : Self.canonical(parts[0]))
-            return
-        }
-        self.init(os: parts[0], architecture: Self.canonical(parts[1]), variant: parts.count == 3 ? parts[2] : nil)
-    }
-
-    private static func canonical(_ architecture: String) -> String {
-        switch architecture {
-        case "x86_64", "x86-64": "amd64"
-        case "aarch64": "arm64"
-        case "i386", "i686": "386"
-        default: architecture
-        }
-    }
-
-    /// Whether an image for `self` runs where `wanted` was asked for. A missing variant matches any.
-    public func satisfies(_ wanted: Platform) -> Bool {
-        os == wanted.os && architecture == wanted.architecture && (wanted.variant == nil || variant == nil || variant == wanted.variant)
-    }
-
     public var description: String { "\(os)/\(architecture)" + (variant.map { "/\($0)" } ?? "") }
 }
 

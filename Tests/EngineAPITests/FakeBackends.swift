@@ -169,7 +169,9 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
         [ImageHistoryEntry(Id: name, Created: 1, CreatedBy: platform?.description ?? "", Tags: nil, Size: 0, Comment: "")]
     }
     func tag(_ name: String, repository: String, tag: String) async throws {}
-    func remove(_ name: String, force: Bool, noPrune: Bool) async throws -> [ImageDeletion] { [ImageDeletion(Untagged: name)] }
+    func remove(_ name: String, platforms: [Platform], force: Bool, noPrune: Bool) async throws -> [ImageDeletion] {
+        [ImageDeletion(Untagged: name)]
+    }
     func pull(name: String, tag: String?, platform: String?, credentials: RegistryCredentials, emit: @escaping EmitJSON) async throws {
         if name == "missing" { throw EngineError.notFound("manifest for missing:latest not found: manifest unknown: manifest unknown") }
         try await emit(["status": .string("\(name) \(tag ?? "-") \(platform ?? "-") \(credentials.username)")])

@@ -128,6 +128,18 @@ import Testing
         #expect(throws: ImageError.self) { try fixture.store.delete("a:1") }
     }
 
+    @Test func onlyWhatIsMeant() throws {
+        let fixture = try Fixture()
+        _ = try fixture.makeImage("a:1")
+        let other = ImageError(.notFound, "for another machine")
+        #expect(throws: other) { try fixture.store.delete("a:1", force: true) { _ in throw other } }
+        #expect(fixture.store.list().count == 1)
+        #expect(throws: ImageError.self) { try fixture.store.delete("a:2") { _ in } }
+        let deleted = try fixture.store.delete("a:1") { if $0.os != "linux" { throw other } }
+        #expect(deleted.count == 3)
+        #expect(try fixture.isEmpty)
+    }
+
     @Test func containersHoldImages() throws {
         let fixture = try Fixture()
         let image = try fixture.makeImage("a")

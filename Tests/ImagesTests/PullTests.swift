@@ -88,7 +88,7 @@ import Testing
         var entries: [Descriptor] = []
         var ids: [String: Digest] = [:]
         for kind in kinds {
-            let platform = try #require(Platform(parsing: kind))
+            let platform = try Platform(parsing: kind)
             let image = try fixture.publish(
                 "x:\(kind.split(separator: "/").joined(separator: "-"))", files: [[(kind, [1])]], platform: platform)
             ids[kind] = image.id

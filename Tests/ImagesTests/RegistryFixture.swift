@@ -31,7 +31,7 @@ struct Puller: Sendable {
     @discardableResult
     func pull(_ name: String, platform: String? = nil) async throws -> PulledImage {
         try await transfers.pull(
-            try ImageReference(name), platform: platform.flatMap { Platform(parsing: $0) }, credentials: .anonymous, report: told.add)
+            try ImageReference(name), platform: platform.map { try Platform(parsing: $0) }, credentials: .anonymous, report: told.add)
     }
 }
 

@@ -15,7 +15,8 @@ import urllib.parse
 import docker.errors
 import pytest
 
-from harness import IMAGE
+from conftest import PROGRAMS
+from harness import IMAGE, Client
 
 
 def tar_of(files):
@@ -134,7 +135,61 @@ def test_client_names_platforms(clipper):
     for command in ["history", "save", "push"]:
         done = clipper.run(command, "--platform", "linux/arm64/v8", IMAGE)
         assert done.code == 1 and "does not provide the specified platform (linux/arm64/v8)" in done.err
-    assert "invalid platform" in clipper.run("history", "--platform", "linux//", IMAGE).err
+    assert clipper.run("history", "--platform", "linux//", IMAGE).err == (
+        'invalid platform: "" is an invalid component of "linux//": platform specifier component must match "^[A-Za-z0-9_.-]+$": '
+        "invalid argument\n")
+
+
+@pytest.mark.parametrize(("wanted", "status"), [
+    ([("linux", "arm64", None)], 404), ([("linux", "amd64", "v2")], 200), ([("linux", "amd64", None), ("linux", "arm64", None)], 400)])
+def test_removal_of_a_platform(daemon, clipper, wanted, status):
+    """The image goes when it is for the platform, as it does by its name alone. Before 1.50 nobody could name one."""
+    platforms = [json.dumps({"os": os, "architecture": architecture, **({"variant": variant} if variant else {})})
+                 for os, architecture, variant in wanted]
+    query = urllib.parse.urlencode([("platforms", platform) for platform in platforms])
+    clipper("tag", IMAGE, "clpt/gone:1")
+    got, answer = daemon.request("DELETE", f"/images/clpt/gone:1?{query}")
+    assert got == status
+    if status == 200:
+        assert answer == [{"Untagged": "clpt/gone:1"}]
+        return
+    assert answer == {"message": "multiple platforms are not supported" if status == 400 else (
+        "image with reference clpt/gone:1 was found but does not provide the specified platform (linux/arm64)")}
+    assert daemon.request("DELETE", f"/v1.49/images/clpt/gone:1?{query}") == (200, [{"Untagged": "clpt/gone:1"}])
+
+
+def test_removal_of_what_is_no_platform(daemon):
+    for text, words in [("linux/amd64", "failed to parse platform"), ('{"os":"linux"}', "both OS and Architecture must be provided")]:
+        status, answer = daemon.request("DELETE", f"/images/{IMAGE}?platforms={urllib.parse.quote(text)}")
+        assert status == 400 and words in answer["message"]
+
+
+@pytest.mark.parametrize("program", ["clipper", "docker-28.2"])
+def test_clients_remove_a_platform(daemon, program):
+    if program not in PROGRAMS:
+        pytest.skip(f"{program} is not here")
+    cli = Client(program, PROGRAMS[program], daemon)
+    cli("tag", IMAGE, "clpt/gone:1")
+    done = cli.run("image", "rm", "--platform", "linux/arm64/v8", "clpt/gone:1")
+    assert done.code == 1 and done.err == "Error response from daemon: image with reference clpt/gone:1 was found but does not provide " \
+        "the specified platform (linux/arm64/v8)\n"
+    assert cli.run("image", "rm", "--platform", "nonsense", "clpt/gone:1").err == (
+        '"nonsense": unknown operating system or architecture: invalid argument\n')
+    done = cli.run("rmi", "--platform", "linux/amd64,linux/arm64", "clpt/gone:1")
+    assert done.code == 1 and done.err == "Error response from daemon: multiple platforms are not supported\n"
+    assert cli("image", "rm", "--platform", "amd64", "clpt/gone:1") == "Untagged: clpt/gone:1"
+
+
+def test_an_image_for_less_fits(daemon, clipper):
+    """An image of 386 runs where amd64 was asked for, as with dockerd, and not the other way round."""
+    rootfs = io.BytesIO()
+    tarfile.open(fileobj=rootfs, mode="w").close()
+    clipper("import", "--platform", "linux/i386", "-", "clpt/less:1", input=rootfs.getvalue())
+    assert daemon.request("GET", f"/images/clpt/less:1/json?platform={platform('amd64')}")[1]["Architecture"] == "386"
+    assert daemon.request("GET", f"/images/{IMAGE}/json?platform={platform('386')}")[0] == 404
+    assert daemon.request("POST", f"/images/clpt/less:1/tag?repo=clpt/less&tag=2")[0] == 201
+    clipper("rmi", "--platform", "linux/amd64", "clpt/less:1")
+    clipper("rmi", "clpt/less:2")
 
 
 def test_load_of_one_platform(clipper, tmp_path):

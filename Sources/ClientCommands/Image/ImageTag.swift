@@ -21,13 +21,15 @@ extension Command {
             arity: .atLeast(1),
             flags: [
                 Flag("force", "f", .bool, "Force removal of the image"), Flag("no-prune", .bool, "Do not delete untagged parents"),
-                Flag("platform", .list, "Remove only the given platform variant", hidden: true),
+                Flag(
+                    "platform", .commaList,
+                    "Remove only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")"),
             ]
         ) { context in
-            if context.flags.has("platform") { throw Failure.notImplemented("--platform") }
             let force = context.flags.bool("force")
             var query: [(String, String)] = force ? [("force", "1")] : []
             if context.flags.bool("no-prune") { query.append(("noprune", "1")) }
+            query += try PlatformFlag.queries(context)
             return context.forEach(context.arguments) { name in
                 let steps: JSONValue
                 do { steps = try context.delete("/images/\(Context.imageSegment(name))", query) } catch ClientError.api(404, let text)

@@ -7,9 +7,17 @@ enum PlatformFlag {
     /// The query parameter; none without the flag. Throws what is no `os[/arch[/variant]]` and no architecture.
     static func query(_ context: Context) throws -> [(String, String)] {
         guard let text = context.flags.given("platform"), !text.isEmpty else { return [] }
-        guard let platform = Platform(parsing: text) else {
-            throw Failure("invalid platform: \(quoted(text)): must be \"os[/arch[/variant]]\"")
+        do { return [("platform", try document(text))] } catch { throw Failure("invalid platform: \(error)") }
+    }
+
+    /// `--platform` where it may be given several times.
+    static func queries(_ context: Context) throws -> [(String, String)] {
+        try context.flags.list("platform").map { text in
+            do { return ("platforms", try document(text)) } catch { throw Failure("\(error)") }
         }
-        return [("platform", String(decoding: try JSON.encode(platform), as: UTF8.self))]
+    }
+
+    private static func document(_ text: String) throws -> String {
+        String(decoding: try JSON.encode(try Platform(parsing: text)), as: UTF8.self)
     }
 }

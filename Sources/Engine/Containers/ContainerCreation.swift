@@ -26,12 +26,7 @@ struct ContainerCreation: Sendable {
         try host.check(mapping: configuration.identities)
         try StorageOptions.check(host.StorageOpt, dataRoot: configuration.dataRoot)
         let image = try await offloading { [images] in try images.image(imageName) }
-        if let platform, !platform.isEmpty {
-            guard let wanted = Platform(parsing: platform) else {
-                throw EngineError.invalid("\"\(platform)\": unknown operating system or architecture: invalid argument")
-            }
-            try image.check(wanted, name: imageName)
-        }
+        if let wanted = try ImageService.platform(platform) { try image.config.check(wanted, name: imageName) }
         let id = ContainerNames.newID()
         try EndpointChecks.check(request.networkingConfig)
         let links = try ContainerLinks.resolve(host, in: store)

@@ -23,10 +23,10 @@ struct ImageContent: Sendable {
     }
 }
 
-extension Image {
+extension ImageConfig {
     /// Throws dockerd's `notFound` when the image is for another platform than the one that was asked for.
-    func check(_ platform: Platform, name: String) throws(EngineError) {
-        if config.platform.satisfies(platform) { return }
-        throw .notFound("image with reference \(name) was found but does not provide the specified platform (\(platform))")
+    func check(_ wanted: Platform, name: String) throws(EngineError) {
+        if platform.satisfies(wanted) { return }
+        throw .notFound("image with reference \(name) was found but does not provide the specified platform (\(wanted))")
     }
 }

@@ -55,7 +55,7 @@ extension ImageService {
         // A digest the push itself refuses.
         if let platform, reference.digest == nil {
             let pushed = try await offloading { [transfers] in try transfers.pushed(reference) }
-            for one in pushed { try one.image.check(platform, name: one.reference.familiar) }
+            for one in pushed { try one.image.config.check(platform, name: one.reference.familiar) }
         }
         try await stream(emit) { [self] report in
             try await transfers.push(reference, credentials: credentials, report: report)
@@ -131,10 +131,7 @@ extension ImageService {
 
     static func platform(_ text: String?) throws(EngineError) -> Platform? {
         guard let text, !text.isEmpty else { return nil }
-        guard let platform = Platform(parsing: text) else {
-            throw .invalid("\"\(text)\": unknown operating system or architecture: invalid argument")
-        }
-        return platform
+        do throws(PlatformError) { return try Platform(parsing: text) } catch { throw .invalid(error.description) }
     }
 
     // MARK: Refusals

@@ -60,7 +60,7 @@ public final class ImageService: Sendable {
     /// The image of a name, which must be for `platform` when that is given.
     func image(_ name: String, _ platform: Platform?) async throws -> Image {
         let image = try await offloading { [images] in try images.image(name) }
-        if let platform { try image.check(platform, name: name) }
+        if let platform { try image.config.check(platform, name: name) }
         return image
     }
 
@@ -128,10 +128,16 @@ public final class ImageService: Sendable {
         }
     }
 
-    public func remove(_ name: String, force: Bool, noPrune: Bool) async throws -> [ImageDeletion] {
+    /// - Parameter platforms: at most one, which the image must be for; as with dockerd's own store, there is one in an image.
+    public func remove(_ name: String, platforms: [Platform], force: Bool, noPrune: Bool) async throws -> [ImageDeletion] {
+        if platforms.count > 1 { throw EngineError.invalid("multiple platforms are not supported") }
         let (before, steps) = try await offloading { [images, containers] in
             let before = images.list()
-            return (before, try images.delete(name, force: force, noPrune: noPrune) { containers.users(ofImage: $0.description) })
+            let check = platforms.first.map { platform in { (config: ImageConfig) in try config.check(platform, name: name) } }
+            let steps = try images.delete(name, force: force, noPrune: noPrune, check: check) {
+                containers.users(ofImage: $0.description)
+            }
+            return (before, steps)
         }
         return report(steps, of: before)
     }
