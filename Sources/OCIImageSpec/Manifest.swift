@@ -7,9 +7,11 @@ public struct Platform: Hashable, Sendable, Codable, CustomStringConvertible {
     public var osFeatures: [String]?
 
     enum CodingKeys: String, CodingKey {
-        case architecture, os, variant
+        // In the order of OCI's documents, which is that of what is written.
+        case architecture, os
         case osVersion = "os.version"
         case osFeatures = "os.features"
+        case variant
     }
 
     public init(os: String, architecture: String, variant: String? = nil, osVersion: String? = nil, osFeatures: [String]? = nil) {

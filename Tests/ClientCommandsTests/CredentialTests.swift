@@ -144,19 +144,48 @@ private func decoded(_ header: String) throws -> JSONValue { try JSONValue(parsi
 
 @Suite struct ManifestDocuments {
     @Test func haveATabForEachLevel() {
-        let document: JSONValue = ["a": ["b": "  x\n y"], "c": []]
-        #expect(TabbedJSON.text(document) == "{\n\t\"a\": {\n\t\t\"b\": \"  x\\n y\"\n\t},\n\t\"c\": []\n}")
+        let document = #"{"a": {"b" :"  x\"{\u0041\\"}, "c":[ ],"d":[1e2, {"e":{}}]} "#
+        let expected = """
+            {
+            \t"a": {
+            \t\t"b": "  x\\"{\\u0041\\\\"
+            \t},
+            \t"c": [],
+            \t"d": [
+            \t\t1e2,
+            \t\t{
+            \t\t\t"e": {}
+            \t\t}
+            \t]
+            }
+            """
+        #expect(GoJSON.tabbed(Array(document.utf8)) == expected)
+        #expect(GoJSON.htmlSafe("\"<&>\u{2028}\"") == #""\u003c\u0026\u003e\u2028""#)
     }
 
-    @Test func entriesKeepThePlatformInTheirDescriptor() throws {
-        let name = try ImageReference("reg:5000/team/app:1")
-        var entry = ManifestEntry(
-            name: name, mediaType: MediaType.dockerManifest, digest: "sha256:1", bytes: [123, 125], manifest: [:], platform: JSONObject())
-        entry.platform = JSONObject([.init(name: "os", value: "linux")])
+    private let entry = ManifestEntry(
+        name: "reg:5000/team/app:1", mediaType: MediaType.dockerManifest, digest: "sha256:1",
+        platform: Platform(os: "linux", architecture: "arm", variant: "v7", osFeatures: ["a"]), bytes: Array("{ }".utf8))
+
+    @Test func entriesAreWhatDockersClientKeeps() throws {
+        let platform = #"{"architecture":"arm","os":"linux","os.features":["a"],"variant":"v7"}"#
+        let descriptor = #"{"mediaType":"\#(MediaType.dockerManifest)","digest":"sha256:1","size":3,"platform":\#(platform)}"#
         #expect(
-            entry.descriptor == [
-                "mediaType": .string(MediaType.dockerManifest), "digest": "sha256:1", "size": 2, "platform": ["os": "linux"],
-            ])
-        #expect(entry.name == "reg:5000/team/app:1" && entry.bytes == [123, 125] && entry.document["SchemaV2Manifest"] == [:])
+            try entry.document == #"{"Ref":"reg:5000/team/app:1","Descriptor":\#(descriptor),"Raw":"eyB9","SchemaV2Manifest":{ }}"#)
+        let again = try ManifestEntry(document: try JSONValue(parsing: try entry.document))
+        #expect(again.bytes == entry.bytes && again.platform == entry.platform && again.name == entry.name)
+    }
+
+    /// docker 20.10 keeps no `Raw`: what it made anew must be what the digest says.
+    @Test func entriesWithoutTheirBytes() throws {
+        let bytes = Array("{\n   \"schemaVersion\": 2\n}".utf8)
+        func document(_ digest: String) throws -> JSONValue {
+            try JSONValue(
+                parsing: #"{"Ref":"r/a:1","Descriptor":{"mediaType":"x","digest":"\#(digest)"},"SchemaV2Manifest":{"schemaVersion":2}}"#)
+        }
+        let digest = "sha256:" + NameDigest.hexadecimal(String(decoding: bytes, as: UTF8.self))
+        #expect(try ManifestEntry(document: document(digest)).bytes == bytes)
+        let error = #expect(throws: Failure.self) { try ManifestEntry(document: try document("sha256:1")) }
+        #expect(error?.message == "internal digest mismatch for r/a:1: expected sha256:1, got \(digest)")
     }
 }

@@ -39,7 +39,7 @@ private func parse(_ line: String, interspersed: Bool = false) throws -> FlagPar
     }
 
     @Test func listsAddUp() throws {
-        let result = try parse("-e A -e B=1 --env=C --alias a,b --alias c image")
+        let result = try parse("-e A -e B=1 --env=C --alias a,b --alias= --alias c image")
         #expect(result.values.list("env") == ["A", "B=1", "C"])
         #expect(result.values.list("alias") == ["a", "b", "c"])
     }

@@ -49,10 +49,10 @@ class Registry:
 
     PROGRAMS = {"clipper-registry": str(BIN / "clipper-registry"), "docker-registry": shutil.which("docker-registry")}
 
-    def __init__(self, kind, directory, users=False, tls=None):
+    def __init__(self, kind, directory, users=False, tls=None, port=None):
         """`users`: it knows one alone, `me`, whose password is `s3cret`. `tls`: a directory with `server.pem` and `server.key`
-        (clipper-registry's alone)."""
-        self.kind, self.directory, self.port = kind, pathlib.Path(directory), free_port()
+        (clipper-registry's alone). `port`: a free one when it is not given."""
+        self.kind, self.directory, self.port = kind, pathlib.Path(directory), port or free_port()
         self.host, self.users, self.tls = f"127.0.0.1:{self.port}", users, tls
         self.directory.mkdir(parents=True, exist_ok=True)
         self.log = self.directory / "log"

@@ -19,7 +19,6 @@ from harness import BIN, Client, Daemon, free_port, wait_until
 from registries import basic, digest
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 
 class Server:
@@ -302,37 +301,6 @@ def test_distribution(daemon, registry, sdk):
     header = {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(auth).encode()).decode()}
     status, answer = daemon.request("GET", f"/distribution/{host.host}/team/app:2/json", headers=header)
     assert status == 404 and answer["message"].endswith("manifest unknown: manifest unknown"), answer
-
-
-def test_manifest_lists(daemon, registry, tmp_path):
-    """Both clients look at the same images in the same way; a list that one makes the other one reads."""
-    host = registry("docker-registry")
-    for architecture in ["amd64", "arm64"]:
-        host.put_image("team/app", architecture, architecture)
-    host.put_image("team/other", "s390x", "s390x")
-    clients = {}
-    for name in ["clipper", "docker-28.2"]:
-        if name in PROGRAMS:
-            clients[name] = Client(name, PROGRAMS[name], daemon)
-            clients[name].environment["DOCKER_CONFIG"] = str(tmp_path / name)
-    clipper = clients["clipper"]
-    image = f"{host.host}/team/app"
-    for arguments in [[f"{image}:amd64"], ["-v", f"{image}:arm64"]]:
-        outputs = [json.loads(client("manifest", "inspect", "--insecure", *arguments)) for client in clients.values()]
-        assert all(output == outputs[0] for output in outputs), outputs
-    assert clipper.run("manifest", "inspect", f"{image}:none").err == f"no such manifest: {image}:none\n"
-    made = clipper("manifest", "create", f"{image}:all", f"{image}:amd64", f"{image}:arm64", f"{host.host}/team/other:s390x")
-    assert made == f"Created manifest list {image}:all"
-    assert "refusing to amend" in clipper.run("manifest", "create", f"{image}:all", f"{image}:amd64").err
-    clipper("manifest", "annotate", "--variant", "v8", f"{image}:all", f"{image}:arm64")
-    pushed = clipper("manifest", "push", "--purge", f"{image}:all").splitlines()
-    status, _, data = host.call("GET", "/v2/team/app/manifests/all", headers={"Accept": LIST})
-    assert status == 200 and digest(data) == pushed[-1]
-    platforms = [(m["platform"]["architecture"], m["platform"].get("variant")) for m in json.loads(data)["manifests"]]
-    assert sorted(platforms, key=str) == [("amd64", None), ("arm64", "v8"), ("s390x", None)]
-    for name, client in clients.items():
-        assert json.loads(client("manifest", "inspect", "--insecure", f"{image}:all"))["manifests"] == json.loads(data)["manifests"], name
-    assert clipper.run("manifest", "rm", f"{image}:all").code == 1
 
 
 # The daemon's configuration

@@ -35,7 +35,7 @@ struct ListFormat {
 
     private func printTemplate(_ rows: [[String: String]], _ format: String, to out: Output) throws {
         if format == "json" || format == "{{json .}}" {
-            for row in rows { out.line(Self.htmlSafe(json(row).text())) }
+            for row in rows { out.line(GoJSON.htmlSafe(json(row).text())) }
             return
         }
         var source = Self.unescaped(format)
@@ -61,20 +61,6 @@ struct ListFormat {
         guard name == "Label", let key = arguments.first?.stringValue else { return nil }
         let last = key.split(separator: ".").last.map(String.init) ?? key
         return .string(String(last.map { $0 == "-" || $0 == "_" ? " " : $0 }))
-    }
-
-    /// Go's encoder writes these three so in lists; scripts that compare text expect it.
-    private static func htmlSafe(_ text: String) -> String {
-        var result = ""
-        for character in text {
-            switch character {
-            case "<": result += "\\u003c"
-            case ">": result += "\\u003e"
-            case "&": result += "\\u0026"
-            default: result.append(character)
-            }
-        }
-        return result
     }
 
     private func json(_ row: [String: String]) -> JSONValue {

@@ -105,7 +105,7 @@ public struct Program {
                 return 1
             }
             err.line(
-                "\(name): unknown command: \(name) \(noun) \(arguments[1])\n\nUsage:  \(name) \(noun)\(noun == "volume" ? " COMMAND" : "")\n\nRun '\(name) \(noun) --help' for more information"
+                "\(name): unknown command: \(name) \(noun) \(arguments[1])\n\nUsage:  \(name) \(noun)\(["manifest", "volume"].contains(noun) ? " COMMAND" : "")\n\nRun '\(name) \(noun) --help' for more information"
             )
             return 1
         }

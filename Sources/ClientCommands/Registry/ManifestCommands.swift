@@ -15,28 +15,42 @@ extension Command {
             arity: .between(1, 2),
             flags: [insecure, Flag("verbose", "v", .bool, "Output additional info including layers and platform")]
         ) { context in
-            let registry = RemoteManifests(context)
-            let verbose = context.flags.bool("verbose")
+            let (registry, store) = (RemoteManifests(context), ManifestStore(context))
+            let name = try reference(context.arguments.last ?? "")
             if context.arguments.count == 2 {
-                let entry = try ManifestStore(context).entry(try reference(context.arguments[1]), of: try reference(context.arguments[0]))
-                context.out.write(verbose ? TabbedJSON.text(entry.document) + "\n" : TabbedJSON.text(entry.manifest) + "\n")
+                let list = try reference(context.arguments[0])
+                guard let entry = try store.entry(name, of: list) else { throw Failure("No such manifest: \(name)") }
+                try show(entry, context)
                 return 0
             }
-            let name = try reference(context.arguments[0])
+            if store.exists(name) {
+                try show(try store.entries(of: name), name, context)
+                return 0
+            }
             try registry.refuseInsecure(name)
             let fetched = try registry.fetch(name)
-            guard MediaType.indexes.contains(fetched.mediaType) else {
-                let text = verbose ? TabbedJSON.text(try registry.entry(name, fetched).document) : TabbedJSON.text(fetched.document)
-                context.print(text)
-                return 0
+            if fetched.isList {
+                try show(try registry.entries(of: fetched, name), name, context)
+            } else {
+                try show(try registry.entry(name, fetched), context)
             }
-            guard verbose else {
-                context.print(fetched.document.text(indent: 3))
-                return 0
-            }
-            let entries = try registry.entries(of: fetched, name)
-            context.print(TabbedJSON.text(.array(entries.map(\.document))))
             return 0
+        }
+    }
+
+    private static func show(_ entry: ManifestEntry, _ context: Context) throws {
+        let isVerbose = context.flags.bool("verbose")
+        context.print(isVerbose ? GoJSON.htmlSafe(GoJSON.tabbed(Array(try entry.document.utf8))) : GoJSON.tabbed(entry.bytes))
+    }
+
+    private static func show(_ entries: [ManifestEntry], _ list: ImageReference, _ context: Context) throws {
+        if context.flags.bool("verbose") {
+            let document = "[" + (try entries.map { try $0.document }).joined(separator: ",") + "]"
+            context.print(GoJSON.htmlSafe(GoJSON.tabbed(Array(document.utf8))))
+            return
+        }
+        do { context.print(String(decoding: try RemoteManifests.list(of: entries, as: list).bytes, as: UTF8.self)) } catch {
+            throw Failure("failed to assemble ManifestDescriptor: \(message(of: error))")
         }
     }
 
@@ -46,18 +60,17 @@ extension Command {
             usage: "MANIFEST_LIST MANIFEST [MANIFEST...]", arity: .atLeast(2),
             flags: [Flag("amend", "a", .bool, "Amend an existing manifest list"), insecure]
         ) { context in
-            let list = try reference(context.arguments[0])
-            let store = ManifestStore(context)
-            let registry = RemoteManifests(context)
+            let list = try reference(context.arguments[0], "error parsing name for manifest list \(context.arguments[0])")
+            let (registry, store) = (RemoteManifests(context), ManifestStore(context))
             if store.exists(list) && !context.flags.bool("amend") {
                 throw Failure("refusing to amend an existing manifest list with no --amend flag")
             }
             for text in context.arguments.dropFirst() {
                 let name = try reference(text)
+                // What the list has of it already, with what it was annotated with, stays.
+                if try store.entry(name, of: list) != nil { continue }
                 try registry.refuseInsecure(name)
-                let fetched = try registry.fetch(name)
-                if MediaType.indexes.contains(fetched.mediaType) { throw Failure("\(text) is a manifest list") }
-                try store.keep(try registry.entry(name, fetched), of: list)
+                try store.keep(try registry.entry(name, try registry.fetch(name)), of: list)
             }
             context.print("Created manifest list \(list)")
             return 0
@@ -74,34 +87,52 @@ extension Command {
                 Flag("os-version", .string, "Set operating system version"), Flag("variant", .string, "Set architecture variant"),
             ]
         ) { context in
-            let (list, name) = (try reference(context.arguments[0]), try reference(context.arguments[1]))
+            let (given, image) = (context.arguments[0], context.arguments[1])
+            let list = try reference(given, "annotate: error parsing name for manifest list \(given)")
+            let name = try reference(image, "annotate: error parsing name for manifest \(image)")
             let store = ManifestStore(context)
-            var entry = try store.entry(name, of: list)
-            var platform = entry.platform
-            for (flag, member) in [("arch", "architecture"), ("os", "os"), ("os-version", "os.version"), ("variant", "variant")] {
-                if let value = context.flags.given(flag), !value.isEmpty { platform[member] = .string(value) }
+            guard var entry = try store.entry(name, of: list) else {
+                throw Failure("manifest for image \(image) does not exist in \(given)")
             }
-            if context.flags.has("os-features") {
-                platform["os.features"] = .array(context.flags.list("os-features").map { .string($0) })
+            func told(_ flag: String) -> String? { context.flags.given(flag).flatMap { $0.isEmpty ? nil : $0 } }
+            entry.platform.os = told("os") ?? entry.platform.os
+            entry.platform.architecture = told("arch") ?? entry.platform.architecture
+            entry.platform.variant = told("variant") ?? entry.platform.variant
+            entry.platform.osVersion = told("os-version") ?? entry.platform.osVersion
+            for feature in context.flags.list("os-features") where !(entry.platform.osFeatures ?? []).contains(feature) {
+                entry.platform.osFeatures = (entry.platform.osFeatures ?? []) + [feature]
             }
-            entry.platform = platform
+            guard architectures[entry.platform.os]?.contains(entry.platform.architecture) ?? false else {
+                let (os, architecture) = (context.flags.string("os"), context.flags.string("arch"))
+                throw Failure("manifest entry for image has unsupported os/arch combination: \(os)/\(architecture)")
+            }
             try store.keep(entry, of: list)
             return 0
         }
     }
 
+    /// What Docker's client lets an image be annotated with: by operating system.
+    private static let architectures: [String: Set<String>] = [
+        "darwin": ["386", "amd64", "arm", "arm64"], "dragonfly": ["amd64"], "freebsd": ["386", "amd64", "arm"],
+        "linux": ["386", "amd64", "arm", "arm64", "ppc64le", "mips64", "mips64le", "riscv64", "s390x"],
+        "netbsd": ["386", "amd64", "arm"], "openbsd": ["386", "amd64", "arm"], "plan9": ["386", "amd64"], "solaris": ["amd64"],
+        "windows": ["386", "amd64"],
+    ]
+
     static var manifestPush: Command {
         Command(
             "manifest push", summary: "Push a manifest list to a repository", usage: "[OPTIONS] MANIFEST_LIST", arity: .exactly(1),
-            flags: [insecure, Flag("purge", "p", .bool, "Remove the local manifest list after push")]
+            flags: [
+                Flag("insecure", .bool, "Allow push to an insecure registry"),
+                Flag("purge", "p", .bool, "Remove the local manifest list after push"),
+            ]
         ) { context in
             let list = try reference(context.arguments[0])
-            let store = ManifestStore(context)
-            let registry = RemoteManifests(context)
-            try registry.refuseInsecure(list)
+            let (registry, store) = (RemoteManifests(context), ManifestStore(context))
             let entries = try store.entries(of: list)
-            for entry in entries { try registry.bring(entry, to: list) }
-            context.print(try registry.pushList(entries, as: list))
+            if entries.isEmpty { throw Failure("\(list) not found") }
+            try registry.refuseInsecure(list)
+            context.print(try registry.push(entries, as: list))
             if context.flags.bool("purge") { try store.remove(list) }
             return 0
         }
@@ -117,18 +148,8 @@ extension Command {
         }
     }
 
-    private static func reference(_ text: String) throws -> ImageReference {
-        do { return try ImageReference(text).withDefaultTag } catch { throw Failure("\(error)") }
-    }
-}
-
-/// Documents as `docker manifest inspect` prints them: one tab for each level.
-enum TabbedJSON {
-    static func text(_ document: JSONValue) -> String {
-        document.text(indent: 1).split(separator: "\n", omittingEmptySubsequences: false).map { line in
-            // No line of a string begins with a space: breaks in strings are escaped.
-            let body = line.drop { $0 == " " }
-            return String(repeating: "\t", count: line.count - body.count) + body
-        }.joined(separator: "\n")
+    /// - Parameter purpose: what stands before the reason when it is none.
+    private static func reference(_ text: String, _ purpose: String? = nil) throws -> ImageReference {
+        do { return try ImageReference(text).withDefaultTag } catch { throw Failure((purpose.map { "\($0): " } ?? "") + "\(error)") }
     }
 }

@@ -110,7 +110,7 @@ public struct FlagParser {
             throw FlagError(message: "invalid argument \(quoted(text)) for \(quoted(flag.label)) flag: \(objection)")
         }
         if flag.kind == .commaList {
-            let values = (try? CommaSeparated.fields(text)) ?? [text]
+            let values = text.isEmpty ? [] : (try? CommaSeparated.fields(text)) ?? [text]
             result.values[flag.name, default: []] += values
         } else if flag.takesMany {
             result.values[flag.name, default: []].append(text)
