@@ -37,5 +37,16 @@ import Testing
         var narrow = Table()
         narrow.add(["A", "B"])
         #expect(narrow.text() == "A         B\n")
+        var wide = Table()
+        wide.add(["NAME", "X"])
+        wide.add(["日本語の長い", "1"])
+        wide.add(["cafe\u{301} 🐳", "2"])
+        #expect(wide.text() == "NAME           X\n日本語の長い   1\ncafe\u{301} 🐳        2\n")
     }
+
+    @Test(arguments: [
+        ("abc", 3, "abc"), ("abcd", 3, "ab…"), ("日本語", 6, "日本語"), ("日本語", 5, "日本…"), ("日本語", 4, "日…"), ("a日本", 4, "a日…"),
+        ("", 5, ""), ("ab", 0, ""), ("e\u{301}e\u{301}", 2, "e\u{301}e\u{301}"),
+    ])
+    func ellipses(_ text: String, _ width: Int, _ expected: String) { #expect(DisplayWidth.ellipsis(text, width) == expected) }
 }

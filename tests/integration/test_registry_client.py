@@ -272,14 +272,34 @@ def test_a_refresh_token_is_kept_in_place_of_the_password(user, server):
 def test_search(daemon, server, tmp_path):
     found = [
         {"name": "team/app", "description": "An application\nwith a description that is too long for one line", "star_count": 12, "is_official": False},
-        {"name": "app", "description": "official", "star_count": 3, "is_official": True}]
-    index = server(lambda request: (200, {"Content-Type": "application/json"}, json.dumps({"num_results": 2, "results": found}).encode()))
+        {"name": "app", "description": "an <official>\tone", "star_count": 3, "is_official": True}, {"name": "bare"},
+        {"name": "wide", "description": 20 * "日本語\r\n", "star_count": 100000}]
+    answers = {"none": (200, b'{"num_results":0,"results":[]}'), "nonsense": (200, b"nonsense"), "down": (503, b"no"), "gone": (404, b"no")}
+
+    def answer(request):
+        status, body = answers.get(urllib.parse.parse_qs(urllib.parse.urlsplit(request.path).query).get("q", [""])[0], (
+            200, json.dumps({"num_results": 4, "results": found}).encode()))
+        return status, {"Content-Type": "application/json"}, body
+
+    index = server(answer)
     clients = {name: Client(name, program, daemon) for name, program in PROGRAMS.items() if name != "docker-20.10"}
-    for arguments in [[], ["--no-trunc"], ["--filter", "stars=5"], ["--filter", "is-official=true"], ["--limit", "7"],
-                      ["--format", "{{.Name}}: {{.StarCount}} {{.IsOfficial}}"]]:
-        outputs = {name: client("search", *arguments, f"{index.host}/app") for name, client in clients.items()}
-        assert len(set(outputs.values())) == 1, outputs
-        assert ("team/app" in outputs["clipper"]) == ("is-official=true" not in arguments)
+    for arguments, shown in [
+            ("app", "team/app"), ("--no-trunc app", "too long for one line"), ("--filter stars=5 app", "team/app"),
+            ("--filter stars=5 --filter stars=13 app", "wide"), ("--filter is-official=true app", "[OK]"),
+            ("--filter is-automated=true app", "deprecated"), ("--limit 7 app", "app"), ("--limit 0 app", "app"), ("--limit -1 app", "app"),
+            ("--limit 101 app", "limit 101 is outside the range of [1, 100]"), ("--filter x=1 app", "invalid filter 'x'"),
+            ("--filter is-official=x app", "invalid filter"), ("--filter stars=x app", "invalid filter"), ("--filter x app", "bad format"),
+            ("--format {{.Name}}:{{.StarCount}}:{{.IsOfficial}} app", "app:3:[OK]"), ("--format json app", '"IsOfficial":"true"'),
+            ("--format {{json\t.}} app", '"StarCount"'), ("--format {{.Nosuch}} app", "template"), ("--format {{.Name app", "template"),
+            (r"--format table\t{{.Name}}\t{{.Description}} app", "日本語"), ("--format table app", "OFFICIAL"), ("none", "OFFICIAL"),
+            ("--format json none", ""), ("nonsense", "error decoding registry search results"), ("down", "Unexpected status code 503"), ("gone", "404")]:
+        words = [word.replace("{{json\t.}}", "{{json .}}").replace("table\t", "table ") for word in arguments.split(" ")]
+        outputs = {name: client.run("search", *words[:-1], f"{index.host}/{words[-1]}") for name, client in clients.items()}
+        own = outputs["clipper"]
+        assert shown in own.out + own.err, own
+        for name, done in outputs.items():
+            assert (done.code, done.out) == (own.code, own.out), (done, own)
+            assert done.err.replace("docker", "clipper") == own.err or shown == "template", (done, own)
     paths = [path for _, path, _, _ in index.asked if path.startswith("/v1/search")]
     assert "/v1/search?q=app&n=7" in paths and "/v1/search?q=app&n=25" in paths
     done = clients["clipper"].run("search", "--limit", "101", f"{index.host}/app")

@@ -73,7 +73,7 @@ struct ContainerRow {
         switch field {
         case "ID": Cell.id(string("Id"), truncated: isTruncated)
         case "Image": image
-        case "Command": quoted(isTruncated ? Cell.ellipsis(string("Command"), 20) : string("Command"))
+        case "Command": quoted(isTruncated ? DisplayWidth.ellipsis(string("Command"), 20) : string("Command"))
         case "CreatedAt": LocalTime.text(seconds: created)
         case "RunningFor": HumanDuration.text(seconds: now - created) + " ago"
         case "Ports": PortList.text(container["Ports"]?.arrayValue ?? [])
@@ -99,7 +99,7 @@ struct ContainerRow {
 
     private func mountName(_ mount: JSONValue) -> String {
         let name = mount["Name"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 } ?? mount["Source"]?.stringValue ?? ""
-        return isTruncated ? Cell.ellipsis(name, 15) : name
+        return isTruncated ? DisplayWidth.ellipsis(name, 15) : name
     }
 
     /// The daemon's words, and in short why the container stopped: `Exited (137) 2 minutes ago (out of memory)`.

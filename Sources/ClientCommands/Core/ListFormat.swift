@@ -24,10 +24,8 @@ struct ListFormat {
         if quiet && Self.isStandard(format) {
             for row in rows { out.line(row[quietField] ?? "") }
         } else if Self.isStandard(format) {
-            var table = Table()
-            table.add(columns.map { headers[$0] ?? $0.uppercased() })
-            for row in rows { table.add(columns.map { row[$0] ?? "" }) }
-            out.write(table.text())
+            let header = columns.map { headers[$0] ?? $0.uppercased() }
+            write([header] + rows.map { row in columns.map { row[$0] ?? "" } }, to: out)
         } else {
             try printTemplate(rows, format, to: out)
         }
@@ -51,8 +49,13 @@ struct ListFormat {
             for line in lines { out.line(line) }
             return
         }
+        write(lines.map { [$0] }, to: out)
+    }
+
+    /// As Docker's table, a tab in a cell divides it.
+    private func write(_ rows: [[String]], to out: Output) {
         var table = Table()
-        for line in lines { table.add(line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)) }
+        for row in rows { table.add(row.flatMap { $0.split(separator: "\t", omittingEmptySubsequences: false).map(String.init) }) }
         out.write(table.text())
     }
 
@@ -113,10 +116,5 @@ enum Cell {
         guard truncated else { return id }
         let digits = id.hasPrefix("sha256:") ? id.dropFirst(7) : id[...]
         return String(digits.prefix(12))
-    }
-
-    /// At most `width` characters, the last one an ellipsis when something was left out.
-    static func ellipsis(_ text: String, _ width: Int) -> String {
-        text.count <= width ? text : String(text.prefix(max(width - 1, 0))) + "…"
     }
 }

@@ -28,7 +28,7 @@ extension Command {
                 return [
                     "ID": id == "<missing>" ? id : Cell.id(id, truncated: isTruncated),
                     "CreatedAt": LocalTime.short(seconds: created), "CreatedSince": isHuman ? since : LocalTime.short(seconds: created),
-                    "CreatedBy": isTruncated ? Cell.ellipsis(command, 45) : command,
+                    "CreatedBy": isTruncated ? DisplayWidth.ellipsis(command, 45) : command,
                     "Size": isHuman ? HumanSize.decimal(size, precision: 3) : "\(Int64(size))",
                     "Comment": layer["Comment"]?.stringValue ?? "",
                 ]

@@ -19,7 +19,7 @@ public struct Table {
         for row in rows {
             // As in a tab-terminated table, the last cell of a row makes no column.
             for (column, cell) in row.dropLast().enumerated() {
-                let length = cell.unicodeScalars.count
+                let length = DisplayWidth.of(cell)
                 lengths.append(length)
                 let width = max(length + gap, minimumWidth)
                 if column < widths.count { widths[column] = max(widths[column], width) } else { widths.append(width) }
