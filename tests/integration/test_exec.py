@@ -22,6 +22,12 @@ def test_environment_user_and_directory(cli, name):
     assert cli("exec", "-e", "B=2", "-w", "/etc", "-u", "33:1", name, "sh", "-c", show).splitlines() == ["1 2 /var/www", "/etc", "33", "1"]
 
 
+def test_home_that_was_given_stays_whoever_runs(cli, name):
+    cli("run", "-d", "--name", name, "-e", "HOME=/given", IMAGE, "sleep", "1000")
+    assert cli("exec", "-u", "nobody", name, "sh", "-c", "echo $HOME") == "/given"
+    assert cli("exec", "-u", "nobody", "-e", "HOME=/other", name, "sh", "-c", "echo $HOME") == "/other"
+
+
 def test_command_that_cannot_run(cli, sleeper):
     assert cli.run("exec", sleeper, "nothere").code == 127
     assert cli.run("exec", sleeper, "/etc/passwd").code == 126

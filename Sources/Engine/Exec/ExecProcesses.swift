@@ -32,7 +32,10 @@ struct ExecProcesses: Sendable {
                 let layers = images.layerDirectories(of: try images.image(record.imageID))
                 let account = try UserLookup(files: LayeredFiles(layers: [paths.upper] + layers)).resolve(user)
                 process.user = Spec.User(uid: account.uid, gid: account.gid, additionalGids: account.additionalGroups)
-                process.env = process.env.filter { !$0.hasPrefix("HOME=") } + ["HOME=\(account.home)"]
+                // One that the container or the request was given goes before the user's own.
+                if !((record.config.Env ?? []) + given).contains(where: { $0.hasPrefix("HOME=") }) {
+                    process.env = process.env.filter { !$0.hasPrefix("HOME=") } + ["HOME=\(account.home)"]
+                }
                 let bounding = process.capabilities?.bounding ?? []
                 process.capabilities = SpecBuilder.capabilities(bounding, uid: account.uid)
             }
