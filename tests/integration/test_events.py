@@ -109,6 +109,16 @@ def test_exec(clipper, sleeper, events):
     assert events.actions(filters={"event": ["exec_create"]}) == ["container exec_create: sh -c exit 4", "container exec_create: true "]
 
 
+def test_exec_begins_before_it_ends(clipper, sleeper, events):
+    """However short the command is; and one that could not be run has begun too, as in Docker."""
+    assert clipper.run("exec", sleeper, "nosuch").code == 127
+    for _ in range(30):
+        clipper("exec", sleeper, "true")
+    wait_until(lambda: events.actions().count("container exec_die") == 30, what="the end of the last exec")
+    words = [action.split()[1].rstrip(":") for action in events.actions("container")]
+    assert words == ["exec_create", "exec_start"] + ["exec_create", "exec_start", "exec_die"] * 30
+
+
 def test_resize(clipper, daemon, events, name):
     clipper("run", "-dit", "--name", name, IMAGE, "sh")
     assert daemon.request("POST", f"/containers/{name}/resize?h=31&w=97")[0] == 200

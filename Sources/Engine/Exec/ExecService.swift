@@ -29,6 +29,8 @@ extension ContainerService {
         let container = try store.find(known.containerID)
         let connection = try container.unpausedConnection(to: "exec")
         let session = try execs.begin(execID)
+        // Before the command is: its end is told as soon as it comes.
+        lifecycle.events.publish("exec_start", ofExec: session.id, session.arguments, in: container.record)
         let wanted = session.request
         let isDetached = request.Detach == true
         let hasTerminal = wanted.Tty == true && wanted.AttachStdin == true
@@ -98,7 +100,6 @@ extension ContainerService {
     private func begin(_ session: ExecSessions.Session, _ container: Container) async throws {
         let pid = try await container.withUnpaused(to: "exec") { try await $0.execStart(id: session.id) }
         execs.started(session.id, pid: pid)
-        lifecycle.events.publish("exec_start", ofExec: session.id, session.arguments, in: container.record)
     }
 
     /// A command that could not be run is over, with the code that a shell would give it.

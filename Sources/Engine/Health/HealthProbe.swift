@@ -42,6 +42,7 @@ struct HealthProbe: Sendable {
             let (socket, pid) = try await container.withUnpaused(to: "check") { connection in
                 try await connection.execCreate(id: id, process: process, terminal: false, stdin: false)
                 let socket = try await connection.execAttach(id: id, AttachOptions(stdin: false, stdout: true, stderr: true))
+                events.publish("exec_start", ofExec: id, command, in: container.record)
                 do { return (socket, try await connection.execStart(id: id)) } catch {
                     _ = close(socket)
                     throw error
@@ -49,7 +50,6 @@ struct HealthProbe: Sendable {
             }
             defer { _ = close(socket) }
             execs.started(id, pid: pid)
-            events.publish("exec_start", ofExec: id, command, in: container.record)
             guard let code = await Self.first(of: ended, within: timeout) else {
                 try? await connection.execSignal(id: id, SIGKILL)
                 let said = Self.readOutput(socket)
