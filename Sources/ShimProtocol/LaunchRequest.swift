@@ -113,14 +113,19 @@ public struct AttachOptions: Sendable, Equatable {
     public var stderr: Bool
     /// Output goes out as it comes, without frames that tell stdout from stderr.
     public var isRaw: Bool
+    /// Output goes out in frames, a terminal's too, which otherwise goes out as it comes.
+    public var isFramed: Bool
     /// What a peer types at a terminal to detach; empty: nothing does.
     public var detachKeys: [UInt8]
 
-    public init(stdin: Bool = false, stdout: Bool = true, stderr: Bool = true, isRaw: Bool = false, detachKeys: [UInt8] = []) {
+    public init(
+        stdin: Bool = false, stdout: Bool = true, stderr: Bool = true, isRaw: Bool = false, isFramed: Bool = false, detachKeys: [UInt8] = []
+    ) {
         self.stdin = stdin
         self.stdout = stdout
         self.stderr = stderr
         self.isRaw = isRaw
+        self.isFramed = isFramed
         self.detachKeys = detachKeys
     }
 }
@@ -238,6 +243,7 @@ extension AttachOptions {
         writer.put("stdout", stdout)
         writer.put("stderr", stderr)
         writer.put("raw", isRaw)
+        writer.put("framed", isFramed)
         // They are ASCII.
         if !detachKeys.isEmpty { writer.put("detachKeys", String(decoding: detachKeys, as: UTF8.self)) }
         return writer.value
@@ -246,6 +252,6 @@ extension AttachOptions {
     init(_ fields: Fields) throws(ShimFailure) {
         self.init(
             stdin: try fields.flag("stdin"), stdout: try fields.flag("stdout"), stderr: try fields.flag("stderr"),
-            isRaw: try fields.flag("raw"), detachKeys: Array(try fields.string("detachKeys", default: "").utf8))
+            isRaw: try fields.flag("raw"), isFramed: try fields.flag("framed"), detachKeys: Array(try fields.string("detachKeys", default: "").utf8))
     }
 }

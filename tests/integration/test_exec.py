@@ -28,6 +28,17 @@ def test_home_that_was_given_stays_whoever_runs(cli, name):
     assert cli("exec", "-u", "nobody", "-e", "HOME=/other", name, "sh", "-c", "echo $HOME") == "/other"
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_start_says_whether_output_comes_in_frames(daemon, sdk, sleeper, terminal):
+    """The SDK creates with a terminal and starts without a word of it: the start's `Tty` is false, and frames are what it reads."""
+    made = sdk.api.exec_create(sleeper, ["sh", "-c", "echo said"], tty=terminal)
+    assert sdk.api.exec_start(made) == (b"said\r\n" if terminal else b"said\n")
+    failing = sdk.api.exec_create(sleeper, ["nosuch"], tty=terminal)
+    assert b"executable file not found" in sdk.api.exec_start(failing)
+    raw = sdk.api.exec_create(sleeper, ["sh", "-c", "echo said"], tty=terminal)
+    assert daemon.request("POST", f"/exec/{raw['Id']}/start", {"Tty": True})[1] == (b"said\r\n" if terminal else b"said\n")
+
+
 def test_command_that_cannot_run(cli, sleeper):
     assert cli.run("exec", sleeper, "nothere").code == 127
     assert cli.run("exec", sleeper, "/etc/passwd").code == 126

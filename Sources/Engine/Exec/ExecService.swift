@@ -28,7 +28,7 @@ extension ContainerService {
         let known = try execs.session(execID)
         let container = try store.find(known.containerID)
         let connection = try container.unpausedConnection(to: "exec")
-        let session = try execs.begin(execID)
+        let session = try execs.begin(execID, isRaw: request.Tty == true)
         // Before the command is: its end is told as soon as it comes.
         lifecycle.events.publish("exec_start", ofExec: session.id, session.arguments, in: container.record)
         let wanted = session.request
@@ -44,7 +44,7 @@ extension ContainerService {
             let failure = EngineError.from(error)
             if isDetached { throw failure }
             // As Docker: a client that has asked for the stream is told in the stream.
-            return try Self.stream(saying: failure.message, isTerminal: wanted.Tty == true)
+            return try Self.stream(saying: failure.message, isRaw: session.isRaw)
         }
         do {
             try await container.withUnpaused(to: "exec") { connection in
@@ -58,14 +58,14 @@ extension ContainerService {
                     id: execID,
                     AttachOptions(
                         stdin: wanted.AttachStdin == true, stdout: wanted.AttachStdout == true, stderr: wanted.AttachStderr == true,
-                        detachKeys: hasTerminal ? try Self.detachKeys(wanted.DetachKeys) : []))
+                        isRaw: session.isRaw, isFramed: !session.isRaw, detachKeys: hasTerminal ? try Self.detachKeys(wanted.DetachKeys) : []))
             }
         } catch {
             if let socket { _ = close(socket) }
             await failed(session, connection, error)
             throw EngineError.from(error)
         }
-        return socket.map { AttachedStream(socket: $0, isTerminal: wanted.Tty == true) }
+        return socket.map { AttachedStream(socket: $0, isTerminal: session.isRaw) }
     }
 
     public func execBegin(_ execID: String) async -> [UInt8] {
@@ -80,7 +80,7 @@ extension ContainerService {
             } catch {
                 await failed(session, connection, error)
                 let text = Array("OCI runtime exec failed: \(EngineError.from(error).message)\r\n".utf8)
-                return session.request.Tty == true ? text : LogReader.frameHeader(isError: false, count: text.count) + text
+                return session.isRaw ? text : LogReader.frameHeader(isError: false, count: text.count) + text
             }
         } catch {
             // The container ended in between; the stream just ends.
@@ -88,13 +88,13 @@ extension ContainerService {
         }
     }
 
-    private static func stream(saying text: String, isTerminal: Bool) throws -> AttachedStream {
+    private static func stream(saying text: String, isRaw: Bool) throws -> AttachedStream {
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_STREAM.rawValue))
         let line = Array("\(text)\r\n".utf8)
-        let bytes = isTerminal ? line : LogReader.frameHeader(isError: false, count: line.count) + line
+        let bytes = isRaw ? line : LogReader.frameHeader(isError: false, count: line.count) + line
         // A line fits in the socket's buffer: no reader is waited for.
         try pair.second.writeAll(bytes)
-        return AttachedStream(socket: pair.first.duplicateRaw(), isTerminal: isTerminal)
+        return AttachedStream(socket: pair.first.duplicateRaw(), isTerminal: isRaw)
     }
 
     private func begin(_ session: ExecSessions.Session, _ container: Container) async throws {

@@ -12,6 +12,8 @@ final class ExecSessions: Sendable {
         let request: ExecCreateRequest
         let arguments: [String]
         var phase: Phase = .created
+        /// Output goes to the client as it comes, without frames: the start request's `Tty`, not the creation's, says so.
+        var isRaw = false
         var pid: Int32 = 0
         var endedAt: Timestamp?
         var waiters: [AsyncStream<Int>.Continuation] = []
@@ -27,12 +29,13 @@ final class ExecSessions: Sendable {
     }
 
     /// Marks a session as running, or says why it cannot be started.
-    func begin(_ id: String) throws(EngineError) -> Session {
+    func begin(_ id: String, isRaw: Bool = false) throws(EngineError) -> Session {
         let outcome: Result<Session, EngineError> = sessions.withLock { sessions in
             guard var session = sessions[id] else { return .failure(.notFound("No such exec instance: \(id)")) }
             switch session.phase {
             case .created:
                 session.phase = .running
+                session.isRaw = isRaw
                 sessions[id] = session
                 return .success(session)
             case .running: return .failure(.conflict("exec already running: \(id)"))
