@@ -7,7 +7,7 @@ public enum Compression: Sendable, Hashable {
     case none, gzip, zstd
 
     /// Throws for forms that are known but not built in.
-    static func sniff(_ head: some Collection<UInt8>) throws -> Compression {
+    public static func sniff(_ head: some Collection<UInt8>) throws -> Compression {
         if head.starts(with: [0x1f, 0x8b]) { return .gzip }
         if head.starts(with: [0x28, 0xb5, 0x2f, 0xfd]) { return .zstd }
         if head.count > 3, head.dropFirst().starts(with: [0x2a, 0x4d, 0x18]), head.first.map({ $0 & 0xf0 == 0x50 }) == true {

@@ -1,5 +1,6 @@
 """docker cp: its rules for paths, in both directions, on running and on stopped containers; owners; and links that lie."""
 
+import gzip
 import io
 import os
 import subprocess
@@ -168,6 +169,34 @@ def test_swapped_links_do_not_lead_out(daemon, clipper, name, tmp_path):
         thread.join()
     assert os.listdir(target) == ["secret"] and (target / "secret").read_text() == "the host's"
     assert 200 in answers["in"] and answers["in"] | answers["out"] <= {200, 400, 404, 500}
+
+
+def archive(**files):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for path, data in files.items():
+            info = tarfile.TarInfo(path)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("pack", [lambda data: data, gzip.compress, lambda data: subprocess.check_output(["zstd", "-c"], input=data)],
+                         ids=["plain", "gzip", "zstd"])
+def test_archives_come_packed_or_not(daemon, clipper, name, tmp_path, pack):
+    clipper("create", "--name", name, IMAGE, "true")
+    data = os.urandom(3 << 20)
+    status, answer = daemon.request("PUT", f"/containers/{name}/archive?path=/tmp", pack(archive(big=data)))
+    assert status == 200, answer
+    clipper("cp", f"{name}:/tmp/big", tmp_path / "big")
+    assert (tmp_path / "big").read_bytes() == data
+
+
+def test_a_damaged_packing_is_the_clients_fault(daemon, clipper, name):
+    clipper("create", "--name", name, IMAGE, "true")
+    packed = gzip.compress(archive(big=os.urandom(1 << 20)))
+    status, answer = daemon.request("PUT", f"/containers/{name}/archive?path=/tmp", packed[:len(packed) // 2])
+    assert status == 400 and answer["message"] == "unexpected end of gzip data"
 
 
 def test_export_and_changes(cli, clipper, place, tmp_path):

@@ -256,7 +256,9 @@ public final class ContainerService: Sendable {
         }
         let operation = RootfsRequest.Operation.archiveIn(path: path, noOverwriteDirNonDir: noOverwriteDirNonDir, owner: owner)
         do {
-            _ = try await withFiles(of: container, operation) { try await self.supervisor.runHelper($0, input: tar) }
+            try await PackedInput.plain(tar) { plain in
+                _ = try await withFiles(of: container, operation) { try await self.supervisor.runHelper($0, input: plain) }
+            }
             lifecycle.publish(container, "extract-to-dir")
         } catch let error as ShimFailure where error.kind == .notFound {
             throw EngineError.notFound("Could not find the file \(path) in container \(id)")
