@@ -30,6 +30,10 @@ extension TreeExtractor {
 
     /// The directory stack holds only what is above the place, so that nothing of what goes is open in it.
     func remove(_ place: Place, _ status: stat) throws {
+        // The kernel protects what is mounted in one's own mount namespace only. In a container's, the file below the mount would be
+        // replaced and the mount be gone (unlink(2) takes it away since Linux 3.18).
+        let there = OwnedFD(owning: try place.call("open") { clp_openat($0, $1, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0) })
+        if clp_file_attributes(there.raw) & UInt64(STATX_ATTR_MOUNT_ROOT) != 0 { throw place.failure("replace", code: EBUSY) }
         guard status.st_mode & S_IFMT == S_IFDIR else {
             try place.call("replace") { unlinkat($0, $1, 0) }
             return

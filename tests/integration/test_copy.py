@@ -199,6 +199,23 @@ def test_a_damaged_packing_is_the_clients_fault(daemon, clipper, name):
     assert status == 400 and answer["message"] == "unexpected end of gzip data"
 
 
+@pytest.mark.parametrize("terminated", [False, True], ids=["running", "stopped"])
+def test_a_mounted_file_is_not_replaced(clipper, name, tmp_path, terminated):
+    """As with Docker: the mount stays, and what is below it too."""
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "new").write_text("new")
+    clipper("run", "-d", "--name", name, "-v", f"{tmp_path}/theirs:/mounted", IMAGE, "sleep", "1000")
+    if terminated:
+        clipper("kill", name)
+    for place in ["/mounted", "/etc/hosts"]:
+        result = clipper.run("cp", tmp_path / "new", f"{name}:{place}")
+        assert result.code == 1 and "device or resource busy" in result.err
+    if terminated:
+        clipper("start", name)
+    assert clipper("exec", name, "cat", "/mounted") == "theirs"
+    assert "localhost" in clipper("exec", name, "cat", "/etc/hosts")
+
+
 def test_export_and_changes(cli, clipper, place, tmp_path):
     out = tmp_path / "all.tar"
     cli("export", "-o", out, place)
