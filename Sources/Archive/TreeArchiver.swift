@@ -22,6 +22,9 @@ public struct TreeArchiver {
         public var owner: Owner?
         /// False to give every directory the time 0: those that an archive does not mention are made when it is unpacked.
         public var hasDirectoryTimes = true
+        /// Leaves out what is in filesystems that hold no files but the kernel's answers (procfs, sysfs and the like): reading there
+        /// fails, blocks, or has no end. Their directories are packed, empty.
+        public var leavesOutKernelFiles = false
 
         public init(mode: Mode = .plain) { self.mode = mode }
     }
@@ -81,6 +84,7 @@ final class ArchiveWalk {
     }
 
     func addContents(of directory: Int32, path: [UInt8], relative: [UInt8], depth: Int) throws {
+        if try options.leavesOutKernelFiles && Self.hasKernelFiles(directory, path) { return }
         if depth > DirectoryStack.maximumDepth {
             throw ArchiveError(.refused, "\(PathBytes.text(path)): directories nested deeper than \(DirectoryStack.maximumDepth)")
         }
@@ -109,6 +113,15 @@ final class ArchiveWalk {
                 throw ArchiveError(.refused, "\(PathBytes.text(path)): names that begin with .wh. cannot be in a layer")
             }
         }
+        do { try add(type, status, name, in: directory, path, relative, depth) } catch let error as SystemError
+        where error.code == ENOENT && options.mode == .plain && depth > 0 {
+            // Gone since it was looked at, and not yet in the archive.
+        }
+    }
+
+    private func add(
+        _ type: mode_t, _ status: stat, _ name: [UInt8], in directory: Int32, _ path: [UInt8], _ relative: [UInt8], _ depth: Int
+    ) throws {
         if type == S_IFDIR { return try addDirectory(name, in: directory, path, relative, depth) }
         let identity = FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
         if status.st_nlink > 1 {
@@ -206,6 +219,21 @@ final class ArchiveWalk {
             owning: try retrying("open", PathBytes.text(path)) {
                 PathBytes.withCString(name) { clp_openat(directory, $0, flags | O_NOFOLLOW | O_CLOEXEC, 0) }
             })
+    }
+
+    /// Magic numbers (statfs(2), linux/magic.h).
+    private static let kernelFilesystems: Set<Int> = [
+        Int(PROC_SUPER_MAGIC), Int(SYSFS_MAGIC), Int(CGROUP_SUPER_MAGIC), Int(CGROUP2_SUPER_MAGIC), Int(DEVPTS_SUPER_MAGIC),
+        Int(DEBUGFS_MAGIC), Int(TRACEFS_MAGIC), Int(SECURITYFS_MAGIC), Int(BPF_FS_MAGIC), Int(PSTOREFS_MAGIC), Int(BINFMTFS_MAGIC),
+        Int(EFIVARFS_MAGIC), Int(SELINUX_MAGIC),
+        // mqueue, configfs and fusectl are in no header.
+        0x1980_0202, 0x6265_6570, 0x6573_5543,
+    ]
+
+    private static func hasKernelFiles(_ directory: Int32, _ path: [UInt8]) throws -> Bool {
+        var (type, flags) = (0, 0)
+        try retrying("stat filesystem of", PathBytes.text(path)) { clp_fstatfs(directory, &type, &flags) }
+        return kernelFilesystems.contains(type)
     }
 
     private func isOpaque(_ directory: Int32) -> Bool {

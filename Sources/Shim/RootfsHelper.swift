@@ -87,10 +87,11 @@ public enum RootfsHelper {
     private static func archiveOut(_ text: String, _ root: borrowing OwnedFD) throws {
         let path = RootfsPath(text)
         let writer = TarWriter(FileSink(1))
+        var options = TreeArchiver.Options()
+        options.leavesOutKernelFiles = true
         guard let name = path.last, !path.namesContent else {
             // `/`, or `dir/.`: the content, under the name `.`.
             let directory = try root.openInRoot(path.resolvable, O_RDONLY | O_DIRECTORY)
-            var options = TreeArchiver.Options()
             options.prefix = Array("./".utf8)
             _ = try TreeArchiver(options: options).archive(directory, to: writer)
             return try writer.finish()
@@ -99,10 +100,10 @@ public enum RootfsHelper {
             let place = try RootfsPath(path.resolved(in: root))
             guard let real = place.last else { throw SystemError("open", text, code: ENOENT) }
             let parent = try root.openInRoot(place.parent, O_RDONLY | O_DIRECTORY)
-            _ = try TreeArchiver().archive(real, in: parent, as: name, to: writer)
+            _ = try TreeArchiver(options: options).archive(real, in: parent, as: name, to: writer)
         } else {
             let parent = try root.openInRoot(path.parent, O_RDONLY | O_DIRECTORY)
-            _ = try TreeArchiver().archive(name, in: parent, as: name, to: writer)
+            _ = try TreeArchiver(options: options).archive(name, in: parent, as: name, to: writer)
         }
         try writer.finish()
     }

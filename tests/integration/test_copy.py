@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from harness import IMAGE
+from harness import IMAGE, wait_until
 
 # In the container, and on the host, the same tree.
 TREE = "mkdir -p d/sub full/d; echo file >f; echo sub >d/sub/s; echo in >d/i; ln -s f link; ln -s d dlink; ln -s nowhere broken; echo old >full/f"
@@ -214,6 +214,19 @@ def test_a_mounted_file_is_not_replaced(clipper, name, tmp_path, terminated):
         clipper("start", name)
     assert clipper("exec", name, "cat", "/mounted") == "theirs"
     assert "localhost" in clipper("exec", name, "cat", "/etc/hosts")
+
+
+def test_all_of_a_running_container(cli, name, tmp_path):
+    """The kernel's own filesystems are no files of it: their directories are empty, as with Docker, and what comes after them is there."""
+    cli("run", "-d", "--name", name, "-v", f"{name}:/vol", IMAGE, "sh", "-c", "echo of volume >/vol/f; echo last >/zz; exec sleep 1000")
+    wait_until(lambda: cli.run("exec", name, "test", "-e", "/zz").code == 0)
+    (tmp_path / "all.tar").write_bytes(cli.run("cp", f"{name}:/", "-").stdout)
+    files = tarfile.open(tmp_path / "all.tar")
+    names = {member.name.removeprefix("./") for member in files}
+    assert {"proc", "sys", "dev/pts", "vol/f", "zz"} <= names
+    assert not [entry for entry in names if entry.startswith(("proc/", "sys/", "dev/pts/"))]
+    (tmp_path / "proc.tar").write_bytes(cli.run("cp", f"{name}:/proc", "-").stdout)
+    assert tarfile.open(tmp_path / "proc.tar").getnames() == ["proc"]
 
 
 def test_export_and_changes(cli, clipper, place, tmp_path):
