@@ -1,15 +1,18 @@
 """docker cp: its rules for paths, in both directions, on running and on stopped containers; owners; and links that lie."""
 
 import gzip
+import http.client
 import io
 import os
+import pathlib
+import signal
 import subprocess
 import tarfile
 import threading
 
 import pytest
 
-from harness import IMAGE, wait_until
+from harness import IMAGE, UnixConnection, wait_until
 
 # In the container, and on the host, the same tree.
 TREE = "mkdir -p d/sub full/d; echo file >f; echo sub >d/sub/s; echo in >d/i; ln -s f link; ln -s d dlink; ln -s nowhere broken; echo old >full/f"
@@ -227,6 +230,31 @@ def test_all_of_a_running_container(cli, name, tmp_path):
     assert not [entry for entry in names if entry.startswith(("proc/", "sys/", "dev/pts/"))]
     (tmp_path / "proc.tar").write_bytes(cli.run("cp", f"{name}:/proc", "-").stdout)
     assert tarfile.open(tmp_path / "proc.tar").getnames() == ["proc"]
+
+
+@pytest.mark.parametrize("way", ["archive?path=/w", "export"])
+def test_a_torn_archive_does_not_pass_for_a_whole_one(daemon, clipper, name, way):
+    """The helper that packs is killed: the answer breaks off, and does not just end."""
+    clipper("run", "-d", "--name", name, IMAGE, "sh", "-c", "mkdir /w; dd if=/dev/zero of=/w/big bs=1M count=64; sleep 1000")
+    wait_until(lambda: "64+0 records out" in clipper.run("logs", name).err)
+    connection = UnixConnection(daemon.socket)
+    connection.request("GET", f"/containers/{name}/{way}")
+    answer = connection.getresponse()
+    assert answer.status == 200 and answer.read(1 << 20)
+    packing = [int(entry.name) for entry in pathlib.Path("/proc").glob("[0-9]*") if is_helper_of(entry, daemon)]
+    assert len(packing) == 1
+    os.kill(packing[0], signal.SIGKILL)
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        answer.read()
+    connection.close()
+
+
+def is_helper_of(process, daemon):
+    try:
+        status = (process / "status").read_text()
+        return b"rootfs" in (process / "cmdline").read_bytes().split(b"\0") and f"PPid:\t{daemon.pid}\n" in status
+    except OSError:
+        return False
 
 
 def test_export_and_changes(cli, clipper, place, tmp_path):

@@ -305,17 +305,24 @@ public final class ContainerService: Sendable {
         return try await lifecycle.launcher.withStoppedFiles(of: container.record, operation, body)
     }
 
-    /// Runs the helper, which writes to the descriptor that it is given, and gives the reading end of its output.
+    /// Runs the helper, which writes to the descriptor that it is given, and gives the reading end of its output. When the helper fails,
+    /// reading ends with ECONNRESET: what is torn must not pass for whole.
     private func helperOutput(_ run: @escaping @Sendable (Int32) async throws -> Void) throws -> Descriptor {
-        let pipe = try OwnedFD.pipe()
-        let writing = pipe.writing.duplicateRaw()
+        let pair = try OwnedFD.socketPair(type: Int32(SOCK_STREAM.rawValue))
+        // A Unix socket that is closed with bytes unread breaks its peer's reading off: this one is read when all went well.
+        try pair.first.writeAll([0])
+        let writing = pair.second.duplicateRaw()
         Task { [logger] in
             defer { _ = close(writing) }
-            do { try await run(writing) } catch {
+            do {
+                try await run(writing)
+                var mark: UInt8 = 0
+                _ = recv(writing, &mark, 1, Int32(MSG_DONTWAIT))
+            } catch {
                 logger.warning("reading a container's files failed", metadata: ["error": "\(error)"])
             }
         }
-        return pipe.reading.duplicateRaw()
+        return pair.first.duplicateRaw()
     }
 
     // MARK: What uses what
