@@ -240,6 +240,17 @@ def test_several_clients_see_the_same(daemon, clipper, name):
         client.close()
 
 
+@pytest.mark.parametrize("command", ["create", "run"])
+@pytest.mark.parametrize("query", ["stream=1", "stream=1&stdin=1", "stdin=1&stdout=1"])
+def test_a_stream_of_nothing_ends(daemon, clipper, name, command, query):
+    """Without `stdin` being open in the container, and without output: as with Docker there is nothing to wait for."""
+    clipper(command, *(["-d"] if command == "run" else []), "--name", name, IMAGE, "sleep", "1000")
+    attached = Attached(daemon, name, query)
+    attached.sock.settimeout(5)
+    assert attached.status == 101 and attached.file.read() == b""
+    attached.close()
+
+
 @pytest.mark.parametrize("tty", [False, True])
 def test_logs_before_the_stream_with_stdin(daemon, clipper, name, tty):
     """Every line once, however the attach falls between them."""

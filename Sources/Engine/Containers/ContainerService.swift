@@ -175,7 +175,8 @@ public final class ContainerService: Sendable {
         if case .paused = container.phase { throw EngineError.conflict("container \(id) is paused, unpause the container before attach") }
         if request.logs { _ = try logPath(container) }
         lifecycle.publish(container, "attach")
-        if request.stream, case .running(let connection) = container.phase {
+        let wantsStream = request.stream && (wantsStdin || request.stdout || request.stderr)
+        if wantsStream, case .running(let connection) = container.phase {
             do {
                 let (socket, moment) = try await connection.attachTellingMoment(options)
                 return AttachedStream(socket: socket, isTerminal: isTerminal, begins: moment.flatMap { Timestamp($0) } ?? .now())
@@ -183,7 +184,7 @@ public final class ContainerService: Sendable {
         }
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_STREAM.rawValue))
         // Whoever wants no live stream finds its end.
-        if !request.stream { return AttachedStream(socket: pair.first.duplicateRaw(), isTerminal: isTerminal) }
+        if !wantsStream { return AttachedStream(socket: pair.first.duplicateRaw(), isTerminal: isTerminal) }
         launcher.addPendingStream(InitialStream(options: options, socket: pair.second.duplicateRaw()), for: container.id)
         return AttachedStream(socket: pair.first.duplicateRaw(), isTerminal: isTerminal)
     }
