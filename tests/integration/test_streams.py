@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+import types
 import urllib.parse
 
 import docker
@@ -249,6 +250,25 @@ def test_a_stream_of_nothing_ends(daemon, clipper, name, command, query):
     attached.sock.settimeout(5)
     assert attached.status == 101 and attached.file.read() == b""
     attached.close()
+
+
+def test_clients_that_left_before_the_start_are_not_kept(daemon, clipper, name):
+    clipper("create", "-i", "--name", name, IMAGE, "cat")
+    # The recorder between them hands a client's going on as the end of its input alone.
+    own = daemon.scratch / "own.sock"
+    daemon = types.SimpleNamespace(pid=daemon.pid, socket=str(own) if own.exists() else daemon.socket)
+    descriptors = lambda: len(os.listdir(f"/proc/{daemon.pid}/fd"))
+    before = descriptors()
+    for _ in range(50):
+        Attached(daemon, name).close()
+    wait_until(lambda: Attached(daemon, name).close() or descriptors() < before + 10, what="descriptors that are closed")
+    stays = Attached(daemon, name)
+    Attached(daemon, name).close()
+    stays.sock.sendall(b"said before the start\n")
+    stays.sock.shutdown(socket.SHUT_WR)
+    clipper("start", name)
+    assert list(stays.frames()) == [(1, b"said before the start\n")]
+    stays.close()
 
 
 @pytest.mark.parametrize("tty", [False, True])

@@ -53,7 +53,20 @@ final class ContainerLauncher: Sendable {
 
     // MARK: Streams before the start
 
-    func addPendingStream(_ stream: InitialStream, for id: String) { pendingStreams.withLock { $0[id, default: []].append(stream) } }
+    /// Those of clients that have gone meanwhile are let go of, so that a container that never starts does not collect them.
+    func addPendingStream(_ stream: InitialStream, for id: String) {
+        pendingStreams.withLock { streams in
+            let waiting = streams[id, default: []]
+            let left = waiting.filter { Self.hasPeer($0.socket) }
+            for stream in waiting where !left.contains(where: { $0.socket == stream.socket }) { _ = close(stream.socket) }
+            streams[id] = left + [stream]
+        }
+    }
+
+    private static func hasPeer(_ socket: Int32) -> Bool {
+        var polled = pollfd(fd: socket, events: 0, revents: 0)
+        return poll(&polled, 1, 0) == 0 || polled.revents & Int16(POLLHUP | POLLERR) == 0
+    }
 
     private func takePendingStreams(of id: String) -> [InitialStream] { pendingStreams.withLock { $0.removeValue(forKey: id) ?? [] } }
 
