@@ -47,6 +47,25 @@ import Testing
             ])
     }
 
+    @Test func directoryThatWasRemovedAndMadeAnew() throws {
+        try file("base/d/kept")
+        try file("base/d/gone")
+        try file("base/d/sub/deep/gone")
+        try file("base/d/sub/gone")
+        try file("base/d/hidden")
+        try Files.makeDirectories("\(scratch.path)/top/d")
+        #expect(mknod("\(scratch.path)/top/d/hidden", S_IFCHR, 0) == 0)
+        try file("top/d/sub/of-top")
+        try file("upper/d/kept", "changed")
+        try file("upper/d/new")
+        try Files.makeDirectories("\(scratch.path)/upper/d/sub")
+        #expect(setxattr("\(scratch.path)/upper/d", "trusted.overlay.opaque", "y", 1, 0) == 0)
+        #expect(
+            try changes() == [
+                "C /d", "D /d/gone", "C /d/kept", "A /d/new", "C /d/sub", "D /d/sub/deep", "D /d/sub/gone", "D /d/sub/of-top",
+            ])
+    }
+
     @Test func whatAnUpperLayerHidIsAdded() throws {
         try file("base/opaque/a")
         try file("base/file/b")

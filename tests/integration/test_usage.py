@@ -61,6 +61,12 @@ def test_diff(cli, name):
     assert cli("diff", name).splitlines() == ["C /bin", "D /bin/ls", "A /new", "A /new/file", "C /tmp", "A /volume"]
 
 
+def test_diff_of_a_directory_made_anew(cli, name):
+    cli("run", "--name", name, IMAGE, "sh", "-c", "mv /bin /old && /old/busybox mkdir /bin && /old/busybox mv /old/busybox /bin")
+    changes = set(cli("diff", name).splitlines())
+    assert {"C /bin", "C /bin/busybox", "D /bin/ls", "A /old", "A /old/ls"} <= changes and "D /bin/busybox" not in changes
+
+
 def test_diff_of_an_unchanged_container(cli, daemon, name):
     cli("run", "-d", "--name", name, IMAGE, "sleep", "1000")
     assert cli("diff", name) == ""

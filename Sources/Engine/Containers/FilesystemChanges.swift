@@ -26,16 +26,25 @@ struct FilesystemChanges {
     func list() throws -> [FilesystemChange] {
         var changes: [FilesystemChange] = []
         let root = try OwnedFD.open(upper, O_RDONLY | O_DIRECTORY)
-        try walk(root, path: "", &changes)
+        try walk(root, path: "", hidesLower: false, &changes)
         return changes.sorted { $0.Path < $1.Path }
     }
 
-    /// Answers whether the directory holds stubs of the engine.
+    /// Answers whether the directory holds stubs of the engine. `hidesLower`: a directory above is opaque, for it was removed and made
+    /// anew; what the layers have there and this one has not is gone, without a whiteout for each.
     @discardableResult
-    private func walk(_ directory: borrowing OwnedFD, path: String, _ changes: inout [FilesystemChange]) throws -> Bool {
+    private func walk(
+        _ directory: borrowing OwnedFD, path: String, hidesLower: Bool, _ changes: inout [FilesystemChange]
+    ) throws -> Bool {
         var holdsStubs = false
         let handle = directory.raw
-        for name in try Files.list(try directory.openAt(".", O_RDONLY | O_DIRECTORY)) {
+        let names = try Files.list(try directory.openAt(".", O_RDONLY | O_DIRECTORY))
+        let hidesLower = hidesLower || LayeredFiles.isOpaque(handle)
+        if hidesLower {
+            let gone = lower.names(in: path).subtracting(names)
+            changes += gone.map { FilesystemChange(Path: "\(path)/\($0)", Kind: .deleted) }
+        }
+        for name in names {
             var status = stat()
             guard fstatat(handle, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
             let entry = "\(path)/\(name)"
@@ -53,7 +62,8 @@ struct FilesystemChanges {
             let before = changes.count
             var onlyStubs = false
             if isDirectory {
-                onlyStubs = try walk(try directory.openAt(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path: entry, &changes)
+                onlyStubs = try walk(
+                    try directory.openAt(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path: entry, hidesLower: hidesLower, &changes)
             }
             guard let old else {
                 changes.append(FilesystemChange(Path: entry, Kind: .added))

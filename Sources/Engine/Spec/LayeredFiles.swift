@@ -32,15 +32,18 @@ struct LayeredFiles {
     fileprivate static func isHidden(below path: String, in root: borrowing OwnedFD) -> Bool {
         var parent = Files.parent(of: path)
         while !parent.isEmpty && parent != "." && parent != "/" {
-            if let directory = try? root.openInRoot(parent, O_RDONLY | O_DIRECTORY) {
-                var value: UInt8 = 0
-                if fgetxattr(directory.raw, "trusted.overlay.opaque", &value, 1) == 1 && value == UInt8(ascii: "y") { return true }
-            }
+            if let directory = try? root.openInRoot(parent, O_RDONLY | O_DIRECTORY), isOpaque(directory.raw) { return true }
             let above = Files.parent(of: parent)
             if above == parent { break }
             parent = above
         }
         return false
+    }
+
+    /// An open directory hides what lower layers have in its place.
+    static func isOpaque(_ directory: Int32) -> Bool {
+        var value: UInt8 = 0
+        return fgetxattr(directory, "trusted.overlay.opaque", &value, 1) == 1 && value == UInt8(ascii: "y")
     }
 
     func readText(_ path: String) -> String? { read(path).map { String(decoding: $0, as: UTF8.self) } }
@@ -75,6 +78,16 @@ extension LayeredFiles {
                 }
             }
             return nil
+        }
+
+        /// Names in a directory, of all layers; empty where none has a directory.
+        func names(in path: String) -> Set<String> {
+            var names: Set<String> = []
+            for root in roots {
+                guard let directory = try? root.directory.openInRootWithoutLinks(path, O_RDONLY | O_DIRECTORY) else { continue }
+                names.formUnion((try? Files.list(directory)) ?? [])
+            }
+            return names.filter { status("\(path)/\($0)") != nil }
         }
     }
 }
