@@ -25,6 +25,12 @@ extension RouteNetlink {
                 + defaultGateways.map { Self.addition(ofRouteTo: nil, via: $0, interface: interface) })
     }
 
+    /// Makes these the default routes of their families, in place of those that are there.
+    public func replaceDefaultRoutes(_ gateways: [IPAddress], interface: Int32) throws(SystemError) {
+        try connection.execute(
+            gateways.map { Self.addition(ofRouteTo: nil, via: $0, interface: interface, flags: NLM_F_CREATE | NLM_F_REPLACE) })
+    }
+
     private static func addition(of prefix: IPPrefix, to interface: Int32) -> NetlinkConnection.Request {
         .init("add address", "\(prefix)", type: code(RTM_NEWADDR), flags: createOnly) { builder in
             builder.appendAddress(prefix, interface: interface)
@@ -32,9 +38,11 @@ extension RouteNetlink {
         }
     }
 
-    private static func addition(ofRouteTo destination: IPPrefix?, via gateway: IPAddress, interface: Int32) -> NetlinkConnection.Request {
+    private static func addition(ofRouteTo destination: IPPrefix?, via gateway: IPAddress, interface: Int32, flags: Int32 = createOnly)
+        -> NetlinkConnection.Request
+    {
         let name = destination.map(\.description) ?? "default"
-        return .init("add route", "\(name) via \(gateway)", type: code(RTM_NEWROUTE), flags: createOnly) { builder in
+        return .init("add route", "\(name) via \(gateway)", type: code(RTM_NEWROUTE), flags: flags) { builder in
             builder.appendRouteHeader(family: gateway.family, destinationLength: UInt8(destination?.length ?? 0))
             if let destination { builder.attribute(code(RTA_DST), destination.first.bytes) }
             builder.attribute(code(RTA_GATEWAY), gateway.bytes)

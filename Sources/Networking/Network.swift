@@ -124,6 +124,9 @@ public struct Endpoint: Sendable, Codable, Equatable {
     public let ipv6Gateway: IPAddress?
     /// Names that this container alone knows, and the container (name or ID) that each means; nil for none.
     public var links: [String: String]?
+
+    /// The host's side of the network, where there is a way out.
+    public func gateway(_ family: IPAddress.Family) -> IPAddress? { family == .v4 ? ipv4Gateway : ipv6Gateway }
 }
 
 /// Transport protocols of published ports.

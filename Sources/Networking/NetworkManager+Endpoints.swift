@@ -1,4 +1,5 @@
 internal import Linux
+internal import Logging
 internal import Netlink
 internal import Synchronization
 
@@ -190,51 +191,54 @@ extension NetworkManager {
         if hasIPv6 { try sandbox.setIPv6(false) }
     }
 
-    /// Takes a container off a network: its ports first, then its address; the interface is removed in the background,
-    /// or with `containerLives` (`network disconnect`) before this returns. `bindings` are those of `publish`. An
-    /// endpoint that is not known is no error.
+    /// Takes a container that has ended off a network: its ports first, then its address; the interface is removed in the
+    /// background. `bindings` are those of `publish`. An endpoint that is not known is no error.
     ///
     /// The host ports are free again when the shim has closed its sockets as well: detach after it has ended.
-    public func detach(_ endpoint: Endpoint, bindings: [PublishedPort], containerLives: Bool = false) throws(NetworkError) {
+    public func detach(_ endpoint: Endpoint, bindings: [PublishedPort]) throws(NetworkError) {
         let known = state.withLock { $0.endpoints[endpoint.id] != nil }
         guard known else { return }
         // The address goes back even when the firewall fails: its ports are no longer in the model, and the next
         // change puts the table right.
         defer {
-            if !endpoint.hostInterface.isEmpty && !containerLives { driver.deleteLater(endpoint.hostInterface) }
+            if !endpoint.hostInterface.isEmpty { driver.deleteLater(endpoint.hostInterface) }
             let isAlone = state.withLock { state in
                 state.forget(endpoint)
                 return !state.endpoints.values.contains { $0.containerID == endpoint.containerID }
             }
             // Its sockets would keep the namespace alive.
-            if isAlone && !containerLives { names.stop(containerID: endpoint.containerID) }
+            if isAlone { names.stop(containerID: endpoint.containerID) }
         }
         try unpublish(endpoint, bindings)
-        if containerLives && !endpoint.hostInterface.isEmpty {
+    }
+
+    /// Takes a living container off one network: its ports, its interface, then its address, which is another's only when the
+    /// container has it no more. After a failure it is on the network as before, without published ports.
+    public func leave(_ endpoint: Endpoint, bindings: [PublishedPort]) throws(NetworkError) {
+        do throws(NetworkError) { try unpublish(endpoint, bindings) } catch {
+            // They are no longer in the model, and the next change puts the table right.
+            logger.warning("cannot close a container's ports", metadata: ["container": "\(endpoint.containerID)", "error": "\(error)"])
+        }
+        if !endpoint.hostInterface.isEmpty {
             try NetworkError.wrapping("disconnect \(endpoint.containerName)") { () throws(SystemError) in
                 try driver.delete(endpoint.hostInterface)
             }
         }
+        state.withLock { $0.forget(endpoint) }
     }
-}
 
-extension NetworkManager {
-    /// Takes a living container off one network. When that one had its default route, another of its networks gets it.
-    public func detach(
-        _ endpoint: Endpoint, bindings: [PublishedPort], sandbox: NetworkSandbox, others: [Endpoint]
-    ) throws(NetworkError) {
-        try detach(endpoint, bindings: bindings, containerLives: true)
-        for other in others where !other.interface.isEmpty {
-            let gateways = state.withLock { state in
-                let owned = Set(state.defaultRoutes.filter { $0.value == other.id }.keys)
-                return state.claimDefaultRoutes(other).filter {
-                    !owned.contains(DefaultRoute(containerID: other.containerID, family: $0.family))
-                }
+    /// Gives the container's default routes to the first of its endpoints that has a gateway of the family, in place of those
+    /// that it has.
+    /// - Parameter endpoints: all of one container, in the order of preference.
+    public func chooseGateways(_ endpoints: [Endpoint], in sandbox: NetworkSandbox) throws(NetworkError) {
+        for family in [IPAddress.Family.v4, .v6] {
+            guard let endpoint = endpoints.first(where: { $0.gateway(family) != nil }), let gateway = endpoint.gateway(family) else {
+                continue
             }
-            if gateways.isEmpty { continue }
-            try NetworkError.wrapping("move default route to network \(other.networkName)") { () throws(SystemError) in
-                try sandbox.configure(other.interface, addresses: [], defaultGateways: gateways)
+            try NetworkError.wrapping("move default route to network \(endpoint.networkName)") { () throws(SystemError) in
+                try sandbox.replaceDefaultRoutes([gateway], endpoint.interface)
             }
+            state.withLock { $0.defaultRoutes[DefaultRoute(containerID: endpoint.containerID, family: family)] = endpoint.id }
         }
     }
 }

@@ -46,7 +46,8 @@ extension NetworkManager {
         return taken
     }
 
-    func unpublish(_ endpoint: Endpoint, _ bindings: [PublishedPort]) throws(NetworkError) {
+    /// Gives ports up. The sockets that hold them are closed by whoever has them.
+    public func unpublish(_ endpoint: Endpoint, _ bindings: [PublishedPort]) throws(NetworkError) {
         if bindings.isEmpty { return }
         defer { ports.withLock { Reservation.release(bindings, &$0) } }
         let entries = Self.firewallPorts(endpoint, bindings)

@@ -58,6 +58,14 @@ public final class NetworkSandbox: Sendable {
         }
     }
 
+    /// Makes these the default routes of their families, in place of those that are there.
+    func replaceDefaultRoutes(_ gateways: [IPAddress], _ interface: String) throws(SystemError) {
+        try routing.withLock { (netlink) throws(SystemError) in
+            guard let link = try netlink.link(interface) else { throw SystemError("set default route", interface, code: ENODEV) }
+            try netlink.replaceDefaultRoutes(gateways, interface: link.index)
+        }
+    }
+
     /// Decides whether interfaces that are made from now on have IPv6. Docker's containers have none on networks
     /// without it, not even a link-local address.
     func setIPv6(_ enabled: Bool) throws(SystemError) {

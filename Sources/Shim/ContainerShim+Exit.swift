@@ -96,6 +96,8 @@ extension ContainerShim {
     func releaseLentDescriptors() {
         ports?.stop()
         ports = nil
+        for socket in heldSockets { close(socket) }
+        heldSockets = []
         if areLentReleased { return }
         areLentReleased = true
         let first = ShimWire.controlDescriptor + 1 + Int32(request?.attachments.count ?? 0)

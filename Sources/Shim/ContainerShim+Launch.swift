@@ -115,10 +115,10 @@ extension ContainerShim {
         reap()
     }
 
-    private func servePorts(_ relay: PortRelay) -> PortServer {
+    func servePorts(_ relay: PortRelay) -> PortServer {
         // Never refused for the process itself.
         let limit = Int(clamping: (try? ResourceLimit.current(.nofile).soft) ?? 1024)
-        return PortServer(relay, descriptors: limit - Int(lentDescriptors), loop: loop)
+        return PortServer(relay, descriptors: limit - Int(lentDescriptors) - heldSockets.count, loop: loop)
     }
 
     // MARK: Later connections

@@ -44,6 +44,8 @@ final class ContainerShim {
     var exitStatus: Int32 = 0
     /// What came from the daemon is closed: the numbers may be somebody else's by now.
     var areLentReleased = false
+    /// Sockets of ports that were published while the container runs.
+    var heldSockets: [Int32] = []
     private var forgetting: UInt64?
 
     init(lentDescriptors: Int32) throws(SystemError) {
@@ -90,12 +92,12 @@ final class ContainerShim {
     private func answer(_ frame: JSONValue, from peer: ControlPeer) {
         let id = ControlRequest.id(of: frame)
         let answer: ControlAnswer
-        do throws(ShimFailure) { answer = try perform(try ControlRequest(frame)) } catch { answer = .failure(error) }
+        do throws(ShimFailure) { answer = try perform(try ControlRequest(frame), from: peer) } catch { answer = .failure(error) }
         peer.send(.answer(id: id, answer))
         afterAnswer()
     }
 
-    private func perform(_ request: ControlRequest) throws(ShimFailure) -> ControlAnswer {
+    private func perform(_ request: ControlRequest, from peer: ControlPeer) throws(ShimFailure) -> ControlAnswer {
         switch request {
         case .launch(let launch): return .state(try self.launch(launch))
         case .signal(let number): try signal(try runningPID(to: "signal"), number)
@@ -112,8 +114,29 @@ final class ContainerShim {
         case .closePorts:
             _ = try runningPID(to: "give up ports")
             releaseLentDescriptors()
+        case .holdSockets(let count):
+            // Taken first: they are this frame's, whatever becomes of it.
+            guard let sockets = peer.takeDescriptors(count) else {
+                throw ShimFailure(.runtime, "hold \(count) sockets: not all of them came")
+            }
+            do throws(ShimFailure) { _ = try runningPID(to: "hold ports") } catch {
+                for socket in sockets { close(socket) }
+                throw error
+            }
+            heldSockets += sockets
+            return .held(sockets)
+        case .servePorts(let relay): try serve(relay)
         }
         return .done
+    }
+
+    private func serve(_ relay: PortRelay) throws(ShimFailure) {
+        _ = try runningPID(to: "serve ports")
+        if ports != nil { throw ShimFailure(.conflict, "serve ports: ports are served already") }
+        guard relay.listeners.allSatisfy({ heldSockets.contains($0.descriptor) }) else {
+            throw ShimFailure(.invalidRequest, "serve ports: not a socket that is held")
+        }
+        ports = servePorts(relay)
     }
 
     /// The process is the shim's child and reaped nowhere else, so its number cannot be somebody else's.

@@ -12,6 +12,8 @@ final class ControlPeer {
     private var token: UInt64?
     private var reader = FrameReader()
     private var queue = ByteQueue()
+    /// Descriptors that came with frames and that nobody has taken yet.
+    private var descriptors: [Int32] = []
     private var isEnding = false
     /// Called with each frame.
     var onFrame: (JSONValue) -> Void = { _ in }
@@ -26,7 +28,10 @@ final class ControlPeer {
         token = try loop.watch(number, Readiness.input) { [unowned self] events in ready(events) }
     }
 
-    deinit { if let token { loop.unwatch(token) } }
+    deinit {
+        if let token { loop.unwatch(token) }
+        closeDescriptors()
+    }
 
     /// Ends the connection once everything is sent.
     func end() {
@@ -40,6 +45,22 @@ final class ControlPeer {
         if isGone { return }
         ShimWire.frame(message.json).withUnsafeBytes { queue.append($0) }
         flush()
+    }
+
+    /// The descriptors that came with the frame that is being looked at, from now on the caller's to close; nil when they are
+    /// not as many.
+    func takeDescriptors(_ count: Int) -> [Int32]? {
+        guard descriptors.count == count else {
+            closeDescriptors()
+            return nil
+        }
+        defer { descriptors = [] }
+        return descriptors
+    }
+
+    private func closeDescriptors() {
+        for number in descriptors { _ = close(number) }
+        descriptors = []
     }
 
     /// What has come of the raw stream already, when the connection turns into one.
@@ -66,7 +87,9 @@ final class ControlPeer {
 
     private func read() {
         let buffer = SharedBuffer.input
-        let count = recv(number, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
+        var lent = 0
+        let count = clp_receive_with_fds(number, buffer.baseAddress, buffer.count, SharedBuffer.descriptors, &lent)
+        descriptors += UnsafeBufferPointer(start: SharedBuffer.descriptors, count: lent)
         if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
         if count <= 0 { return drop() }
         reader.append(buffer[..<count])
@@ -107,6 +130,7 @@ final class ControlPeer {
         stopWatching()
         socket = nil
         queue.clear()
+        closeDescriptors()
         onGone()
     }
 }

@@ -43,6 +43,8 @@ extension ControlRequest {
             writer.put("rows", rows)
             writer.put("columns", columns)
         case .closeStdin, .closePorts: break
+        case .holdSockets(let count): writer.put("count", count)
+        case .servePorts(let relay): writer.put("relay", relay.json)
         case .execCreate(let request):
             writer.put("exec", request.id)
             writer.put("process", request.process)
@@ -74,6 +76,8 @@ extension ControlRequest {
         case .execForget: "execForget"
         case .update: "update"
         case .closePorts: "closePorts"
+        case .holdSockets: "holdSockets"
+        case .servePorts: "servePorts"
         }
     }
 
@@ -89,6 +93,8 @@ extension ControlRequest {
         case "resize": self = .resize(rows: try fields.number("rows"), columns: try fields.number("columns"))
         case "closeStdin": self = .closeStdin
         case "closePorts": self = .closePorts
+        case "holdSockets": self = .holdSockets(try fields.number("count"))
+        case "servePorts": self = .servePorts(try PortRelay(try fields.object("relay")))
         case "execCreate":
             let process = try fields.object("process").value
             self = .execCreate(
@@ -145,6 +151,7 @@ extension ShimMessage {
             case .state(let state): writer.put("state", state.json)
             case .attached(let since): writer.put("since", since)
             case .process(let pid): writer.put("process", pid)
+            case .held(let numbers): writer.put("held", .array(numbers.map { .integer(Int64($0)) }))
             case .failure(let failure): writer.put("failure", failure.json)
             }
         case .notice(.outOfMemory): writer.put("event", "oom")
@@ -184,6 +191,8 @@ extension ShimMessage {
             self = .answer(id: id, .attached(since: try fields.string("since")))
         } else if !fields.isAbsent("process") {
             self = .answer(id: id, .process(try fields.number("process")))
+        } else if let held = fields.value["held"]?.arrayValue {
+            self = .answer(id: id, .held(held.map { $0.intValue.flatMap { Int32(exactly: $0) } ?? -1 }))
         } else {
             self = .answer(id: id, .done)
         }

@@ -66,6 +66,11 @@ public enum ControlRequest: Sendable, Equatable {
     case update(resources: JSONValue)
     /// Gives the container's published ports up: their sockets are closed, and connections through the shim end.
     case closePorts
+    /// Keeps this many sockets, which came as descriptors with this frame, until the container's end or `closePorts`; answered
+    /// with their numbers in the shim. For ports that are published while the container runs.
+    case holdSockets(Int)
+    /// Answers at sockets that it holds.
+    case servePorts(PortRelay)
 }
 
 /// The first frame on a connection to the shim's socket.
@@ -83,6 +88,8 @@ public enum ControlAnswer: Sendable, Equatable {
     case attached(since: String)
     /// Process number of an exec, in the daemon's process namespace.
     case process(Int32)
+    /// Numbers of descriptors in the shim, in the order in which they came.
+    case held([Int32])
     case failure(ShimFailure)
 }
 

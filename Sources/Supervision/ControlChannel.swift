@@ -14,8 +14,8 @@ final class ControlChannel: Sendable {
         var socket: Int32
         var token: UInt64?
         var reader = FrameReader()
-        /// What the socket did not take yet.
-        var unsent: [UInt8] = []
+        /// Frames that the socket did not take yet, or not wholly.
+        var unsent: [OutgoingFrame] = []
         var lastID: UInt64 = 0
         var pending: [UInt64: CheckedContinuation<ControlAnswer?, Never>] = [:]
         /// Notices that came before anybody wanted them.
@@ -54,13 +54,18 @@ final class ControlChannel: Sendable {
     }
 
     /// Sends a request and waits for its answer. Throws what the shim answers, or `lost`.
-    func request(_ request: ControlRequest) async throws(ShimFailure) -> ControlAnswer {
+    /// - Parameter lending: go with the request, at most `CLP_MOST_FDS`; stay the caller's.
+    func request(_ request: ControlRequest, lending descriptors: [Int32] = []) async throws(ShimFailure) -> ControlAnswer {
+        let copies: LentDescriptors?
+        do throws(SystemError) { copies = descriptors.isEmpty ? nil : try LentDescriptors(descriptors) } catch {
+            throw ShimFailure(.other, "\(error)")
+        }
         let answer: ControlAnswer? = await withCheckedContinuation { continuation in
             let isSent = state.withLock { state in
                 if state.socket < 0 { return false }
                 state.lastID += 1
                 state.pending[state.lastID] = continuation
-                state.unsent += ShimWire.frame(request.json(id: state.lastID))
+                state.unsent.append(OutgoingFrame(bytes: ShimWire.frame(request.json(id: state.lastID))[...], descriptors: copies))
                 ControlChannel.flush(&state)
                 return true
             }
@@ -75,15 +80,14 @@ final class ControlChannel: Sendable {
 
     private static func flush(_ state: inout State) {
         while !state.unsent.isEmpty {
-            let socket = state.socket
-            let count = state.unsent.withUnsafeBytes { send(socket, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL)) }
+            let count = state.unsent[0].send(to: state.socket)
             if count < 0 {
                 if errno == EINTR { continue }
                 if errno == EAGAIN, let token = state.token { ControlLoop.shared.change(token, clp_epoll_input() | clp_epoll_output()) }
                 // Any other failure shows as the end of the connection when it is read.
                 return
             }
-            state.unsent.removeFirst(count)
+            if state.unsent[0].bytes.isEmpty { state.unsent.removeFirst() }
         }
         if let token = state.token { ControlLoop.shared.change(token, clp_epoll_input()) }
     }

@@ -120,6 +120,22 @@ public final class ShimConnection: Sendable {
     /// end: failure of kind `unsupported`.
     public func closePorts() async throws(ShimFailure) { _ = try await channel.request(.closePorts) }
 
+    /// Lets the supervisor keep sockets that hold ports published now, until the container's end or `closePorts`; they stay the
+    /// caller's to close. Their numbers there. A supervisor of an older version throws `unsupported`.
+    public func hold(_ sockets: [Int32]) async throws(ShimFailure) -> [Int32] {
+        var held: [Int32] = []
+        for start in stride(from: 0, to: sockets.count, by: Int(CLP_MOST_FDS)) {
+            let part = Array(sockets[start..<min(start + Int(CLP_MOST_FDS), sockets.count)])
+            guard case .held(let numbers) = try await channel.request(.holdSockets(part.count), lending: part), numbers.count == part.count
+            else { throw ShimFailure(.lost, "hold ports: the container's supervisor answered something else") }
+            held += numbers
+        }
+        return held
+    }
+
+    /// Lets the supervisor answer at sockets that it holds, by their numbers there.
+    public func servePorts(_ relay: PortRelay) async throws(ShimFailure) { _ = try await channel.request(.servePorts(relay)) }
+
     private func open(_ opening: Opening) async throws(ShimFailure) -> (socket: Int32, answer: ControlAnswer) {
         let connection: OwnedFD
         do throws(SystemError) { connection = try ShimSocket.connect(directory: directory) } catch { throw ShimFailure(.lost, "\(error)") }

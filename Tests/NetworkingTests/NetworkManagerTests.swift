@@ -165,7 +165,14 @@ import Testing
             #expect(guest.endpoint.interface == "eth0" && second.interface == "eth1")
             let routes = try guest.run { try TestHost.output("ip", "route") }
             #expect(routes.contains("default via 172.17.0.1 dev eth0") && !routes.contains("default via 172.18.0.1"))
-            try manager.detach(second, bindings: [], containerLives: true)
+            try manager.chooseGateways([second, guest.endpoint], in: guest.sandbox)
+            let moved = try guest.run { try TestHost.output("ip", "route") }
+            #expect(moved.contains("default via 172.18.0.1 dev eth1") && !moved.contains("default via 172.17.0.1"))
+            try manager.leave(second, bindings: [])
+            #expect(!(try guest.run { try TestHost.output("ip", "route") }).contains("default"))
+            try manager.chooseGateways([guest.endpoint], in: guest.sandbox)
+            #expect(try guest.run { try TestHost.output("ip", "route") }.contains("default via 172.17.0.1 dev eth0"))
+            #expect(manager.endpoints(onNetwork: second.networkID).isEmpty)
             let again = try manager.attach(
                 containerID: "c", containerName: "c", hostname: "c", network: "two", sandbox: try manager.reopenSandboxOfTest(guest))
             #expect(again.interface == "eth1")

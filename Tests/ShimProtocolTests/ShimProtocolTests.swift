@@ -52,6 +52,7 @@ private func sent(_ value: JSONValue) throws -> JSONValue {
         .launch(sampleRequest()), .launch(LaunchRequest(containerID: "c", directory: "/d", bundle: "/b", runtime: .inProcess(root: "/r"))),
         .signal(15), .resize(rows: 65535, columns: 1), .closeStdin, .execCreate(exec), .execStart(id: "e"), .execSignal(id: "e", signal: 9),
         .execResize(id: "e", rows: 1, columns: 2), .execForget(id: "e"), .closePorts,
+        .holdSockets(2), .servePorts(PortRelay(target: "10.0.0.2", listeners: [.init(descriptor: 9, port: 80, isUDP: false)])),
     ]
     for (index, request) in requests.enumerated() {
         let value = try sent(request.json(id: UInt64(index)))

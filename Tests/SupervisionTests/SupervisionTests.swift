@@ -173,3 +173,64 @@ func givesATerminal(_ runtime: LaunchRequest.Runtime) async throws {
     #expect(log.first?.text == "/dev/pts/0\r\n")
     #expect(log.allSatisfy { $0.stream == "stdout" })
 }
+
+/// More than one message can carry.
+@Test func holdsPortsOfARunningContainer() async throws {
+    let sandbox = try Sandbox()
+    defer { sandbox.remove() }
+    let connection = try await sandbox.supervisor.launch(try sandbox.request(["sleep", "100"]))
+    let (sockets, ports) = try listeners(300)
+    let numbers = try await connection.hold(sockets)
+    for socket in sockets { close(socket) }
+    #expect(Set(numbers).count == 300)
+    #expect(!ports.contains(where: isFree))
+    let stranger = PortRelay(target: "127.0.0.1", listeners: [.init(descriptor: 1000, port: 9, isUDP: false)])
+    await #expect(throws: ShimFailure.self) { try await connection.servePorts(stranger) }
+    try await connection.servePorts(
+        PortRelay(target: "127.0.0.1", listeners: [.init(descriptor: numbers[299], port: 9, isUDP: false)]))
+    try await connection.closePorts()
+    // Others may have taken some of so many by now.
+    #expect(ports.count(where: isFree) > 250)
+    // As often as somebody wants.
+    let (again, more) = try listeners(1)
+    _ = try await connection.hold(again)
+    close(again[0])
+    #expect(!isFree(more[0]))
+    try await connection.signal(SIGKILL)
+    _ = await connection.finished()
+    #expect(isFree(more[0]))
+}
+
+/// Sockets that listen on ports of 127.0.0.1, and the ports.
+private func listeners(_ count: Int) throws -> ([Int32], [UInt16]) {
+    var sockets: [Int32] = []
+    var ports: [UInt16] = []
+    for _ in 0..<count {
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        let port = try #require(bound(listener, 0))
+        #expect(listen(listener, 1) == 0)
+        sockets.append(listener)
+        ports.append(port)
+    }
+    return (sockets, ports)
+}
+
+private func isFree(_ port: UInt16) -> Bool {
+    let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    defer { close(probe) }
+    return bound(probe, port) != nil
+}
+
+/// The port at which it is bound now; nil when it is taken.
+private func bound(_ descriptor: Int32, _ port: UInt16) -> UInt16? {
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    address.sin_port = port.bigEndian
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    return withUnsafeMutablePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { name in
+            bind(descriptor, name, size) == 0 && getsockname(descriptor, name, &size) == 0
+        }
+    } ? UInt16(bigEndian: address.sin_port) : nil
+}

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sqlite3
 import sys
 import time
 import urllib.request
@@ -200,7 +201,8 @@ def test_sdk(sdk, name):
 
 @pytest.fixture
 def second(clipper, name):
-    network = f"{name}-second".lower()[-60:].lstrip("-")
+    # After "bridge" in the order of names: the default network keeps the gateway.
+    network = f"second-{name[-50:]}".lower()
     clipper("network", "create", network)
     yield network
     clipper.run("network", "rm", "-f", network)
@@ -300,3 +302,175 @@ def test_networks_without_a_mode_are_all_there_are(daemon, clipper, name):
     assert clipper("exec", name, "ls", "/sys/class/net").split() == ["eth0", "lo"]
     clipper("rm", "-f", name)
     clipper("network", "rm", name)
+
+
+@pytest.fixture
+def choice(clipper, name):
+    """Two networks and an internal one: the first has the gateway by its name where a container is on both."""
+    base = f"{name}-net".lower()[-50:].lstrip("-")
+    names = [f"{base}-1", f"{base}-2", f"{base}-inside"]
+    for network in names:
+        clipper("network", "create", *(["--internal"] if network.endswith("inside") else []), network)
+    yield names
+    clipper.run("rm", "-f", name)
+    clipper("network", "rm", *names)
+
+
+def published_on(client, name, port):
+    """What answers at a published port on both of the host's families, and the gateway that the container has."""
+    gateway = client("exec", name, "sh", "-c", "ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p'")
+    return {page(port), page(port, "[::1]")}, gateway
+
+
+def gateway_of(client, name, network):
+    return client.inspect(name)["NetworkSettings"]["Networks"][network]["Gateway"]
+
+
+def test_ports_follow_the_gateway(cli, name, choice):
+    first, second, inside = choice
+    port = free_port()
+    cli("run", "-d", "--name", name, "--network", second, "-p", f"{port}:80", "-p", "9000", "-h", "web", IMAGE, *SERVE)
+    wait_until(lambda: page(port))
+    ports = {"80/tcp", "9000/tcp"}
+
+    def check(network):
+        if network is None:
+            assert published_on(cli, name, port) == ({None}, "")
+            assert cli("port", name) == "" and not cli.inspect(name)["NetworkSettings"]["Ports"].get("80/tcp")
+            with socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True):
+                return
+        assert published_on(cli, name, port) == ({"web\n"}, gateway_of(cli, name, network))
+        shown = cli.inspect(name)["NetworkSettings"]["Ports"]
+        assert {key for key, bound in shown.items() if bound} == ports
+        assert {(b["HostIp"], b["HostPort"]) for b in shown["80/tcp"]} == {("0.0.0.0", str(port)), ("::", str(port))}
+        with pytest.raises(OSError):
+            socket.create_server(("", port))
+
+    check(second)
+    cli("network", "connect", first, name)
+    check(first)
+    cli("network", "disconnect", first, name)
+    check(second)
+    cli("network", "disconnect", second, name)
+    check(None)
+    cli("network", "connect", inside, name)
+    check(None)
+    cli("network", "connect", second, name)
+    check(second)
+    cli("network", "connect", first, name)
+    check(first)
+    cli("network", "disconnect", second, name)
+    check(first)
+    cli("restart", "-t", "0", name)
+    wait_until(lambda: page(port))
+    check(first)
+
+
+def test_gateway_of_several_networks_is_the_first_by_name(cli, name, choice):
+    first, second, inside = choice
+    cli("create", "--name", name, "--network", second, IMAGE, "sleep", "1000")
+    cli("network", "connect", first, name)
+    cli("network", "connect", inside, name)
+    cli("start", name)
+    assert interfaces(cli, name)[1] == [gateway_of(cli, name, first)]
+    cli("network", "disconnect", first, name)
+    assert interfaces(cli, name)[1] == [gateway_of(cli, name, second)]
+
+
+def test_priority_of_a_gateway_while_running(clipper, daemon, name, choice):
+    first, second, _ = choice
+    port = free_port()
+    clipper("run", "-d", "--name", name, "--network", first, "-p", f"{port}:80", "-h", "web", IMAGE, *SERVE)
+    wait_until(lambda: page(port))
+    clipper("network", "connect", "--gw-priority", "1", second, name)
+    assert published_on(clipper, name, port) == ({"web\n"}, gateway_of(clipper, name, second))
+    daemon.crash()
+    clipper("network", "disconnect", second, name)
+    assert published_on(clipper, name, port) == ({"web\n"}, gateway_of(clipper, name, first))
+
+
+def test_container_on_no_network_joins_one(cli, name, choice):
+    first, second, _ = choice
+    port = free_port()
+    cli("run", "-d", "--name", name, "--network", "none", "-p", f"{port}:80", "-h", "web", IMAGE, *SERVE)
+    result = cli.run("network", "connect", first, name)
+    assert result.code == 1 and "private (none) mode" in result.err
+    cli("network", "disconnect", "none", name)
+    cli("network", "connect", first, name)
+    assert wait_until(lambda: page(port)) == "web\n"
+    result = cli.run("network", "connect", "none", name)
+    assert result.code == 1 and "private (none) mode" in result.err
+    cli("restart", "-t", "0", name)
+    assert wait_until(lambda: page(port)) == "web\n"
+    assert published_on(cli, name, port)[1] == gateway_of(cli, name, first)
+
+
+def test_ports_that_moved_outlive_the_daemon(clipper, daemon, name, choice):
+    """Many, on two networks in turn; their sockets are the supervisor's, whoever died when."""
+    first, second, _ = choice
+    port = free_port()
+    many = [arg for key in range(1000, 1270) for arg in ("-p", str(key))]
+    clipper("run", "-d", "--name", name, "--network", first, "-p", f"{port}:80", *many, "-h", "web", IMAGE, *SERVE)
+    clipper("network", "connect", second, name)
+    clipper("network", "disconnect", first, name)
+    daemon.kill()
+    assert published_on_host(port) == {"web\n"}
+    with pytest.raises(OSError):
+        socket.create_server(("", port))
+    daemon.start()
+    assert published_on(clipper, name, port) == ({"web\n"}, gateway_of(clipper, name, second))
+    shown = clipper.inspect(name)["NetworkSettings"]["Ports"]
+    assert all(shown[f"{key}/tcp"] for key in range(1000, 1270))
+    taken = int(shown["1269/tcp"][0]["HostPort"])
+    clipper("network", "connect", first, name)
+    assert published_on(clipper, name, port) == ({"web\n"}, gateway_of(clipper, name, first))
+    with socket.create_server(("", taken)):
+        pass
+    clipper("rm", "-f", name)
+    with socket.create_server(("", port)):
+        pass
+
+
+def published_on_host(port):
+    return {page(port), page(port, "[::1]")}
+
+
+def test_network_whose_ports_are_taken_is_not_joined(cli, name, choice):
+    first, second, inside = choice
+    port = free_port()
+    cli("run", "-d", "--name", name, "--network", inside, "-p", f"{port}:80", "-h", "web", IMAGE, *SERVE)
+    with socket.create_server(("", port)):
+        result = cli.run("network", "connect", second, name)
+        assert result.code == 1 and "driver failed programming external connectivity" in result.err and "in use" in result.err
+        assert set(cli.inspect(name)["NetworkSettings"]["Networks"]) == {inside}
+        assert json.loads(cli("network", "inspect", second))[0]["Containers"] == {}
+        assert interfaces(cli, name) == (["eth0"], [])
+    cli("network", "connect", second, name)
+    assert wait_until(lambda: page(port)) == "web\n"
+
+
+def test_change_that_the_daemon_died_in_is_brought_to_its_end(clipper, daemon, name, choice):
+    """The record says that a change has begun and nothing of what follows it was done."""
+    first, second, _ = choice
+    port = free_port()
+    clipper("run", "-d", "--name", name, "--network", first, "-p", f"{port}:80", "-h", "web", IMAGE, *SERVE)
+    wait_until(lambda: page(port))
+    clipper("network", "connect", second, name)
+    left = clipper.inspect(name)["NetworkSettings"]["Networks"][first]
+    daemon.kill()
+    database = sqlite3.connect(daemon.scratch / "data/clipper.db")
+    (key, text), = [row for row in database.execute("select key, document from containers") if f'"name":"{name}"' in str(row[1])]
+    record = json.loads(text)
+    record["isRewiring"] = True
+    del record["networks"][first]
+    record["attachments"] = [place for place in record["attachments"] if place["networkName"] != first]
+    database.execute("update containers set document = ? where key = ?", (json.dumps(record).encode(), key))
+    database.commit()
+    database.close()
+    daemon.start()
+    assert set(clipper.inspect(name)["NetworkSettings"]["Networks"]) == {second}
+    wait_until(lambda: interfaces(clipper, name)[0] == ["eth1"], what="the first network's interface is gone")
+    assert published_on(clipper, name, port) == ({"web\n"}, gateway_of(clipper, name, second))
+    assert left["IPAddress"] not in clipper("exec", name, "cat", "/etc/hosts")
+    clipper("network", "disconnect", second, name)
+    assert published_on_host(port) == {None}

@@ -47,6 +47,38 @@ static inline uint32_t clp_epoll_input(void) { return EPOLLIN; }
 static inline uint32_t clp_epoll_output(void) { return EPOLLOUT; }
 static inline uint32_t clp_epoll_gone(void) { return EPOLLHUP | EPOLLERR; }
 // Blocks one signal and gives a non-blocking descriptor that tells of it.
+// As many descriptors as one message over a Unix socket can carry (SCM_MAX_FD of the kernel).
+#define CLP_MOST_FDS 253
+
+// Data with descriptors, without waiting.
+static inline ssize_t clp_send_with_fds(int socket, const void *data, size_t size, const int *fds, size_t count) {
+    union { char bytes[CMSG_SPACE(CLP_MOST_FDS * sizeof(int))]; struct cmsghdr aligned; } control;
+    struct iovec part = {(void *)data, size};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+    memset(&control, 0, sizeof control);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(header), fds, count * sizeof(int));
+    return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+// Data and the descriptors that came with it, close-on-exec, without waiting: room for CLP_MOST_FDS, and how many they are.
+static inline ssize_t clp_receive_with_fds(int socket, void *data, size_t size, int *fds, size_t *count) {
+    union { char bytes[CMSG_SPACE(CLP_MOST_FDS * sizeof(int))]; struct cmsghdr aligned; } control;
+    struct iovec part = {data, size};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    *count = 0;
+    ssize_t received = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (received < 0) return received;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        *count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fds, CMSG_DATA(header), *count * sizeof(int));
+    }
+    return received;
+}
+
 static inline int clp_signal_descriptor(int signal) { sigset_t set; sigemptyset(&set); sigaddset(&set, signal); return sigprocmask(SIG_BLOCK, &set, 0) ? -1 : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK); }
 static inline void clp_ignore_signal(int number) { signal(number, SIG_IGN); }
 static inline int clp_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }

@@ -82,6 +82,14 @@ final class Container: Sendable {
         }
     }
 
+    /// `connection()` of a container that runs or is paused; nil for one that does neither.
+    func livingConnection() throws(EngineError) -> ShimConnection? {
+        do { return try connection() } catch {
+            if isAlive { throw error }
+            return nil
+        }
+    }
+
     /// The cause of a refusal: the container was paused at that moment, whatever it is by now.
     struct IsPaused: Error {}
 

@@ -118,7 +118,7 @@ final class ContainerLauncher: Sendable {
             request.relay = prepared.relay
             streamsAreMine = false
             let connection = try await supervisor.launch(request, descriptors: prepared.descriptors, attaching: streams)
-            for ports in prepared.published { ports.closeSockets() }
+            prepared.published?.closeSockets()
             return Launched(connection: connection, attachments: prepared.attachments)
         } catch {
             await detach(prepared.attachments)
@@ -213,7 +213,7 @@ final class ContainerLauncher: Sendable {
     private struct Prepared: Sendable {
         var paths: EngineConfiguration.ContainerPaths
         var attachments: [NetworkAttachment] = []
-        var published: [PublishedPorts] = []
+        var published: PublishedPorts?
         var sandbox: NetworkSandbox?
         let identities: ContainerIdentities
         /// Number of the first descriptor that the shim gets.
@@ -221,20 +221,15 @@ final class ContainerLauncher: Sendable {
 
         /// What the shim keeps open: the network namespace first, then the user namespace and the sockets that hold the ports.
         var descriptors: [Int32] {
-            (sandbox.map { [$0.descriptor] } ?? []) + identities.descriptors + published.flatMap(\.descriptors)
+            (sandbox.map { [$0.descriptor] } ?? []) + identities.descriptors + (published?.descriptors ?? [])
         }
 
         var root: MappedRoot? { identities.rootForShim(descriptor: firstDescriptor + (sandbox == nil ? 0 : 1)) }
 
         /// The sockets that the shim serves, by the numbers that they have there.
         var relay: PortRelay? {
-            let sockets = published.flatMap(\.sockets)
-            guard let target = published.compactMap(\.relayTarget).first else { return nil }
             let first = firstDescriptor + (sandbox == nil ? 0 : 1) + Int32(identities.descriptors.count)
-            let listeners = sockets.enumerated().filter(\.element.isServed).map { index, socket in
-                PortRelay.Listener(descriptor: first + Int32(index), port: socket.containerPort, isUDP: socket.proto == .udp)
-            }
-            return PortRelay(target: "\(target)", listeners: listeners)
+            return published?.relay { first + Int32($0) }
         }
     }
 
@@ -299,21 +294,28 @@ final class ContainerLauncher: Sendable {
         guard record.config.NetworkDisabled != true else { return }
         let mode = record.hostConfig.NetworkMode ?? "default"
         let primary = mode == "default" ? "bridge" : (try? networks.network(mode).name) ?? mode
-        // The first with a gateway gives the default route: the highest priority, then the network of NetworkMode.
+        // The first network's interface is eth0: the highest priority, then the network of NetworkMode.
         func rank(_ name: String) -> (Int, Int, String) { (-(record.networks[name]?.GwPriority ?? 0), name == primary ? 0 : 1, name) }
         for name in record.networks.keys.sorted(by: { rank($0) < rank($1) }) {
             let wanted = record.networks[name] ?? EndpointSettings()
             prepared.attachments.append(try attach(record, to: name, wanted, sandbox: prepared.sandbox))
         }
-        if let sandbox = prepared.sandbox { try serveNames(record, prepared.attachments, sandbox) }
-        guard !prepared.attachments.isEmpty, mode != "host", mode != "none" else { return }
+        if let sandbox = prepared.sandbox {
+            try serveNames(record, prepared.attachments, sandbox)
+            if prepared.attachments.count > 1 { try chooseGateways(prepared.attachments, sandbox) }
+        }
+        let target = prepared.attachments.publishing?.endpoint.id
+        guard let index = prepared.attachments.firstIndex(where: { $0.endpoint.id == target }) else { return }
         let ports = try PortRequests(record).requests
         guard !ports.isEmpty else { return }
-        // An internal network has no way in: the ports are those of the first network that is open to the host.
-        let open = prepared.attachments.firstIndex { $0.endpoint.ipv4Gateway != nil || $0.endpoint.ipv6Gateway != nil } ?? 0
-        let published = try networks.publish(prepared.attachments[open].endpoint, ports: ports)
-        prepared.published.append(published)
-        prepared.attachments[open].published = published.bindings
+        let published = try networks.publish(prepared.attachments[index].endpoint, ports: ports)
+        prepared.published = published
+        prepared.attachments[index].published = published.bindings
+    }
+
+    /// Blocks.
+    func chooseGateways(_ attachments: [NetworkAttachment], _ sandbox: NetworkSandbox) throws {
+        try networks.chooseGateways(attachments.byPreference.map(\.endpoint), in: sandbox)
     }
 
     /// What a container is called on a network beside its name: aliases, short ID and host name.
@@ -451,7 +453,10 @@ final class ContainerLauncher: Sendable {
     }
 
     func restoreNetworks(of containers: [Container]) async throws {
-        let living = containers.flatMap { $0.record.attachments.map { LivingEndpoint(endpoint: $0.endpoint, bindings: $0.published) } }
+        let living = containers.flatMap {
+            // The first with a gateway has the default route.
+            $0.record.attachments.byPreference.map { LivingEndpoint(endpoint: $0.endpoint, bindings: $0.published) }
+        }
         try await offloading { [self] in
             try networks.restore(living)
             for container in containers {
@@ -464,5 +469,16 @@ final class ContainerLauncher: Sendable {
                 }
             }
         }
+    }
+}
+
+extension PublishedPorts {
+    /// What the shim serves, where the sockets have these numbers by their place in `sockets`; nil for nothing.
+    func relay(_ number: (Int) -> Int32) -> PortRelay? {
+        guard let relayTarget else { return nil }
+        let listeners = sockets.enumerated().filter(\.element.isServed).map { index, socket in
+            PortRelay.Listener(descriptor: number(index), port: socket.containerPort, isUDP: socket.proto == .udp)
+        }
+        return PortRelay(target: "\(relayTarget)", listeners: listeners)
     }
 }

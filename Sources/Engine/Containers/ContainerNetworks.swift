@@ -1,8 +1,5 @@
 internal import EngineTypes
-internal import Linux
-internal import Logging
 internal import Networking
-internal import ShimProtocol
 internal import Supervision
 
 /// Containers joining and leaving networks between their creation and their removal.
@@ -12,44 +9,44 @@ extension ContainerService {
         let container = try store.find(id)
         try EndpointChecks.check(settings, network: network.name)
         try await container.transition.withLock {
-            let record = container.record
-            try checkMode(record, network)
-            if (settings.GwPriority ?? 0) != 0, container.isAlive {
-                throw EngineError.notImplemented("EndpointSettings.GwPriority for a container that runs")
-            }
+            try checkMode(container.record, network)
             if case .removing = container.phase { throw EngineError.conflict("container \(container.id) is marked for removal") }
-            var attachment: NetworkAttachment?
-            if let connection = try? container.connection() {
-                if record.attachments.contains(where: { $0.endpoint.networkID == network.id }) {
-                    throw EngineError(.forbidden, "endpoint with name \(record.name) already exists in network \(network.name)")
-                }
-                attachment = try await join(record, network, settings, pid: connection.containerPID)
+            if let connection = try container.livingConnection() {
+                return try await join(container, network, settings, connection)
             }
-            container.withState { state in
-                state.record.networks[network.name] = settings
-                if let attachment { state.record.attachments.append(attachment) }
-            }
+            container.withState { $0.record.networks[network.name] = settings }
             try await store.save(container)
         }
     }
 
-    private func join(_ record: ContainerRecord, _ network: Network, _ settings: EndpointSettings, pid: Int32) async throws
-        -> NetworkAttachment
-    {
+    private func join(_ container: Container, _ network: Network, _ settings: EndpointSettings, _ connection: ShimConnection) async throws {
+        let before = container.record
+        if before.attachments.contains(where: { $0.endpoint.networkID == network.id }) {
+            throw EngineError(.forbidden, "endpoint with name \(before.name) already exists in network \(network.name)")
+        }
         let launcher = lifecycle.launcher
-        return try await offloading {
-            let sandbox = try launcher.networks.reopenSandbox(pid: pid)
-            let attachment = try launcher.attach(record, to: network.name, settings, sandbox: sandbox)
-            do {
-                let all = record.attachments + [attachment]
-                try launcher.serveNames(record, all, sandbox)
-                try launcher.writeHosts(record, all)
-                try launcher.writeResolvConf(record, all)
-            } catch {
-                try? launcher.networks.detach(attachment.endpoint, bindings: [], containerLives: true)
-                throw error
+        let pid = connection.containerPID
+        let attachment = try await offloading {
+            try launcher.attach(before, to: network.name, settings, sandbox: try launcher.networks.reopenSandbox(pid: pid))
+        }
+        do {
+            try container.withState { state in
+                guard state.record.outcome.pid == pid else { throw EngineError.conflict("container \(container.id) is not running") }
+                state.record.networks[network.name] = settings
+                state.record.attachments.append(attachment)
+                state.record.isRewiring = true
             }
-            return attachment
+            try await store.save(container, durable: false)
+            try await lifecycle.settleNetworks(container, connection)
+        } catch {
+            container.withState { state in
+                state.record.networks[network.name] = before.networks[network.name]
+                state.record.attachments.removeAll { $0.endpoint.id == attachment.endpoint.id }
+            }
+            try? await offloading { try launcher.networks.leave(attachment.endpoint, bindings: []) }
+            launcher.publish("disconnect", attachment.endpoint)
+            await lifecycle.settleNetworksOrTell(container, connection)
+            throw EngineError.from(error)
         }
     }
 
@@ -65,43 +62,45 @@ extension ContainerService {
             if record.hostConfig.NetworkMode == "host" {
                 throw EngineError(.forbidden, "container cannot be disconnected from host network or connected to host network")
             }
-            let launcher = lifecycle.launcher
-            let asked = try await offloading {
-                record.networks.keys.filter { (try? launcher.networks.network($0).id) == network.id }
+            let asked = try await offloading { [networks = lifecycle.launcher.networks] in
+                record.networks.keys.filter { (try? networks.network($0).id) == network.id }
             }
             let attachment = record.attachments.first { $0.endpoint.networkID == network.id }
             guard attachment != nil || !asked.isEmpty else {
                 if force { return }
                 throw EngineError(.system, "container \(container.id) is not connected to network \(network.name)")
             }
-            let remaining = record.attachments.filter { $0.endpoint.networkID != network.id }
-            if let attachment, let connection = try? container.connection() {
-                let pid = connection.containerPID
-                let sandbox = try await offloading { try launcher.networks.reopenSandbox(pid: pid) }
-                // First: once the address is given back, another container may have it.
-                if !attachment.published.isEmpty { await closePorts(container, connection) }
-                try await offloading {
-                    try launcher.networks.detach(
-                        attachment.endpoint, bindings: attachment.published, sandbox: sandbox, others: remaining.map(\.endpoint))
-                    try launcher.writeHosts(record, remaining)
-                    try launcher.writeResolvConf(record, remaining)
-                }
-                launcher.publish("disconnect", attachment.endpoint)
-            }
+            let connection = try container.livingConnection()
+            // Written down first: a daemon that dies half-way leaves the rest to the next.
             container.withState { state in
-                state.record.attachments = remaining
                 for name in asked { state.record.networks[name] = nil }
+                state.record.attachments.removeAll { $0.endpoint.networkID == network.id }
+                state.record.isRewiring = connection != nil
             }
             try await store.save(container)
+            if let attachment, let connection { try await leave(container, attachment, connection, before: record) }
         }
     }
 
-    /// From when this returns nothing is passed on to the container's address.
-    private func closePorts(_ container: Container, _ connection: ShimConnection) async {
-        do throws(ShimFailure) { try await connection.closePorts() } catch {
-            lifecycle.launcher.logger.warning(
-                "a container's ports stay taken until its end", metadata: ["container": "\(container.id)", "error": "\(error)"])
+    private func leave(
+        _ container: Container, _ attachment: NetworkAttachment, _ connection: ShimConnection, before: ContainerRecord
+    ) async throws {
+        let launcher = lifecycle.launcher
+        // First: once the address is given back, another container may have it.
+        if !attachment.published.isEmpty { await lifecycle.closePorts(container, connection) }
+        do { try await offloading { try launcher.networks.leave(attachment.endpoint, bindings: attachment.published) } } catch {
+            // It is on the network still, and says so.
+            container.withState { state in
+                state.record.networks = before.networks
+                var unpublished = attachment
+                unpublished.published = []
+                state.record.attachments.append(unpublished)
+            }
+            await lifecycle.settleNetworksOrTell(container, connection)
+            throw error
         }
+        launcher.publish("disconnect", attachment.endpoint)
+        await lifecycle.settleNetworksOrTell(container, connection)
     }
 
     private func checkMode(_ record: ContainerRecord, _ network: Network) throws(EngineError) {
@@ -113,7 +112,8 @@ extension ContainerService {
             throw EngineError(
                 .forbidden, "container sharing network namespace with another container or host cannot be connected to any other network")
         }
-        if mode == "none" || network.driver == "null" {
+        let isOnNone = record.networks.keys.contains { (try? lifecycle.launcher.networks.network($0).driver) == "null" }
+        if isOnNone || (network.driver == "null" && !record.networks.isEmpty) {
             throw EngineError(
                 .forbidden, "container cannot be connected to multiple networks with one of the networks in private (none) mode")
         }

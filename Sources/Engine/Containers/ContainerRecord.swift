@@ -31,6 +31,9 @@ public struct ContainerRecord: Codable, Sendable {
     public var wasStoppedByUser = false
     /// Set while the container runs: the endpoints and ports to give back when it ends.
     public var attachments: [NetworkAttachment] = []
+    /// A change of the networks of a container that runs was begun, and its end is not written down: routes, ports and files may
+    /// be those of before, of after, or neither.
+    public var isRewiring = false
 
     /// How the container stands, as far as it survives the daemon.
     public struct Outcome: Codable, Sendable, Equatable {
@@ -97,6 +100,24 @@ public struct NetworkAttachment: Codable, Sendable {
     public var published: [PublishedPort]
 }
 
+extension [NetworkAttachment] {
+    /// In Docker's order of who gives a container its default routes, and with them its published ports: by priority, by having
+    /// gateways of both families, by name.
+    var byPreference: [NetworkAttachment] {
+        func rank(_ attachment: NetworkAttachment) -> (Int, Int, String) {
+            let endpoint = attachment.endpoint
+            let isDual = endpoint.ipv4Gateway != nil && endpoint.ipv6Gateway != nil
+            return (-(attachment.settings.GwPriority ?? 0), isDual ? 0 : 1, attachment.networkName)
+        }
+        return sorted { rank($0) < rank($1) }
+    }
+
+    /// The place at which the container's ports are published: none on an internal network, which has no way in.
+    var publishing: NetworkAttachment? {
+        byPreference.first { $0.endpoint.ipv4Gateway != nil || $0.endpoint.ipv6Gateway != nil }
+    }
+}
+
 // What an older daemon wrote lacks the fields that came later: whatever has a default may be missing.
 
 extension ContainerRecord {
@@ -119,6 +140,7 @@ extension ContainerRecord {
         health = try fields.decodeIfPresent(HealthState.self, forKey: .health)
         wasStoppedByUser = try fields.decodeIfPresent(Bool.self, forKey: .wasStoppedByUser) ?? false
         attachments = try fields.decodeIfPresent([NetworkAttachment].self, forKey: .attachments) ?? []
+        isRewiring = try fields.decodeIfPresent(Bool.self, forKey: .isRewiring) ?? false
     }
 }
 

@@ -38,6 +38,7 @@ extension ContainerService {
         }
         try await lifecycle.launcher.restoreNetworks(of: living)
         for (container, reconnection) in found { await lifecycle.resume(container, reconnection) }
+        for container in living where container.record.isRewiring { await lifecycle.finishRewiring(container) }
         await lifecycle.startByPolicy()
     }
 }
@@ -60,6 +61,14 @@ extension ContainerLifecycle {
             let started = container.record.outcome.startedAt
             let record = ExitRecord(exitCode: 255, signal: nil, oomKilled: false, startedAt: started, exitedAt: Timestamp.now().description)
             await endedWhileAway(container, record, reason: reason)
+        }
+    }
+
+    /// The daemon died within a change of the container's networks.
+    func finishRewiring(_ container: Container) async {
+        await container.transition.withLock {
+            guard let connection = try? container.connection() else { return }
+            await settleNetworksOrTell(container, connection, anew: true)
         }
     }
 
