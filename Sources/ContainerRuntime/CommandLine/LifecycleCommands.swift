@@ -35,12 +35,16 @@ struct FoundContainer {
         return try CgroupManager.open(path: state.cgroupPath)
     }
 
+    /// Nil when the container has none, or none any more.
+    func cgroupIfThere() throws -> CgroupManager? {
+        if state.cgroupPath.isEmpty { return nil }
+        do { return try cgroup() } catch let error as SystemError where error.code == ENOENT { return nil }
+    }
+
     /// For a further process: when nothing is left of the group, its name alone. Nil: the container has none.
     func cgroupToEnter() throws -> CgroupManager? {
         if state.cgroupPath.isEmpty { return nil }
-        do { return try cgroup() } catch let error as SystemError where error.code == ENOENT {
-            return try CgroupManager.named(state.cgroupPath)
-        }
+        return try cgroupIfThere() ?? CgroupManager.named(state.cgroupPath)
     }
 
     /// A handle of the first process that is proven to be the one on record.
@@ -100,8 +104,8 @@ enum KillCommand {
             throw RuntimeError(kind: .usage, message: "unknown signal \"\(name)\"")
         }
         let container = try FoundContainer(id, globals.store)
-        if arguments.has("all") {
-            try container.cgroup().kill(signal)
+        if arguments.has("all"), let cgroup = try container.cgroupIfThere() {
+            try cgroup.kill(signal)
             return 0
         }
         // The kernel ends the others with the first process of a pid namespace, and only then: they may outlive it.
@@ -113,7 +117,9 @@ enum KillCommand {
             throw RuntimeError(kind: .state, message: "container not running")
         }
         if signal == SIGKILL && isShared {
-            try container.cgroup().kill()
+            try container.cgroupIfThere()?.kill()
+            // It may have been moved out of its group, and the group be gone.
+            if let pidfd = try? container.pidfd() { _ = clp_pidfd_send_signal(pidfd.raw, SIGKILL) }
             return 0
         }
         let pidfd = try container.pidfd()

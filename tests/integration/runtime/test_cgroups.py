@@ -347,6 +347,25 @@ def test_kill_all(make_container, engine):
     made.wait_for("stopped")
 
 
+def test_kill_of_a_process_that_has_left_its_group(container):
+    """Somebody has moved it, and the group is gone: the process is all there is."""
+    def edit(config):
+        config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "pid"]
+        config["mounts"] = [m for m in config["mounts"] if m["type"] != "proc"]
+    for options in [[], ["--all"]]:
+        made = container(["sleep", "1000"], edit).up()
+        pid = made.pid
+        for group in cgroup_directories(made.id):
+            top = CGROUPS if IS_CGROUP2 else CGROUPS / group.relative_to(CGROUPS).parts[0]
+            (top / "cgroup.procs").write_text(str(pid))
+            group.rmdir()
+        assert made.kill("KILL", *options).code == 0
+        made.wait_for("stopped")
+        result = made.kill("KILL", *options)
+        assert result.code != 0 and "container not running" in result.err, result
+        assert made.delete().code == 0
+
+
 def test_kill_reaches_all_without_a_pid_namespace(container):
     def edit(config):
         config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "pid"]
