@@ -51,6 +51,8 @@ struct PruneFilter {
         labels = filters["label"]
         excluded = filters["label!"]
         let moments = try filters.moments("until")
+        // Whoever names an age has not asked for everything; dockerd breaks the connection off.
+        if filters.values["until"] != nil && moments.isEmpty { throw .invalid("invalid filter 'until'") }
         if moments.count > 1 { throw .invalid("more than one until filter specified") }
         until = moments.first
     }

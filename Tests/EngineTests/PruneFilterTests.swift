@@ -23,6 +23,7 @@ import Testing
 
     @Test(arguments: [
         ("colour", ["red"], "invalid filter 'colour'"), ("until", ["1h", "2h"], "more than one until filter specified"),
+        ("until", [], "invalid filter 'until'"), ("until", [""], "failed to parse value as time or duration: \"\""),
         ("until", ["soon"], "failed to parse value as time or duration: \"soon\""),
     ])
     func refused(_ name: String, _ values: [String], _ text: String) {

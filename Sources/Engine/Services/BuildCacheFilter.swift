@@ -24,6 +24,8 @@ struct BuildCacheFilter: Sendable {
             if filters.values["until"] != nil { throw .invalid("conflicting filters: \"until\" and \"unused-for\"") }
             common.values["until"] = age
         }
+        // An age without a value is none, as in BuildKit.
+        if common.values["until"] == [] { common.values["until"] = nil }
         for name in Self.fields + ["unused-for"] { common.values[name] = nil }
         for name in ["inuse", "private", "shared"] {
             guard let value = wanted[name], !["true", "false", "1", "0"].contains(value) else { continue }
