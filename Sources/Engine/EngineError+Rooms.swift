@@ -72,6 +72,7 @@ extension EngineError {
         case .conflict: .conflict
         case .permission: .forbidden
         case .unsupported: .notImplemented
+        case .silent: .unavailable
         case .rootfs, .runtime, .lost, .other: .system
         }
     }

@@ -22,6 +22,8 @@ public struct ShimFailure: Error, Equatable, Sendable, CustomStringConvertible {
         case unsupported
         /// The shim or helper could not be started, ended without an answer, or cannot be reached.
         case lost
+        /// The shim runs and does not answer: something outside has stopped or frozen it.
+        case silent
         /// A kind that this version does not know.
         case other
     }

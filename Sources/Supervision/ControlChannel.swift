@@ -17,10 +17,18 @@ final class ControlChannel: Sendable {
         /// Frames that the socket did not take yet, or not wholly.
         var unsent: [OutgoingFrame] = []
         var lastID: UInt64 = 0
-        var pending: [UInt64: CheckedContinuation<ControlAnswer?, Never>] = [:]
+        var pending: [UInt64: CheckedContinuation<Reply, Never>] = [:]
         /// Notices that came before anybody wanted them.
         var early: [ShimNotice?] = []
         var handler: NoticeHandler?
+    }
+
+    private enum Reply {
+        case answer(ControlAnswer)
+        /// The connection has ended.
+        case gone
+        /// Nothing has come in time.
+        case silence
     }
 
     private let state: Mutex<State>
@@ -53,28 +61,41 @@ final class ControlChannel: Sendable {
         }
     }
 
-    /// Sends a request and waits for its answer. Throws what the shim answers, or `lost`.
-    /// - Parameter lending: go with the request, at most `CLP_MOST_FDS`; stay the caller's.
-    func request(_ request: ControlRequest, lending descriptors: [Int32] = []) async throws(ShimFailure) -> ControlAnswer {
+    /// Sends a request and waits for its answer. Throws what the shim answers, `lost`, or `silent` when it answers nothing: it
+    /// then does what was asked when it goes on.
+    /// - Parameters:
+    ///   - lending: go with the request, at most `CLP_MOST_FDS`; stay the caller's.
+    ///   - patience: how many seconds to wait; nil waits for ever.
+    func request(_ request: ControlRequest, lending descriptors: [Int32] = [], patience: UInt32?) async throws(ShimFailure)
+        -> ControlAnswer
+    {
         let copies: LentDescriptors?
         do throws(SystemError) { copies = descriptors.isEmpty ? nil : try LentDescriptors(descriptors) } catch {
             throw ShimFailure(.other, "\(error)")
         }
-        let answer: ControlAnswer? = await withCheckedContinuation { continuation in
+        let id = state.withLock { state in
+            state.lastID += 1
+            return state.lastID
+        }
+        let alarm = Alarm(seconds: patience) { [weak self] in
+            self?.state.withLock { $0.pending.removeValue(forKey: id) }?.resume(returning: .silence)
+        }
+        let reply: Reply = await withCheckedContinuation { continuation in
             let isSent = state.withLock { state in
                 if state.socket < 0 { return false }
-                state.lastID += 1
-                state.pending[state.lastID] = continuation
-                state.unsent.append(OutgoingFrame(bytes: ShimWire.frame(request.json(id: state.lastID))[...], descriptors: copies))
+                state.pending[id] = continuation
+                state.unsent.append(OutgoingFrame(bytes: ShimWire.frame(request.json(id: id))[...], descriptors: copies))
                 ControlChannel.flush(&state)
                 return true
             }
-            if !isSent { continuation.resume(returning: nil) }
+            if !isSent { continuation.resume(returning: .gone) }
         }
-        switch answer {
-        case .failure(let failure): throw failure
-        case .some(let answer): return answer
-        case nil: throw ShimFailure(.lost, "the container's supervisor is gone")
+        await alarm.putOff()
+        switch reply {
+        case .answer(.failure(let failure)): throw failure
+        case .answer(let answer): return answer
+        case .gone: throw ShimFailure(.lost, "the container's supervisor is gone")
+        case .silence: throw ShimSocket.silent
         }
     }
 
@@ -94,7 +115,7 @@ final class ControlChannel: Sendable {
 
     // On the loop's thread.
     private func ready(_ events: UInt32) {
-        var resumptions: [(CheckedContinuation<ControlAnswer?, Never>, ControlAnswer?)] = []
+        var resumptions: [(CheckedContinuation<Reply, Never>, Reply)] = []
         var notices: [ShimNotice?] = []
         let handler = state.withLock { state -> NoticeHandler? in
             if state.socket < 0 { return nil }
@@ -103,12 +124,12 @@ final class ControlChannel: Sendable {
             if state.handler == nil { state.early += notices }
             return state.handler
         }
-        for (continuation, answer) in resumptions { continuation.resume(returning: answer) }
+        for (continuation, reply) in resumptions { continuation.resume(returning: reply) }
         if let handler { for notice in notices { handler(notice) } }
     }
 
     private static func read(
-        _ state: inout State, _ resumptions: inout [(CheckedContinuation<ControlAnswer?, Never>, ControlAnswer?)],
+        _ state: inout State, _ resumptions: inout [(CheckedContinuation<Reply, Never>, Reply)],
         _ notices: inout [ShimNotice?]
     ) {
         var buffer = [UInt8](repeating: 0, count: 16384)
@@ -121,7 +142,7 @@ final class ControlChannel: Sendable {
                 while let frame = try state.reader.next() {
                     switch try ShimMessage(frame) {
                     case .answer(let id, let answer):
-                        if let continuation = state.pending.removeValue(forKey: id) { resumptions.append((continuation, answer)) }
+                        if let continuation = state.pending.removeValue(forKey: id) { resumptions.append((continuation, .answer(answer))) }
                     case .notice(let notice): notices.append(notice)
                     case .unknown: break
                     }
@@ -133,7 +154,7 @@ final class ControlChannel: Sendable {
         state.token = nil
         close(state.socket)
         state.socket = -1
-        for continuation in state.pending.values { resumptions.append((continuation, nil)) }
+        for continuation in state.pending.values { resumptions.append((continuation, .gone)) }
         state.pending = [:]
         notices.append(nil)
     }

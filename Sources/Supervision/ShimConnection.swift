@@ -12,6 +12,10 @@ public final class ShimConnection: Sendable {
     public let events: AsyncStream<ShimEvent>
     private let channel: ControlChannel
     private let directory: String
+    /// How long to wait for an answer that waits for nothing itself, in seconds.
+    static let patience: UInt32 = 10
+    /// How long to wait for an answer; nil for ever.
+    private let patience: UInt32?
 
     public var containerID: String { state.containerID }
     /// The container's first process.
@@ -20,8 +24,9 @@ public final class ShimConnection: Sendable {
     /// RFC 3339.
     public var startedAt: String { state.startedAt }
 
-    init(_ channel: ControlChannel, _ state: ContainerState, directory: String, exitRecordPath: String) {
+    init(_ channel: ControlChannel, _ state: ContainerState, directory: String, exitRecordPath: String, patience: UInt32?) {
         self.channel = channel
+        self.patience = patience
         self.state = state
         self.directory = directory
         let (events, continuation) = AsyncStream.makeStream(of: ShimEvent.self)
@@ -56,15 +61,15 @@ public final class ShimConnection: Sendable {
     }
 
     /// Sends a signal to the container's first process.
-    public func signal(_ number: Int32) async throws(ShimFailure) { _ = try await channel.request(.signal(number)) }
+    public func signal(_ number: Int32) async throws(ShimFailure) { _ = try await request(.signal(number)) }
 
     /// Sets the size of the container's terminal.
     public func resize(rows: UInt16, columns: UInt16) async throws(ShimFailure) {
-        _ = try await channel.request(.resize(rows: rows, columns: columns))
+        _ = try await request(.resize(rows: rows, columns: columns))
     }
 
     /// Ends the container's standard input.
-    public func closeStdin() async throws(ShimFailure) { _ = try await channel.request(.closeStdin) }
+    public func closeStdin() async throws(ShimFailure) { _ = try await request(.closeStdin) }
 
     /// A socket (blocking, close-on-exec) with the container's raw stream (ShimProtocol), the caller's to close.
     /// Its end is end of file, or a reset when input that nobody took was on its way.
@@ -84,13 +89,13 @@ public final class ShimConnection: Sendable {
 
     /// Makes an exec known to the shim; `process` is the OCI process object.
     public func execCreate(id: String, process: JSONValue, terminal: Bool, stdin: Bool) async throws(ShimFailure) {
-        _ = try await channel.request(.execCreate(ExecRequest(id: id, process: process, terminal: terminal, stdin: stdin)))
+        _ = try await request(.execCreate(ExecRequest(id: id, process: process, terminal: terminal, stdin: stdin)))
     }
 
     /// Starts a created exec; its process number. Attach before this to lose no output. After a failure the shim has
     /// forgotten the exec and its streams end.
     public func execStart(id: String) async throws(ShimFailure) -> Int32 {
-        guard case .process(let pid) = try await channel.request(.execStart(id: id)) else {
+        guard case .process(let pid) = try await request(.execStart(id: id)) else {
             throw ShimFailure(.lost, "exec start: the container's supervisor answered something else")
         }
         return pid
@@ -103,22 +108,22 @@ public final class ShimConnection: Sendable {
     }
 
     public func execSignal(id: String, _ number: Int32) async throws(ShimFailure) {
-        _ = try await channel.request(.execSignal(id: id, signal: number))
+        _ = try await request(.execSignal(id: id, signal: number))
     }
 
     public func execResize(id: String, rows: UInt16, columns: UInt16) async throws(ShimFailure) {
-        _ = try await channel.request(.execResize(id: id, rows: rows, columns: columns))
+        _ = try await request(.execResize(id: id, rows: rows, columns: columns))
     }
 
     /// Forgets an exec that was created and never started.
-    public func execForget(id: String) async throws(ShimFailure) { _ = try await channel.request(.execForget(id: id)) }
+    public func execForget(id: String) async throws(ShimFailure) { _ = try await request(.execForget(id: id)) }
 
     /// Changes limits of the container's control group: the OCI `resources` object, in which what is absent stays.
-    public func update(resources: JSONValue) async throws(ShimFailure) { _ = try await channel.request(.update(resources: resources)) }
+    public func update(resources: JSONValue) async throws(ShimFailure) { _ = try await request(.update(resources: resources)) }
 
     /// Gives the container's published ports up, for as long as it lives. A supervisor of an older version keeps them until its
     /// end: failure of kind `unsupported`.
-    public func closePorts() async throws(ShimFailure) { _ = try await channel.request(.closePorts) }
+    public func closePorts() async throws(ShimFailure) { _ = try await request(.closePorts) }
 
     /// Lets the supervisor keep sockets that hold ports published now, until the container's end or `closePorts`; they stay the
     /// caller's to close. Their numbers there. A supervisor of an older version throws `unsupported`.
@@ -126,7 +131,7 @@ public final class ShimConnection: Sendable {
         var held: [Int32] = []
         for start in stride(from: 0, to: sockets.count, by: Int(CLP_MOST_FDS)) {
             let part = Array(sockets[start..<min(start + Int(CLP_MOST_FDS), sockets.count)])
-            guard case .held(let numbers) = try await channel.request(.holdSockets(part.count), lending: part), numbers.count == part.count
+            guard case .held(let numbers) = try await request(.holdSockets(part.count), lending: part), numbers.count == part.count
             else { throw ShimFailure(.lost, "hold ports: the container's supervisor answered something else") }
             held += numbers
         }
@@ -134,13 +139,14 @@ public final class ShimConnection: Sendable {
     }
 
     /// Lets the supervisor answer at sockets that it holds, by their numbers there.
-    public func servePorts(_ relay: PortRelay) async throws(ShimFailure) { _ = try await channel.request(.servePorts(relay)) }
+    public func servePorts(_ relay: PortRelay) async throws(ShimFailure) { _ = try await request(.servePorts(relay)) }
 
     private func open(_ opening: Opening) async throws(ShimFailure) -> (socket: Int32, answer: ControlAnswer) {
-        let connection: OwnedFD
-        do throws(SystemError) { connection = try ShimSocket.connect(directory: directory) } catch { throw ShimFailure(.lost, "\(error)") }
-        let answer = try await ShimSocket.open(connection, opening)
-        return (connection.take(), answer)
+        try await ShimSocket.open(directory: directory, opening, patience: patience)
+    }
+
+    private func request(_ request: ControlRequest, lending descriptors: [Int32] = []) async throws(ShimFailure) -> ControlAnswer {
+        try await channel.request(request, lending: descriptors, patience: patience)
     }
 }
 

@@ -3,28 +3,76 @@ internal import Glibc
 internal import JSON
 internal import Linux
 internal import ShimProtocol
+internal import Synchronization
 
 /// Connections to a shim's socket in a container's run directory.
 enum ShimSocket {
-    /// Connects; the directory's path may be longer than a socket's address.
-    static func connect(directory path: String) throws(SystemError) -> OwnedFD {
-        let directory = try OwnedFD.open(path, O_PATH | O_DIRECTORY)
-        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
-        let connection = OwnedFD(owning: try retrying("socket") { socket(AF_UNIX, kind, 0) })
-        let name = "\(directory.procPath)/\(ShimWire.socketName)"
-        try retrying("connect to", "\(path)/\(ShimWire.socketName)") { clp_unix_connect(connection.raw, name) }
-        return connection
+    /// Connects, sends the first frame and reads its answer, and not a byte more. The socket blocks and is the caller's.
+    /// - Parameter patience: how many seconds to wait; nil waits for ever.
+    static func open(directory: String, _ opening: Opening, patience: UInt32?) async throws(ShimFailure) -> (Int32, ControlAnswer) {
+        let raw: Int32
+        do throws(SystemError) { raw = try unconnected().take() } catch { throw ShimFailure(.lost, "\(error)") }
+        let isOver = Mutex(false)
+        let alarm = Alarm(seconds: patience) {
+            isOver.withLock { $0 = true }
+            shutdown(raw, Int32(SHUT_RDWR))
+        }
+        let result: Result<ControlAnswer, ShimFailure>
+        do throws(ShimFailure) {
+            try await connect(raw, directory: directory) { isOver.withLock { $0 } }
+            result = .success(try await ask(raw, opening))
+        } catch { result = .failure(error) }
+        // Before the number may be another's.
+        let isSilent = await alarm.putOff()
+        do throws(ShimFailure) {
+            if isSilent { throw silent }
+            return (raw, try result.get())
+        } catch {
+            close(raw)
+            throw error
+        }
     }
 
-    /// Sends the first frame and reads its answer, and not a byte more.
-    static func open(_ connection: borrowing OwnedFD, _ opening: Opening) async throws(ShimFailure) -> ControlAnswer {
-        let raw = connection.raw
-        do { try connection.writeAll(ShimWire.frame(opening.json)) } catch { throw gone }
-        guard case .answer(_, let answer) = try ShimMessage(try await readFrame(raw)) else {
+    private static func unconnected() throws(SystemError) -> OwnedFD {
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        return OwnedFD(owning: try retrying("socket") { socket(AF_UNIX, kind, 0) })
+    }
+
+    /// The directory's path may be longer than a socket's address. Never blocks a thread: a supervisor that takes nobody in has a
+    /// queue that fills up.
+    private static func connect(_ raw: Int32, directory path: String, until isOver: () -> Bool) async throws(ShimFailure) {
+        do throws(SystemError) {
+            let directory = try OwnedFD.open(path, O_PATH | O_DIRECTORY)
+            let name = "\(directory.procPath)/\(ShimWire.socketName)"
+            try setBlocking(raw, false)
+            while clp_unix_connect(raw, name) < 0 {
+                guard errno == EAGAIN || errno == EINTR else { throw SystemError("connect to", "\(path)/\(ShimWire.socketName)") }
+                if isOver() { return }
+                try? await Task.sleep(for: .milliseconds(20))
+            }
+            try setBlocking(raw, true)
+        } catch { throw ShimFailure(.lost, "\(error)") }
+    }
+
+    private static func setBlocking(_ socket: Int32, _ blocks: Bool) throws(SystemError) {
+        let flags = try retrying("read flags of socket") { clp_fcntl(socket, F_GETFL, 0) }
+        let wanted = blocks ? flags & ~O_NONBLOCK : flags | O_NONBLOCK
+        try retrying("set flags of socket") { clp_fcntl(socket, F_SETFL, Int(wanted)) }
+    }
+
+    private static func ask(_ socket: Int32, _ opening: Opening) async throws(ShimFailure) -> ControlAnswer {
+        let frame = ShimWire.frame(opening.json)
+        // A new socket has room for it.
+        guard send(socket, frame, frame.count, Int32(MSG_NOSIGNAL)) == frame.count else { throw gone }
+        guard case .answer(_, let answer) = try ShimMessage(try await readFrame(socket)) else {
             throw ShimFailure(.lost, "the container's supervisor answered something else")
         }
         if case .failure(let failure) = answer { throw failure }
         return answer
+    }
+
+    static var silent: ShimFailure {
+        ShimFailure(.silent, "the container's supervisor does not answer: it is stopped or frozen, or the host is very busy")
     }
 
     private static var gone: ShimFailure { ShimFailure(.lost, "the container's supervisor is gone") }

@@ -8,11 +8,16 @@ public import ShimProtocol
 /// Starts shims and helpers, and finds shims again.
 public final class Supervisor: Sendable {
     let runtimeExecutable: String
+    private let runtimeTimeout: UInt32
     private let logger: Logger
 
-    /// `runtimeExecutable` is the path of `clipper-runtime`.
-    public init(runtimeExecutable: String, logger: Logger) {
+    /// - Parameters:
+    ///   - runtimeExecutable: the path of `clipper-runtime`.
+    ///   - runtimeTimeout: seconds that a command of an external runtime may take, during which its shim answers nobody; 0 for no
+    ///     limit.
+    public init(runtimeExecutable: String, runtimeTimeout: UInt32, logger: Logger) {
         self.runtimeExecutable = runtimeExecutable
+        self.runtimeTimeout = runtimeTimeout
         self.logger = logger
     }
 
@@ -27,10 +32,10 @@ public final class Supervisor: Sendable {
         request.attachments = attaching.map(\.options)
         let (channel, pid) = try startShim(request, attaching.map(\.socket), descriptors)
         do throws(ShimFailure) {
-            guard case .state(let state) = try await channel.request(.launch(request)) else {
+            guard case .state(let state) = try await channel.request(.launch(request), patience: nil) else {
                 throw ShimFailure(.lost, "start container: its supervisor answered something else")
             }
-            return ShimConnection(channel, state, directory: request.directory, exitRecordPath: request.exitRecordPath)
+            return connection(channel, state, directory: request.directory, exitRecordPath: request.exitRecordPath)
         } catch {
             throw await launchFailed(error, pid, request)
         }
@@ -51,6 +56,16 @@ public final class Supervisor: Sendable {
         } catch { throw ShimFailure(.lost, "start container's supervisor: \(error)") }
     }
 
+    private func connection(_ channel: ControlChannel, _ state: ContainerState, directory: String, exitRecordPath: String) -> ShimConnection
+    {
+        // Twice: what is asked may wait for an external runtime's command and begin another.
+        let slowest = state.runtimePath.isEmpty ? 0 : 2 * runtimeTimeout
+        let isLimited = state.runtimePath.isEmpty || runtimeTimeout > 0
+        return ShimConnection(
+            channel, state, directory: directory, exitRecordPath: exitRecordPath,
+            patience: isLimited ? ShimConnection.patience + slowest : nil)
+    }
+
     private func channel(_ socket: consuming OwnedFD) throws(SystemError) -> ControlChannel {
         do throws(ShimFailure) { return try ControlChannel(socket) } catch { throw SystemError("watch", error.message, code: EBADF) }
     }
@@ -68,17 +83,20 @@ public final class Supervisor: Sendable {
         return ShimFailure(.lost, "start container: its supervisor ended before it answered (\(how))\(last)")
     }
 
-    /// Finds the shim of a container by its run directory. `exitRecordPath`: as in the launch request.
-    public func reconnect(directory: String, exitRecordPath: String = "") async -> ShimReconnection {
+    /// Finds the shim of a container by its run directory.
+    /// - Parameters:
+    ///   - exitRecordPath: as in the launch request.
+    ///   - patience: seconds after which one that does not answer counts as lost; nil waits for as long as it is there.
+    public func reconnect(directory: String, exitRecordPath: String = "", patience: UInt32? = nil) async -> ShimReconnection {
         let recordPath = exitRecordPath.isEmpty ? "\(directory)/\(ShimWire.exitRecordName)" : exitRecordPath
         var reason: String
         do {
-            let connection = try ShimSocket.connect(directory: directory)
-            guard case .state(let state) = try await ShimSocket.open(connection, .control) else {
+            let (socket, answer) = try await ShimSocket.open(directory: directory, .control, patience: patience)
+            let channel = try ControlChannel(OwnedFD(owning: socket))
+            guard case .state(let state) = answer else {
                 throw ShimFailure(.lost, "the container's supervisor answered something else")
             }
-            let channel = try ControlChannel(connection)
-            return .running(ShimConnection(channel, state, directory: directory, exitRecordPath: exitRecordPath), state)
+            return .running(connection(channel, state, directory: directory, exitRecordPath: exitRecordPath), state)
         } catch { reason = "\(error)" }
         let state = Remains.state(directory: directory)
         if let record = Remains.exitRecord(recordPath, of: state) { return .exited(record) }

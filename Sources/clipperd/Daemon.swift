@@ -48,8 +48,9 @@ struct Daemon {
                 "the database was damaged and is set aside; starting with a new one",
                 metadata: ["path": "\(aside.path)", "reason": "\(aside.reason)"])
         }
-        let supervisor = Supervisor(runtimeExecutable: runtimeExecutable, logger: logger)
         var configuration = try Self.engineConfiguration(options, runtimeExecutable)
+        let supervisor = Supervisor(
+            runtimeExecutable: runtimeExecutable, runtimeTimeout: configuration.runtimeTimeout, logger: logger)
         if let given = DescriptorLimit.raise(logger), configuration.defaultUlimits["nofile"] == nil {
             configuration.defaultUlimits["nofile"] = (Int64(clamping: given.soft), Int64(clamping: given.hard))
         }

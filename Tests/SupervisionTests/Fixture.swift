@@ -31,7 +31,7 @@ final class Sandbox: Sendable {
         id = "cliptest-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         base = "/tmp/\(id)"
         self.runtime = runtime ?? .inProcess(root: "/tmp/\(id)/runtime")
-        supervisor = Supervisor(runtimeExecutable: Sandbox.executable, logger: Logger(label: "test"))
+        supervisor = Supervisor(runtimeExecutable: Sandbox.executable, runtimeTimeout: 120, logger: Logger(label: "test"))
         for directory in [
             "layer/bin", "layer/dev", "layer/proc", "layer/sys", "layer/tmp", "layer/etc", "upper", "work", "bundle/rootfs", "run",
             "runtime",

@@ -29,7 +29,7 @@ public final class ContainerBuildExecutor: BuildExecutor {
         let builds = "\(configuration.execRoot)/builds"
         for identifier in (try? Files.list(builds)) ?? [] {
             let directory = "\(builds)/\(identifier)"
-            if case .running(let connection, _) = await supervisor.reconnect(directory: directory) {
+            if case .running(let connection, _) = await supervisor.reconnect(directory: directory, patience: 3) {
                 try? await connection.signal(SIGKILL)
                 for await event in connection.events { if case .disconnected = event { break } }
             }

@@ -10,6 +10,8 @@ final class Container: Sendable {
         case starting
         case running(ShimConnection)
         case paused(ShimConnection)
+        /// Runs or is paused under a supervisor that has not answered since the daemon's start: something has stopped or frozen it.
+        case unreachable
         /// Ended, and its restart policy starts it again after a pause.
         case restarting(Task<Void, Never>)
         case exited
@@ -77,10 +79,13 @@ final class Container: Sendable {
     func connection() throws(EngineError) -> ShimConnection {
         switch phase {
         case .running(let connection), .paused(let connection): return connection
+        case .unreachable: throw EngineError(.unavailable, "container \(name): \(Self.silence)")
         case .created, .starting, .restarting, .exited, .removing, .dead:
             throw .conflict("container \(id) is not running")
         }
     }
+
+    static let silence = "its supervisor does not answer: it is stopped or frozen"
 
     /// `connection()` of a container that runs or is paused; nil for one that does neither.
     func livingConnection() throws(EngineError) -> ShimConnection? {
@@ -108,7 +113,7 @@ final class Container: Sendable {
 
     var isAlive: Bool {
         switch phase {
-        case .running, .paused, .starting: true
+        case .running, .paused, .unreachable, .starting: true
         case .created, .restarting, .exited, .removing, .dead: false
         }
     }
@@ -141,6 +146,7 @@ extension Container {
                 case .created, .starting: ("created", false, false, false)
                 case .running: ("running", true, false, false)
                 case .paused: ("paused", true, true, false)
+                case .unreachable: outcome.phase == .paused ? ("paused", true, true, false) : ("running", true, false, false)
                 case .restarting: ("restarting", true, false, true)
                 case .exited: ("exited", false, false, false)
                 case .removing: ("removing", false, false, false)
@@ -148,10 +154,12 @@ extension Container {
                 }
             var isDead = false
             if case .dead = state.phase { isDead = true }
+            var error = outcome.error
+            if case .unreachable = state.phase { error = Self.silence }
             return ContainerState(
                 Status: status, Running: running, Paused: paused, Restarting: restarting, OOMKilled: outcome.wasOutOfMemory, Dead: isDead,
                 Pid: running && !restarting ? Int(outcome.pid) : 0, ExitCode: running && !restarting ? 0 : outcome.exitCode,
-                Error: outcome.error,
+                Error: error,
                 StartedAt: outcome.startedAt, FinishedAt: outcome.finishedAt, Health: state.record.health,
                 Reason: outcome.reason.isEmpty || running ? nil : outcome.reason)
         }

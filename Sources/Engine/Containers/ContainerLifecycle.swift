@@ -41,7 +41,7 @@ final class ContainerLifecycle: Sendable {
     func start(_ container: Container, anew: Bool = true) async throws {
         try await container.transition.withLock {
             switch container.phase {
-            case .running: throw EngineError(.notModified, "container is already running")
+            case .running, .unreachable: throw EngineError(.notModified, "container is already running")
             case .paused: throw EngineError.conflict("cannot start a paused container, try unpause instead")
             case .removing: throw EngineError.conflict("container is marked for removal and cannot be started")
             case .dead: throw EngineError.conflict("container is dead and cannot be started")
@@ -278,7 +278,7 @@ final class ContainerLifecycle: Sendable {
             case .restarting(let task): task.cancel()
             // Its end is still being taken in.
             case .exited: break
-            case .created, .starting, .running, .paused, .removing, .dead: return false
+            case .created, .starting, .running, .paused, .unreachable, .removing, .dead: return false
             }
             state.phase = .exited
             state.record.outcome.phase = .exited
@@ -313,10 +313,18 @@ final class ContainerLifecycle: Sendable {
             // A waiter that ran out of time is spent: the cancelled read has ended its stream.
             let end = ExitWaiter(container)
             try await deliver(SIGKILL, to: container, for: .stopTimeout(after: signal, seconds: seconds))
-            _ = await end.wait(seconds: nil)
+            try await expectEnd(container, end)
         }
         try? await store.save(container)
         publish(container, "stop")
+    }
+
+    /// After SIGKILL.
+    private func expectEnd(_ container: Container, _ exit: ExitWaiter) async throws {
+        if await exit.wait(seconds: 30) { return }
+        throw EngineError(
+            .system,
+            "container \(container.name) has not ended within 30 s of SIGKILL: the kernel keeps its process, or its supervisor is stopped")
     }
 
     func kill(_ container: Container, signal name: String?) async throws {
@@ -361,6 +369,7 @@ final class ContainerLifecycle: Sendable {
         try await container.freezing.withLock {
             guard case .running(let connection) = container.phase else {
                 if case .paused = container.phase { throw EngineError.conflict("Container \(container.id) is already paused") }
+                if case .unreachable = container.phase { _ = try container.connection() }
                 throw EngineError.conflict("Container \(container.id) is not running")
             }
             let cgroup = launcher.cgroupPath(of: container.record)
@@ -406,7 +415,7 @@ final class ContainerLifecycle: Sendable {
             if await !cancelRestart(container) {
                 container.withState { $0.record.wasStoppedByUser = true }
                 try await deliver(SIGKILL, to: container, for: .remove)
-                _ = await exit.wait(seconds: 30)
+                try await expectEnd(container, exit)
             }
         }
         await followers.current[container.id]?.value

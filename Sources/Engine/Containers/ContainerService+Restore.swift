@@ -21,25 +21,78 @@ extension ContainerService {
                 try lifecycle.directories.discard(id)
             }
         }
-        var found: [(Container, ShimReconnection)] = []
-        for container in store.all {
-            let phase = container.record.outcome.phase
-            // `created` too: the daemon may have died between the start and writing it down.
-            guard phase != .exited && phase != .dead || Files.exists(configuration.paths(of: container.id).run) else { continue }
-            let reconnection = await lifecycle.launcher.reconnect(container)
-            if case .lost = reconnection, phase == .created {
-                container.withState { $0.phase = .created }
-                continue
-            }
-            found.append((container, reconnection))
+        let search = SupervisorSearch(store.all.filter(mayHaveSupervisor), lifecycle.launcher)
+        let found = await search.answered()
+        let answered = Set(found.map(\.0.id))
+        let silent = search.containers.filter { !answered.contains($0.id) }
+        for container in silent {
+            logger.error(
+                "a container's supervisor does not answer: it is stopped or frozen; it is taken up when it goes on",
+                metadata: ["container": "\(container.id)", "name": "\(container.name)"])
+            container.withState { $0.phase = .unreachable }
         }
         let living = found.compactMap { container, reconnection in
             if case .running = reconnection { container } else { nil }
         }
-        try await lifecycle.launcher.restoreNetworks(of: living)
+        try await lifecycle.launcher.restoreNetworks(of: living + silent)
         for (container, reconnection) in found { await lifecycle.resume(container, reconnection) }
         for container in living where container.record.isRewiring { await lifecycle.finishRewiring(container) }
+        if !silent.isEmpty { search.followRest { [lifecycle] in await lifecycle.takeUp($0, $1) } }
         await lifecycle.startByPolicy()
+    }
+
+    /// `created` too: the daemon may have died between the start and writing it down.
+    private func mayHaveSupervisor(_ container: Container) -> Bool {
+        let phase = container.record.outcome.phase
+        return phase != .exited && phase != .dead || Files.exists(configuration.paths(of: container.id).run)
+    }
+}
+
+/// Asks for the supervisors of many containers at once, of which some may never answer.
+private struct SupervisorSearch: Sendable {
+    /// Seconds in which a supervisor answers that can.
+    private static let patience = 3
+
+    private enum Finding: Sendable {
+        case answer(Container, ShimReconnection)
+        case timeIsUp
+    }
+
+    let containers: [Container]
+    private let findings: AsyncStream<Finding>
+    private let alarm: Task<Void, Never>
+
+    init(_ containers: [Container], _ launcher: ContainerLauncher) {
+        self.containers = containers
+        let (findings, source) = AsyncStream.makeStream(of: Finding.self)
+        self.findings = findings
+        for container in containers {
+            Task { source.yield(.answer(container, await launcher.reconnect(container))) }
+        }
+        alarm = Task {
+            try? await Task.sleep(for: .seconds(Self.patience))
+            source.yield(.timeIsUp)
+        }
+    }
+
+    /// What is found in time.
+    func answered() async -> [(Container, ShimReconnection)] {
+        var found: [(Container, ShimReconnection)] = []
+        var iterator = findings.makeAsyncIterator()
+        while found.count < containers.count, case .answer(let container, let reconnection)? = await iterator.next() {
+            found.append((container, reconnection))
+        }
+        alarm.cancel()
+        return found
+    }
+
+    /// What comes after that, whenever it does.
+    func followRest(_ body: @escaping @Sendable (Container, ShimReconnection) async -> Void) {
+        Task {
+            for await case .answer(let container, let reconnection) in findings {
+                Task { await body(container, reconnection) }
+            }
+        }
     }
 }
 
@@ -57,11 +110,28 @@ extension ContainerLifecycle {
             }
             follow(container, connection)
         case .exited(let record): await endedWhileAway(container, record, reason: "")
+        case .lost where container.record.outcome.phase == .created: container.withState { $0.phase = .created }
         case .lost(let reason):
             let started = container.record.outcome.startedAt
             let record = ExitRecord(exitCode: 255, signal: nil, oomKilled: false, startedAt: started, exitedAt: Timestamp.now().description)
             await endedWhileAway(container, record, reason: reason)
         }
+    }
+
+    /// A supervisor that did not answer when the daemon started answers now, or has gone.
+    func takeUp(_ container: Container, _ reconnection: ShimReconnection) async {
+        await container.transition.withLock {
+            guard case .unreachable = container.phase else { return }
+            logger.info("a container's supervisor answers again", metadata: ["container": "\(container.id)"])
+            if case .running = reconnection { return await resume(container, reconnection) }
+            let attachments = container.withState { state in
+                defer { state.record.attachments = [] }
+                return state.record.attachments
+            }
+            await launcher.detach(attachments)
+            await resume(container, reconnection)
+        }
+        if container.record.isRewiring { await finishRewiring(container) }
     }
 
     /// The daemon died within a change of the container's networks.

@@ -136,6 +136,8 @@ enum StatusText {
         func since(_ text: String) -> String { Timestamp(text).map { words(Timestamp.now().nanoseconds(since: $0) / 1_000_000_000) } ?? "" }
         switch state.Status {
         case "running", "paused":
+            // The error of a container that runs is its supervisor's silence.
+            if !state.Error.isEmpty { return "Up \(since(state.StartedAt)) (supervisor does not answer)" }
             if state.Paused { return "Up \(since(state.StartedAt)) (Paused)" }
             if let health = state.Health, health.Status != "none" {
                 return "Up \(since(state.StartedAt)) (\(health.Status == "starting" ? "health: starting" : health.Status))"

@@ -173,6 +173,7 @@ public final class ContainerService: Sendable {
             stdin: wantsStdin, stdout: request.stdout, stderr: request.stderr, isRaw: request.isRaw,
             detachKeys: isTerminal && wantsStdin ? try Self.detachKeys(request.detachKeys) : [])
         if case .paused = container.phase { throw EngineError.conflict("container \(id) is paused, unpause the container before attach") }
+        if case .unreachable = container.phase, request.stream { _ = try container.connection() }
         if request.logs { _ = try logPath(container) }
         lifecycle.publish(container, "attach")
         let wantsStream = request.stream && (wantsStdin || request.stdout || request.stderr)
@@ -290,7 +291,7 @@ public final class ContainerService: Sendable {
 
     /// Where a container's files are: behind its process, or in its layers.
     func rootTarget(_ container: Container) throws -> RootfsRequest.Target {
-        if let connection = try? container.connection() { return .process(connection.containerPID) }
+        if let connection = try container.livingConnection() { return .process(connection.containerPID) }
         let paths = configuration.paths(of: container.id)
         let image = try images.image(container.record.imageID)
         return .overlay(Overlay(layers: try initLayers.layers(of: image), upper: paths.upper, work: paths.work))
@@ -300,7 +301,7 @@ public final class ContainerService: Sendable {
     private func withFiles<Result>(
         of container: Container, _ operation: RootfsRequest.Operation, _ body: (RootfsRequest) async throws -> Result
     ) async throws -> Result {
-        if let connection = try? container.connection() {
+        if let connection = try container.livingConnection() {
             return try await body(RootfsRequest(target: .process(connection.containerPID), operation: operation))
         }
         return try await lifecycle.launcher.withStoppedFiles(of: container.record, operation, body)

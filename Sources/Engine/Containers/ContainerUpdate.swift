@@ -13,7 +13,7 @@ extension ContainerService {
             case .removing, .dead:
                 throw EngineError.conflict(
                     "Cannot update container \(container.id): Container is marked for removal and cannot be \"update\".")
-            case .created, .starting, .running, .paused, .restarting, .exited: break
+            case .created, .starting, .running, .paused, .unreachable, .restarting, .exited: break
             }
             let record = container.record
             let updated: HostConfig
@@ -39,9 +39,9 @@ extension ContainerService {
 
     /// All or nothing: what was set before the limit that the kernel refused goes back.
     private func apply(_ new: HostConfig, old: HostConfig, to container: Container) async throws {
-        guard let connection = try? container.connection() else { return }
         let resources = try ResourceLimits(new).resolve()
-        if resources == (try ResourceLimits(old).resolve()) { return }
+        if try !container.isAlive || resources == ResourceLimits(old).resolve() { return }
+        guard let connection = try container.livingConnection() else { return }
         do throws(ShimFailure) { try await connection.update(resources: resources.json) } catch {
             if let before = try? ResourceLimits(old).resolve() { try? await connection.update(resources: before.json) }
             throw EngineError.from(error)

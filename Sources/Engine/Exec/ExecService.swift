@@ -105,7 +105,8 @@ extension ContainerService {
     /// A command that could not be run is over, with the code that a shell would give it.
     private func failed(_ session: ExecSessions.Session, _ connection: ShimConnection, _ error: any Error) async {
         execs.ended(session.id, code: (error as? ShimFailure)?.kind == .commandNotFound ? 127 : 126)
-        try? await connection.execForget(id: session.id)
+        // Nobody waits for that: the supervisor may be silent.
+        Task { try? await connection.execForget(id: session.id) }
     }
 
     public func execInspect(_ execID: String) async throws -> ExecInspect {

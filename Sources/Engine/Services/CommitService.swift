@@ -20,6 +20,7 @@ extension ImageService {
         let reference = try request.repository.flatMap { $0.isEmpty ? nil : $0 }.map { try Self.reference($0, tag: request.tag) }
         switch container.phase {
         case .removing, .dead: throw EngineError.conflict("container \(container.id) is being removed and cannot be committed")
+        case .unreachable: _ = try container.connection()
         case .starting, .created, .running, .paused, .restarting, .exited: break
         }
         var isPaused = false
