@@ -37,6 +37,7 @@ enum HookRunner {
         let outputNumber = output.raw
         let child = try ClonedProcess.clone(namespaces: 0) {
             clp_reset_signals()
+            ForeignProgram.takeLimits()
             guard dup2(inputNumber, 0) == 0, dup2(outputNumber, 1) == 1, dup2(outputNumber, 2) == 2 else { return 127 }
             _ = clp_close_range(3, UInt32.max, UInt32(CLOSE_RANGE_CLOEXEC))
             // A bundle that has gone by the time of the last hooks is no reason not to run them.

@@ -14,6 +14,8 @@ public struct EngineConfiguration: Sendable {
     public static let rotation = ["max-size": "20m", "max-file": "5"]
     /// Limits of containers that ask for no other, by names in lower case (`nofile`); -1 is unlimited.
     public var defaultUlimits: [String: (soft: Int64, hard: Int64)] = [:]
+    /// The soft limit of open files with which the daemon was started, when it has raised its own: what hooks and other runtimes get.
+    public var givenOpenFiles: UInt64?
     public var containerDefaults = ContainerDefaults()
     /// Whose ids containers have that do not ask for the host's; nil: the host's.
     public var identities: IdentityMapping?

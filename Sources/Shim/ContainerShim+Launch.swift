@@ -1,4 +1,5 @@
 internal import CLinux
+internal import ContainerRuntime
 internal import Glibc
 internal import JSON
 internal import Linux
@@ -9,6 +10,7 @@ extension ContainerShim {
     func launch(_ request: LaunchRequest) throws(ShimFailure) -> ContainerState {
         guard case .waiting = phase else { throw ShimFailure(.conflict, "launch: this shim has a container already") }
         self.request = request
+        ForeignProgram.openFiles = request.openFiles
         do {
             let driver = try makeDriver(request)
             let streams = try makeStreams(request)

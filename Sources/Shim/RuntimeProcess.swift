@@ -1,4 +1,5 @@
 internal import CLinux
+internal import ContainerRuntime
 internal import Glibc
 internal import Linux
 
@@ -14,6 +15,7 @@ struct RuntimeProcess {
         let number = report.writing.raw
         let child = try ClonedProcess.clone(namespaces: 0) {
             clp_reset_signals()
+            ForeignProgram.takeLimits()
             guard Self.place(standard) else { return Self.tell(errno, number) }
             return Self.withCStrings(arguments) { argv in
                 Self.withCStrings(ChildProcess.plainEnvironment) { environment in

@@ -13,6 +13,8 @@ public struct LaunchRequest: Sendable, Equatable {
     public var runtime: Runtime
     /// Seconds that an external runtime may take for one command; 0: as long as it takes.
     public var runtimeTimeout: UInt32 = 0
+    /// The soft limit of open files that hooks and an external runtime get; nil: the shim's own.
+    public var openFiles: UInt64?
     public var log: Log = .none
     /// The container has a terminal; must agree with `process.terminal` of config.json.
     public var terminal = false
@@ -147,6 +149,7 @@ extension LaunchRequest {
             writer.put("runtimeRoot", root)
         }
         if runtimeTimeout > 0 { writer.put("runtimeTimeout", runtimeTimeout) }
+        if let openFiles { writer.put("openFiles", openFiles) }
         switch log {
         case .none: break
         case .jsonFile(let file): writer.put("jsonFile", file.json)
@@ -174,6 +177,7 @@ extension LaunchRequest {
         let root = try fields.string("runtimeRoot")
         runtime = try fields.optionalString("runtimePath").map { .external(path: $0, root: root) } ?? .inProcess(root: root)
         runtimeTimeout = try fields.number("runtimeTimeout", default: 0)
+        if !fields.isAbsent("openFiles") { openFiles = try fields.number("openFiles") }
         if !fields.isAbsent("jsonFile") { log = .jsonFile(try Log.JSONFile(try fields.object("jsonFile"))) }
         if !fields.isAbsent("remoteLog") { log = .remote(try Log.Remote(try fields.object("remoteLog"))) }
         terminal = try fields.flag("terminal")

@@ -51,8 +51,11 @@ struct Daemon {
         var configuration = try Self.engineConfiguration(options, runtimeExecutable)
         let supervisor = Supervisor(
             runtimeExecutable: runtimeExecutable, runtimeTimeout: configuration.runtimeTimeout, logger: logger)
-        if let given = DescriptorLimit.raise(logger), configuration.defaultUlimits["nofile"] == nil {
-            configuration.defaultUlimits["nofile"] = (Int64(clamping: given.soft), Int64(clamping: given.hard))
+        if let given = DescriptorLimit.raise(logger) {
+            configuration.givenOpenFiles = given.soft
+            if configuration.defaultUlimits["nofile"] == nil {
+                configuration.defaultUlimits["nofile"] = (Int64(clamping: given.soft), Int64(clamping: given.hard))
+            }
         }
         configuration.identities = try await Self.identities(options, supervisor, logger)
         live = configuration.live

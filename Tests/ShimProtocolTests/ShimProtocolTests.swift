@@ -11,6 +11,7 @@ private func sampleRequest() -> LaunchRequest {
     file.attributes = ["b": "2", "a": "\"1\""]
     request.log = .jsonFile(file)
     request.runtimeTimeout = 7
+    request.openFiles = 1024
     request.mountSources = [
         MountSource(origin: .directory("/v"), subpath: "a/b", place: "/run/c1/sources/0"),
         MountSource(origin: .directory("/v"), subpath: "", place: "/v", isReadOnly: true, isRecursive: false),

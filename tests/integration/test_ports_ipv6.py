@@ -1,9 +1,11 @@
 """Ports that are published on the host's IPv6 addresses."""
 
 import http.client
+import json
 import os
 import resource
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -476,3 +478,25 @@ def test_containers_keep_the_limit_of_the_daemon(other_daemon, name):
     assert clipper("run", "--rm", "--ulimit", "nofile=70:80", IMAGE, "sh", "-c", question).split() == ["70", "80"]
     built = clipper("build", "--no-cache", "-", input=f"FROM {IMAGE}\nRUN {question}\n".encode())
     assert "\n300\n2000\n" in built
+
+
+def test_hooks_and_other_runtimes_keep_the_limit_of_the_daemon(other_daemon, name, tmp_path):
+    """They are nobody who would know what to do with many more descriptors than they were meant to have."""
+    hook, runtime = tmp_path / "hook", tmp_path / "runtime"
+    hook.write_text(f"#!/bin/sh\necho $1 $(ulimit -Sn) $(ulimit -Hn) >>{tmp_path}/limits\n")
+    runtime.write_text(f"#!/bin/sh\necho runtime $(ulimit -Sn) $(ulimit -Hn) >>{tmp_path}/limits\nexec {shutil.which('runc')} \"$@\"\n")
+    points = ["createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
+    # Those of the container's own are run with its root.
+    hooks = [{"hookName": point, "path": str(hook) if point != "startContainer" else "/hook", "args": ["hook", point]} for point in points]
+    spec = {"cdiVersion": "0.6.0", "kind": "acme.com/hook", "devices": [{"name": "all", "containerEdits": {"hooks": hooks, "mounts": [
+        {"hostPath": str(path), "containerPath": place, "options": ["bind"]} for path, place in [(hook, "/hook"), (tmp_path, str(tmp_path))]]}}]}
+    for path in (hook, runtime):
+        path.chmod(0o755)
+    (tmp_path / "cdi").mkdir()
+    (tmp_path / "cdi/hook.json").write_text(json.dumps(spec))
+    clipper = other_daemon("--cdi-spec-dir", tmp_path / "cdi", "--add-runtime", f"other={runtime}", before=["prlimit", "--nofile=300:2000"])
+    clipper("run", "--rm", "--device", "acme.com/hook=all", IMAGE, "true")
+    wait_until(lambda: (tmp_path / "limits").read_text().splitlines() == [f"{point} 300 2000" for point in points])
+    (tmp_path / "limits").unlink()
+    clipper("run", "--rm", "--runtime", "other", IMAGE, "true")
+    assert set((tmp_path / "limits").read_text().splitlines()) == {"runtime 300 2000"}

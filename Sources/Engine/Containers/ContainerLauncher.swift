@@ -105,6 +105,7 @@ final class ContainerLauncher: Sendable {
                     mappedRoot: root)
             )
             request.runtimeTimeout = configuration.runtimeTimeout
+            request.openFiles = configuration.givenOpenFiles
             request.mountSources = try await mountSources(record, prepared.paths, root)
             if let pid = shared.ipc {
                 request.mountSources.append(
