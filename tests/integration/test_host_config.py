@@ -258,6 +258,21 @@ def sysctls(box):
     box.refused(400, "sysctl", {"Sysctls": {"vm.swappiness": "1"}})
 
 
+@host_config("Sysctls")
+def low_ports_and_ping(box):
+    """Where the network stack is the container's own everybody may listen at any port and send echo requests, unless it is said
+    otherwise; the stack of the host, or of another container, stays as it is."""
+    files = "cd /proc/sys/net/ipv4; cat ip_unprivileged_port_start ping_group_range"
+    for mode in ("bridge", "none"):
+        assert box.run(files, {"NetworkMode": mode}, {"User": "nobody"}).split() == ["0", "0", "2147483647"], mode
+    box.run("nc -l -p 80 -w 1 & sleep 0.3; kill -0 $!", None, {"User": "nobody"})
+    assert box.run(files, {"Sysctls": {"net.ipv4.ip_unprivileged_port_start": "1000"}}).split()[0] == "1000"
+    hosts = pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text().strip()
+    assert box.run(files, {"NetworkMode": "host"}).split()[0] == hosts != "0"
+    other = box.started({"Sysctls": {"net.ipv4.ip_unprivileged_port_start": "1000"}})
+    assert box.run(files, {"NetworkMode": f"container:{other}"}).split()[0] == "1000"
+
+
 @host_config("Init")
 def init(box):
     made = box.started({"Init": True}, {"Cmd": ["sh", "-c", "sleep 1000 & wait"]})

@@ -185,7 +185,7 @@ struct SpecBuilder {
     private func linux(_ capabilities: [String], _ security: SecurityOptions) throws(EngineError) -> Spec.LinuxConfig {
         var linux = Spec.LinuxConfig()
         linux.cgroupsPath = "\(host.CgroupParent.flatMap { $0.isEmpty ? nil : $0 } ?? configuration.defaultCgroupParent)/\(record.id)"
-        linux.sysctl = host.Sysctls ?? [:]
+        linux.sysctl = ownNetworkSettings().merging(host.Sysctls ?? [:]) { $1 }
         linux.namespaces = namespaces()
         linux.rootfsPropagation = record.mounts.contains { ["rshared", "shared"].contains($0.propagation) } ? "shared" : nil
         if record.mounts.contains(where: { ["rslave", "slave"].contains($0.propagation) }) {
@@ -201,6 +201,16 @@ struct SpecBuilder {
         resources.devices = devices.rules
         linux.resources = resources
         return linux
+    }
+
+    /// Of a network namespace that is the container's alone: low ports and ping for everybody in it, as in Docker. What either is
+    /// guarded from are others on the same network stack.
+    private func ownNetworkSettings() -> [String: String] {
+        if networkNamespace == .host || host.NetworkMode?.hasPrefix("container:") == true { return [:] }
+        var settings = ["net.ipv4.ip_unprivileged_port_start": "0"]
+        // The kernel takes only groups that the user namespace has (ip(7), ping_group_range).
+        if userNamespace == nil { settings["net.ipv4.ping_group_range"] = "0 2147483647" }
+        return settings.filter { Files.exists("/proc/sys/\($0.key.replacing(".", with: "/"))") }
     }
 
     private func namespaces() -> [Spec.Namespace] {
