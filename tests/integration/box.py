@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import urllib.parse
 
 import yaml
 
@@ -70,6 +71,14 @@ class Box:
         if networking is not None:
             body["NetworkingConfig"] = {"EndpointsConfig": networking}
         return self.request("POST", f"/{version}/containers/create?name={self.name}-{self.count}{query}", body)
+
+    def image(self, *changes):
+        """An image like the base image, with these instructions of a Dockerfile."""
+        name = f"{self.name}-image{self.count}"
+        query = urllib.parse.urlencode({"container": self.made(), "repo": name, "changes": "\n".join(changes)})
+        status, answer = self.request("POST", f"/v1.50/commit?{query}", {})
+        assert status == 201, answer
+        return name
 
     def made(self, *arguments, **options):
         status, answer = self.create(*arguments, **options)

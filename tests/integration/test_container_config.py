@@ -83,13 +83,35 @@ def standard_input(box):
 def environment(box):
     said = box.run("env", None, {"Env": ["A=b=c", "PATH=/bin", "GONE"]}).splitlines()
     assert {"A=b=c", "PATH=/bin"} <= set(said) and not any(line.startswith("GONE") for line in said)
+    box.refused(400, "invalid environment variable: =x", config={"Env": ["=x"]})
+
+
+@config("Env")
+def environment_of_the_image(box):
+    """The request's variables come first; one without "=" takes away the image's and what every container has."""
+    image = box.image("ENV A=1 B=2")
+    shown = box.inspect(box.made(None, {"Image": image, "Env": ["B=3", "C=4", "GONE"]}))["Config"]["Env"]
+    assert shown[:3] == ["B=3", "C=4", "GONE"] and "A=1" in shown and "B=2" not in shown
+    said = box.run("/bin/env", None, {"Image": image, "Cmd": ["/bin/env"], "Env": ["A", "HOSTNAME"]}).splitlines()
+    assert "B=2" in said and not any(line.startswith(("A=", "HOSTNAME=")) for line in said)
 
 
 @config("Cmd", "Entrypoint")
 def command(box):
     assert box.run("", None, {"Entrypoint": ["echo", "a"], "Cmd": ["b"]}) == "a b"
-    box.refused(400, "no command specified", config={"Cmd": [], "Entrypoint": []})
+    box.refused(400, "no command specified", config={"Cmd": [], "Entrypoint": [""]})
     box.refused(400, 'exec: "/no/such": stat /no/such: no such file or directory', config={"Cmd": ["/no/such"]})
+
+
+@config("Cmd", "Entrypoint")
+def command_of_the_image(box):
+    """An empty entrypoint takes the image's away and leaves its command; an empty word takes both."""
+    image = box.image('ENTRYPOINT ["echo", "E"]', 'CMD ["id", "-u"]')
+    for given, expected in [({}, ["echo", "E", "id", "-u"]), ({"Entrypoint": []}, ["id", "-u"]), ({"Cmd": ["x"]}, ["echo", "E", "x"]),
+                            ({"Entrypoint": ["true"]}, ["true"]), ({"Entrypoint": [""], "Cmd": ["x"]}, ["x"])]:
+        shown = box.inspect(box.made(None, {"Image": image, "Cmd": None, **given}))
+        assert [shown["Path"], *shown["Args"]] == expected, given
+    box.refused(400, "no command specified", config={"Image": image, "Cmd": None, "Entrypoint": [""]})
 
 
 @config("Image")
@@ -108,6 +130,7 @@ def volumes(box):
 @config("WorkingDir")
 def working_directory(box):
     assert box.run("pwd", None, {"WorkingDir": "/made/for/it"}) == "/made/for/it"
+    assert box.inspect(box.made(None, {"WorkingDir": "/a/../b//c/"}))["Config"]["WorkingDir"] == "/b/c"
     box.refused(400, "needs to be an absolute path", config={"WorkingDir": "rel"})
 
 
@@ -174,6 +197,18 @@ def starting(box):
     made = box.started(None, {"Healthcheck": check})
     box.until(lambda: len(box.inspect(made)["State"]["Health"]["Log"]) >= 3, "three checks")
     assert box.inspect(made)["State"]["Health"]["Status"] == "starting"
+
+
+@health("Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
+def left_open(box):
+    """What the request does not say of the check the image does."""
+    second = 1_000_000_000
+    image = box.image("HEALTHCHECK --interval=7s --timeout=3s --start-period=2s --start-interval=1s --retries=4 CMD true")
+    whole = {"Test": ["CMD-SHELL", "true"], "Interval": 7 * second, "Timeout": 3 * second, "StartPeriod": 2 * second,
+             "StartInterval": second, "Retries": 4}
+    for given in [{}, {"Test": []}, {"Interval": 5 * second}, {"Retries": 9, "Timeout": 0}, {"Test": ["NONE"]}]:
+        shown = box.inspect(box.made(None, {"Image": image, "Healthcheck": given}))["Config"]["Healthcheck"]
+        assert shown == {**whole, **{key: value for key, value in given.items() if value}}, given
 
 
 # Mount.

@@ -22,6 +22,7 @@ struct ContainerCreation: Sendable {
         let name = name.map { $0.hasPrefix("/") ? String($0.dropFirst()) : $0 }.flatMap { $0.isEmpty ? nil : $0 }
         if let name { try ContainerNames.check(name) }
         let host = (request.hostConfig ?? HostConfig())
+        try request.config.checkVariables()
         try host.check(config: request.config)
         try host.check(mapping: configuration.identities)
         try StorageOptions.check(host.StorageOpt, dataRoot: configuration.dataRoot)
@@ -155,9 +156,8 @@ struct ContainerCreation: Sendable {
         if (config.User ?? "").isEmpty { config.User = image.user ?? "" }
         let given = config.Env ?? []
         let names = Set(given.map { $0.prefix { $0 != "=" } })
-        let inherited = (image.env ?? []).filter { !names.contains($0.prefix { $0 != "=" }) }
-        // A variable without "=" removes the image's.
-        config.Env = inherited + given.filter { $0.contains("=") }
+        // A variable without "=" takes away the image's, and what the container would have of its own (SpecBuilder).
+        config.Env = given + (image.env ?? []).filter { !names.contains($0.prefix { $0 != "=" }) }
         for name in image.exposedPorts?.sorted ?? [] {
             config.ExposedPorts = (config.ExposedPorts ?? [:]).merging([name: EmptyObject()]) { old, _ in old }
         }
@@ -167,31 +167,25 @@ struct ContainerCreation: Sendable {
         for name in image.volumes?.sorted ?? [] {
             config.Volumes = (config.Volumes ?? [:]).merging([name: EmptyObject()]) { old, _ in old }
         }
-        let hasEntrypoint = config.Entrypoint.map { !$0.words.isEmpty && $0.words != [""] } ?? false
-        if config.Entrypoint == nil {
-            config.Entrypoint = image.entrypoint.map(CommandWords.init)
+        if (config.Entrypoint?.words ?? []).isEmpty {
             if (config.Cmd?.words ?? []).isEmpty { config.Cmd = image.cmd.map(CommandWords.init) }
-        } else if !hasEntrypoint {
-            // `--entrypoint ""` takes the image's away.
+            // An empty list takes the image's away and leaves its Cmd.
+            if config.Entrypoint == nil { config.Entrypoint = image.entrypoint.map(CommandWords.init) }
+        } else if config.Entrypoint?.words == [""] {
+            // `--entrypoint ""` takes both away.
             config.Entrypoint = nil
         }
         if (config.WorkingDir ?? "").isEmpty { config.WorkingDir = image.workingDir ?? "" }
-        if let directory = config.WorkingDir, !directory.isEmpty, !directory.hasPrefix("/") {
-            throw .invalid("the working directory '\(directory)' is invalid, it needs to be an absolute path")
+        if let directory = config.WorkingDir, !directory.isEmpty {
+            guard directory.hasPrefix("/") else {
+                throw .invalid("the working directory '\(directory)' is invalid, it needs to be an absolute path")
+            }
+            config.WorkingDir = MountResolver.cleaned(directory)
         }
         config.Labels = (image.labels ?? [:]).merging(config.Labels ?? [:]) { $1 }
         if (config.StopSignal ?? "").isEmpty { config.StopSignal = image.stopSignal }
         if let signal = config.StopSignal, !signal.isEmpty, Signals.number(signal) == nil { throw .invalid("Invalid signal: \(signal)") }
-        if config.Healthcheck == nil, let check = image.healthcheck {
-            var health = HealthConfig()
-            health.Test = check.test
-            health.Interval = check.interval
-            health.Timeout = check.timeout
-            health.StartPeriod = check.startPeriod
-            health.StartInterval = check.startInterval
-            health.Retries = check.retries
-            config.Healthcheck = health
-        }
+        if let check = image.healthcheck { config.Healthcheck = Self.filled(config.Healthcheck ?? HealthConfig(), with: check) }
         config.AttachStdin = config.AttachStdin ?? false
         config.AttachStdout = config.AttachStdout ?? false
         config.AttachStderr = config.AttachStderr ?? false
@@ -199,5 +193,18 @@ struct ContainerCreation: Sendable {
         config.OpenStdin = config.OpenStdin ?? false
         config.StdinOnce = config.StdinOnce ?? false
         return config
+    }
+
+    /// Each part that the request leaves open is the image's: who gives the interval alone keeps the image's test.
+    private static func filled(_ request: HealthConfig, with image: Healthcheck) -> HealthConfig {
+        func open(_ value: Int64?) -> Int64? { value == 0 ? nil : value }
+        var health = request
+        if (health.Test ?? []).isEmpty { health.Test = image.test }
+        health.Interval = open(health.Interval) ?? image.interval
+        health.Timeout = open(health.Timeout) ?? image.timeout
+        health.StartPeriod = open(health.StartPeriod) ?? image.startPeriod
+        health.StartInterval = open(health.StartInterval) ?? image.startInterval
+        if (health.Retries ?? 0) == 0 { health.Retries = image.retries }
+        return health
     }
 }

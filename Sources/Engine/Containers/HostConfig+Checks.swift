@@ -16,6 +16,13 @@ extension HealthConfig {
     }
 }
 
+extension ContainerConfig {
+    /// Variables have names.
+    func checkVariables() throws(EngineError) {
+        if let wrong = Env?.first(where: { $0.isEmpty || $0.hasPrefix("=") }) { throw .invalid("invalid environment variable: \(wrong)") }
+    }
+}
+
 extension HostConfig {
     /// Refuses by name what cannot be applied, with Docker's texts where Docker has them.
     func check(config: ContainerConfig) throws(EngineError) {

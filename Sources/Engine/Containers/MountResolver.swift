@@ -61,11 +61,17 @@ struct MountResolver {
     /// Absolute and without `.`, `..` or doubled slashes.
     static func destination(_ path: String) throws(EngineError) -> String {
         guard path.hasPrefix("/") else { throw .invalid("invalid mount path: '\(path)' mount path must be absolute") }
+        let cleaned = cleaned(path)
+        if cleaned == "/" { throw .invalid("invalid specification: destination can't be '/'") }
+        return cleaned
+    }
+
+    /// An absolute path by its words alone, without `.`, `..` or doubled slashes.
+    static func cleaned(_ path: String) -> String {
         var parts: [Substring] = []
         for part in path.split(separator: "/") where part != "." {
             if part == ".." { _ = parts.popLast() } else { parts.append(part) }
         }
-        if parts.isEmpty { throw .invalid("invalid specification: destination can't be '/'") }
         return "/" + parts.joined(separator: "/")
     }
 

@@ -90,15 +90,22 @@ struct SpecBuilder {
         return result
     }
 
+    /// As in Docker: what every container has comes first, in its place what the container says of it; a name without "=" takes it away.
     private func environment(home: String) -> [String] {
-        var variables = config.Env ?? []
-        func has(_ name: String) -> Bool { variables.contains { $0.hasPrefix(name + "=") } }
-        var first: [String] = []
-        if !has("PATH") { first.append(SpecDefaults.path) }
-        if !has("HOSTNAME") { first.append("HOSTNAME=\(config.Hostname ?? "")") }
-        if config.Tty == true && !has("TERM") { first.append("TERM=xterm") }
-        if !has("HOME") { variables.append("HOME=\(home)") }
-        return first + linkedVariables.filter { !has(String($0.prefix { $0 != "=" })) } + variables
+        func name(_ variable: String) -> Substring { variable.prefix { $0 != "=" } }
+        let terminal = config.Tty == true ? ["TERM=xterm"] : []
+        var first: [String?] = [SpecDefaults.path, "HOSTNAME=\(config.Hostname ?? "")"] + terminal + linkedVariables
+        let names = first.map { $0.map(name) }
+        var own: [String] = []
+        for variable in config.Env ?? [] {
+            if let index = names.firstIndex(of: name(variable)) {
+                first[index] = variable.contains("=") ? variable : nil
+            } else if variable.contains("=") {
+                own.append(variable)
+            }
+        }
+        if !own.contains(where: { $0.hasPrefix("HOME=") }) { own.append("HOME=\(home)") }
+        return first.compactMap(\.self) + own
     }
 
     private func rlimits() throws(EngineError) -> [Spec.ResourceLimit] {
