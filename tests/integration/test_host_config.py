@@ -314,6 +314,18 @@ def pid_mode(box):
     box.refused(409, f"cannot join PID namespace of a non running container: {stopped}", {"PidMode": f"container:{stopped}"})
 
 
+@host_config("PidMode", "IpcMode", "NetworkMode")
+def shared_with_one_that_is_renamed(box):
+    other = box.started({"IpcMode": "shareable"})
+    name = box.inspect(other)["Name"][1:]
+    modes = ("PidMode", "IpcMode", "NetworkMode")
+    made = box.started({mode: f"container:{name}" for mode in modes})
+    shown = box.inspect(made)["HostConfig"]
+    assert [shown[mode] for mode in modes] == [f"container:{other}"] * 3
+    assert box.request("POST", f"/containers/{other}/rename?name={name}-renamed")[0] == 204
+    assert box.request("POST", f"/containers/{made}/restart?t=0") == (204, b"")
+
+
 @host_config("UTSMode")
 def uts_mode(box):
     assert box.run("readlink /proc/self/ns/uts; hostname", {"UTSMode": "host"}).split() == [os.readlink("/proc/self/ns/uts"), socket.gethostname()]

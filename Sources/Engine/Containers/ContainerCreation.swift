@@ -31,8 +31,7 @@ struct ContainerCreation: Sendable {
         let id = ContainerNames.newID()
         try EndpointChecks.check(request.networkingConfig)
         let links = try ContainerLinks.resolve(host, in: store)
-        try checkSharing(host)
-        var filled = host.withDefaults(
+        var filled = try resolveSharing(host).withDefaults(
             shmSize: configuration.defaultShmSize, logDriver: configuration.defaultLogDriver, configuration.containerDefaults)
         // From now on they are the record's, and go with the other container's name.
         if !links.isEmpty { filled.Links = nil }
@@ -88,12 +87,19 @@ struct ContainerCreation: Sendable {
     }
 
     /// Containers whose namespaces are to be joined have to be there; whether they run counts at the start.
-    private func checkSharing(_ host: HostConfig) throws(EngineError) {
-        for mode in [host.IpcMode, host.PidMode] {
-            guard let mode, mode.hasPrefix("container:") else { continue }
-            // Not "not found": a client would take that for the image, and pull it.
-            do { _ = try store.find(String(mode.dropFirst("container:".count))) } catch { throw .invalid(error.message) }
+    /// `container:NAME` becomes `container:ID`, which goes on meaning the same container when that is renamed.
+    private func resolveSharing(_ given: HostConfig) throws(EngineError) -> HostConfig {
+        var host = given
+        for mode in [\HostConfig.IpcMode, \.PidMode, \.NetworkMode] as [WritableKeyPath<HostConfig, String?>] {
+            guard let text = host[keyPath: mode], text.hasPrefix("container:") else { continue }
+            do { host[keyPath: mode] = "container:\(try store.find(String(text.dropFirst("container:".count))).id)" } catch {
+                // As in Docker a network may come to be until the start.
+                if mode == \.NetworkMode { continue }
+                // Not "not found": a client would take that for the image, and pull it.
+                throw .invalid(error.message)
+            }
         }
+        return host
     }
 
     private func checkRuntime(_ name: String) throws(EngineError) {
