@@ -37,18 +37,9 @@ public enum ContainerFiles {
         var text = base
         if !text.isEmpty && !text.hasSuffix("\n") { text += "\n" }
         for entry in extraHosts {
-            guard let (name, address) = split(entry), isWord(name) else {
-                throw NetworkError(.invalid, "bad format for add-host: \"\(entry)\"")
-            }
-            let ip: IPAddress
-            if address == "host-gateway" {
-                guard let hostGateway else { throw NetworkError(.invalid, "unable to derive the IP value for host-gateway") }
-                ip = hostGateway
-            } else {
-                guard let parsed = IPAddress(address) else {
-                    throw NetworkError(.invalid, "invalid IP address in add-host: \"\(address)\"")
-                }
-                ip = parsed
+            let (name, address) = try extraHost(entry)
+            guard let ip = address ?? hostGateway else {
+                throw NetworkError(.invalid, "unable to derive the IP value for host-gateway")
             }
             text += "\(ip)\t\(name)\n"
         }
@@ -56,11 +47,24 @@ public enum ContainerFiles {
         guard isWord(hostname), domainname.isEmpty || isWord(domainname) else {
             throw NetworkError(.invalid, "invalid hostname: \"\(hostname)\"")
         }
-        let names = domainname.isEmpty ? hostname : "\(hostname).\(domainname) \(hostname)"
+        // A name with dots has its first part behind it: "db.example db".
+        let whole = domainname.isEmpty ? hostname : "\(hostname).\(domainname)"
+        let short = whole.prefix { $0 != "." }
+        let names = short.isEmpty || short == whole ? whole : "\(whole) \(short)"
         for endpoint in endpoints {
             for address in [endpoint.ipv4?.address, endpoint.ipv6?.address].compactMap({ $0 }) { text += "\(address)\t\(names)\n" }
         }
         return text
+    }
+
+    /// One of `--add-host`, `name:ip` or `name:host-gateway`: for that the address is nil. Throws for what is neither.
+    public static func extraHost(_ entry: String) throws(NetworkError) -> (name: String, address: IPAddress?) {
+        guard let (name, text) = split(entry), isWord(name) else {
+            throw NetworkError(.invalid, "bad format for add-host: \"\(entry)\"")
+        }
+        if text == "host-gateway" { return (name, nil) }
+        guard let address = IPAddress(text) else { throw NetworkError(.invalid, "invalid IP address in add-host: \"\(text)\"") }
+        return (name, address)
     }
 
     /// `name:ip`, or `name=ip`; the address may have colons itself.

@@ -33,6 +33,14 @@ import Testing
         #expect(ContainerFiles.hostname("web") == "web\n")
     }
 
+    @Test(arguments: [
+        ("db", "", "db"), ("db.example.org", "", "db.example.org db"), ("db.one", "example.org", "db.one.example.org db"),
+    ])
+    func namesWithDots(_ hostname: String, _ domainname: String, _ expected: String) throws {
+        let text = try ContainerFiles.hosts(hostname: hostname, domainname: domainname, endpoints: [Self.endpoint("172.17.0.2/16")])
+        #expect(text.hasSuffix("\n172.17.0.2\t\(expected)\n"))
+    }
+
     @Test(arguments: ["db", "db:", ":1.2.3.4", "db:pear", "me:host-gateway", "a\nb:1.2.3.4", "a b:1.2.3.4"])
     func badExtraHosts(_ entry: String) {
         let failure = #expect(throws: NetworkError.self) { try ContainerFiles.hosts(hostname: "web", endpoints: [], extraHosts: [entry]) }

@@ -38,6 +38,12 @@ def host_name(box):
         .split()[:2] == ["box", "example.org"]
 
 
+@config("Hostname")
+def name_with_dots(box):
+    assert box.run("hostname; grep -w db /etc/hosts | cut -f2", None, {"Hostname": "db.example.org"}).splitlines() \
+        == ["db.example.org", "db.example.org db"]
+
+
 @config("User")
 def user(box):
     assert box.run("id -u; id -g; echo $HOME", None, {"User": "www-data:10"}).split() == ["33", "10", "/var/www"]

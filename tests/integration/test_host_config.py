@@ -72,6 +72,7 @@ def processor_time(box):
     assert box.limit(made, "cpu", "cpu.shares", "cpu.weight") in ("512", "59")
     assert box.limit(made, "cpu", "cpu.cfs_period_us", "cpu.max") in ("50000", "20000 50000")
     assert box.limit(made, "cpu", "cpu.cfs_quota_us", "cpu.max") in ("20000", "20000 50000")
+    box.refused(400, "invalid CPU shares (-5)", {"CpuShares": -5})
 
 
 @host_config("NanoCpus")
@@ -220,7 +221,13 @@ def security(box):
     assert box.run("grep Seccomp: /proc/self/status", {"SecurityOpt": ["seccomp=unconfined"]}).split()[1] == "0"
     assert box.run("ls -A /proc/scsi /sys/firmware | wc -l") != box.run(
         "ls -A /proc/scsi /sys/firmware | wc -l", {"SecurityOpt": ["systempaths=unconfined"]})
-    box.refused(400, 'invalid --security-opt 2: "what"', {"SecurityOpt": ["what"]})
+    assert box.run("grep NoNewPrivs /proc/self/status", {"SecurityOpt": ["no-new-privileges=1"]}).split()[1] == "1"
+    for option in ("what", "label", "apparmor", ""):
+        status, answer = box.create({"SecurityOpt": [option]})
+        assert (status, answer["message"]) == (400, f'invalid --security-opt 1: "{option}"')
+    for option in ("what=so", "no-new-privileges=perhaps", "no-new-privileges="):
+        status, answer = box.create({"SecurityOpt": [option]})
+        assert (status, answer["message"]) == (400, f'invalid --security-opt 2: "{option}"')
     # As in dockerd: labels are for those who ask the daemon for SELinux, profiles for kernels with AppArmor. It is said, though.
     assert box.run("echo labelled", {"SecurityOpt": ["label=type:mine", "label=level:s0", "label:disable"]}) == "labelled"
     if not os.path.exists("/sys/module/apparmor/parameters/enabled"):
@@ -360,6 +367,8 @@ def network_mode(box):
     shared = box.run("readlink /proc/self/ns/net; hostname", {"NetworkMode": f"container:{other}"}).split()
     assert shared[0] == box.exec(other, "readlink /proc/self/ns/net")
     box.refused(404, "network nowhere not found", {"NetworkMode": "nowhere"})
+    box.refused(404, "No such container: nobody", {"NetworkMode": "container:nobody"})
+    box.refused(400, "invalid container format container:<name|id>", {"NetworkMode": "container:"})
 
 
 @host_config("PortBindings", "PublishAllPorts")
@@ -381,7 +390,9 @@ def names(box):
 def hosts(box):
     said = box.run("cat /etc/hosts", {"ExtraHosts": ["db:192.0.2.5", "me:host-gateway"]})
     assert "192.0.2.5\tdb" in said and "\tme" in said
-    box.refused(400, "bad format for add-host", {"ExtraHosts": ["nonsense"]})
+    for entry, words in [("nonsense", 'bad format for add-host: "nonsense"'), ("db:here", 'invalid IP address in add-host: "here"')]:
+        status, answer = box.create({"ExtraHosts": [entry]})
+        assert (status, answer["message"]) == (400, words)
 
 
 @host_config("Links")

@@ -36,7 +36,8 @@ extension HostConfig {
                     "invalid restart policy: unknown policy '\(name)'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'")
             }
             if let count = policy.MaximumRetryCount, count != 0, name != "on-failure" {
-                throw .invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'")
+                let also = count < 0 ? " and cannot be negative" : ""
+                throw .invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'\(also)")
             }
             if let count = policy.MaximumRetryCount, count < 0 {
                 throw .invalid("invalid restart policy: maximum retry count cannot be negative")
@@ -109,6 +110,7 @@ extension HostConfig {
     }
 
     private func checkCPU() throws(EngineError) {
+        if (CpuShares ?? 0) < 0 { throw .invalid("invalid CPU shares (\(CpuShares ?? 0)): value must be a positive integer") }
         let nano = NanoCpus ?? 0
         if nano != 0 {
             if (CpuPeriod ?? 0) != 0 { throw .invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set") }
@@ -170,7 +172,11 @@ extension HostConfig {
                 }
             }
         }
+        for entry in ExtraHosts ?? [] {
+            do { _ = try ContainerFiles.extraHost(entry) } catch { throw .invalid(error.message) }
+        }
         let mode = NetworkMode ?? "default"
+        if mode == "container:" { throw .invalid("Invalid network mode: invalid container format container:<name|id>") }
         let shares = mode == "host" || mode.hasPrefix("container:")
         if mode.hasPrefix("container:") {
             if !(config.Hostname ?? "").isEmpty { throw .invalid("conflicting options: hostname and the network mode") }

@@ -34,17 +34,34 @@ struct SecurityOptions {
         for option in options {
             let separator: Character = option.contains("=") ? "=" : ":"
             let parts = option.split(separator: separator, maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-            let value = parts.count == 2 ? parts[1] : ""
+            guard parts.count == 2 else {
+                switch option {
+                case "no-new-privileges": self.noNewPrivileges = true
+                case "disable": break  // `label=disable`.
+                default: throw .invalid("invalid --security-opt 1: \"\(option)\"")
+                }
+                continue
+            }
+            let value = parts[1]
             switch parts[0] {
             case "no-new-privileges":
-                guard ["", "true", "false"].contains(value) else { throw .invalid("invalid --security-opt: \"\(option)\"") }
-                self.noNewPrivileges = value != "false"
+                guard let flag = Self.flag(value) else { throw .invalid("invalid --security-opt 2: \"\(option)\"") }
+                self.noNewPrivileges = flag
             case "systempaths" where value == "unconfined": systemPathsUnconfined = true
             case "seccomp": try readSeccomp(value)
             case "apparmor": appArmorProfile = value == "unconfined" ? nil : value
             case "label": if value != "disable" { labels.append(value) }
             default: throw .invalid("invalid --security-opt 2: \"\(option)\"")
             }
+        }
+    }
+
+    /// Go's booleans (strconv.ParseBool).
+    private static func flag(_ text: String) -> Bool? {
+        switch text {
+        case "1", "t", "T", "true", "TRUE", "True": true
+        case "0", "f", "F", "false", "FALSE", "False": false
+        default: nil
         }
     }
 

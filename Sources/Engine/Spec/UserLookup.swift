@@ -41,6 +41,8 @@ struct UserLookup {
             account = Account(uid: uid, gid: gid, additionalGroups: [], home: entry.count > 5 && !entry[5].isEmpty ? entry[5] : "/")
         } else if let uid = UInt32(user), uid <= Int32.max {
             account.uid = uid
+        } else if Int64(user) != nil {
+            throw .invalid("unable to find user \(user): uids and gids must be in range 0-2147483647")
         } else if !user.isEmpty {
             throw .invalid("unable to find user \(user): no matching entries in passwd file")
         }
