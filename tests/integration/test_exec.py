@@ -22,10 +22,15 @@ def test_environment_user_and_directory(cli, name):
     assert cli("exec", "-e", "B=2", "-w", "/etc", "-u", "33:1", name, "sh", "-c", show).splitlines() == ["1 2 /var/www", "/etc", "33", "1"]
 
 
-def test_home_that_was_given_stays_whoever_runs(cli, name):
-    cli("run", "-d", "--name", name, "-e", "HOME=/given", IMAGE, "sleep", "1000")
-    assert cli("exec", "-u", "nobody", name, "sh", "-c", "echo $HOME") == "/given"
-    assert cli("exec", "-u", "nobody", "-e", "HOME=/other", name, "sh", "-c", "echo $HOME") == "/other"
+def test_another_user(daemon, cli, name):
+    """It has the groups that the container adds, and the home that somebody chose."""
+    cli("run", "-d", "--name", name, "-e", "HOME=/chosen", "-u", "33", "--group-add", "wheel", IMAGE, "sleep", "1000")
+    show = "id -G; echo $HOME"
+    assert cli("exec", "-u", "nobody", name, "sh", "-c", show).splitlines() == ["65534 10", "/chosen"]
+    assert cli("exec", "-u", "nobody", "-e", "HOME=/other", name, "sh", "-c", show).splitlines() == ["65534 10", "/other"]
+    for given, shown in [({}, "33"), ({"User": "nobody"}, "nobody")]:
+        identifier = daemon.request("POST", f"/containers/{name}/exec", {"Cmd": ["true"], **given})[1]["Id"]
+        assert daemon.request("GET", f"/exec/{identifier}/json")[1]["ProcessConfig"]["user"] == shown
 
 
 @pytest.mark.parametrize("terminal", [True, False])

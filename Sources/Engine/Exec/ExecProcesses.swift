@@ -30,7 +30,8 @@ struct ExecProcesses: Sendable {
             if wanted.Tty == true && !process.env.contains(where: { $0.hasPrefix("TERM=") }) { process.env.append("TERM=xterm") }
             if let user = wanted.User, !user.isEmpty {
                 let layers = images.layerDirectories(of: try images.image(record.imageID))
-                let account = try UserLookup(files: LayeredFiles(layers: [paths.upper] + layers)).resolve(user)
+                let account = try UserLookup(files: LayeredFiles(layers: [paths.upper] + layers)).resolve(
+                    user, extraGroups: record.hostConfig.GroupAdd ?? [])
                 process.user = Spec.User(uid: account.uid, gid: account.gid, additionalGids: account.additionalGroups)
                 // One that the container or the request was given goes before the user's own.
                 if !((record.config.Env ?? []) + given).contains(where: { $0.hasPrefix("HOME=") }) {

@@ -119,11 +119,12 @@ extension ContainerService {
         var code: Int?
         if case .exited(let value) = session.phase { code = value }
         let request = session.request
+        let user = [request.User, try? store.find(session.containerID).record.config.User].compactMap(\.self).first { !$0.isEmpty }
         return ExecInspect(
             ID: execID, Running: session.phase == .running, ExitCode: code,
             ProcessConfig: .init(
                 tty: request.Tty == true, entrypoint: session.arguments[0], arguments: Array(session.arguments.dropFirst()),
-                privileged: request.Privileged ?? false, user: request.User),
+                privileged: request.Privileged ?? false, user: user),
             OpenStdin: request.AttachStdin == true, OpenStderr: request.AttachStderr == true, OpenStdout: request.AttachStdout == true,
             CanRemove: false, ContainerID: session.containerID, DetachKeys: request.DetachKeys ?? "", Pid: Int(session.pid))
     }
