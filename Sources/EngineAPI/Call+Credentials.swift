@@ -20,7 +20,7 @@ extension Call {
         do {
             let buffer = try await request.body.collect(limit: 1 << 20)
             return RegistryCredentials(
-                try JSON.decode(AuthConfig.self, from: Array(buffer.readableBytesView), ignoringKeyCase: true))
+                try JSON.decode(AuthConfig.self, from: Array(buffer.readableBytesView), likeGo: true))
         } catch { throw APIError.invalid("bad parameters and missing X-Registry-Auth: \(error)") }
     }
 
@@ -34,7 +34,7 @@ extension Call {
 
     private static func decoded<Value: Decodable>(_ header: String, as type: Value.Type = Value.self) -> Value? {
         guard let bytes = Base64.decode(header) else { return nil }
-        return try? JSON.decode(Value.self, from: bytes, ignoringKeyCase: true)
+        return try? JSON.decode(Value.self, from: bytes, likeGo: true)
     }
 
     private static func decoded(_ header: String) -> AuthConfig? { decoded(header, as: AuthConfig.self) }

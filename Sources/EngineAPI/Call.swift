@@ -82,7 +82,7 @@ struct Call: Sendable {
         }
         // Go clients send `null` for a body that they leave out.
         if buffer.readableBytesView.elementsEqual("null".utf8) || buffer.readableBytesView.elementsEqual("null\n".utf8) { return nil }
-        do { return try JSON.decode(Value.self, from: Array(buffer.readableBytesView), ignoringKeyCase: true) } catch {
+        do { return try JSON.decode(Value.self, from: Array(buffer.readableBytesView), likeGo: true) } catch {
             throw APIError.invalid(Self.reason(error))
         }
     }

@@ -117,6 +117,12 @@ public struct WeightDevice: Codable, Sendable, Equatable {
         self.Path = Path
         self.Weight = Weight
     }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        Path = try container.decodeIfPresent(String.self, forKey: .Path) ?? ""
+        Weight = try container.decodeIfPresent(Int64.self, forKey: .Weight) ?? 0
+    }
 }
 
 /// A rate in bytes or operations per second.
@@ -127,6 +133,12 @@ public struct ThrottleDevice: Codable, Sendable, Equatable {
     public init(Path: String, Rate: UInt64) {
         self.Path = Path
         self.Rate = Rate
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        Path = try container.decodeIfPresent(String.self, forKey: .Path) ?? ""
+        Rate = try container.decodeIfPresent(UInt64.self, forKey: .Rate) ?? 0
     }
 }
 
@@ -152,6 +164,7 @@ public struct DeviceRequest: Codable, Sendable, Equatable {
     public init() {}
 }
 
+/// A resource limit; -1 is none. A limit that is left out is 0, as it is for Docker: its Python client leaves out `Hard`.
 public struct Ulimit: Codable, Sendable, Equatable {
     public var Name: String
     public var Soft: Int64
@@ -161,6 +174,13 @@ public struct Ulimit: Codable, Sendable, Equatable {
         self.Name = Name
         self.Soft = Soft
         self.Hard = Hard
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        Name = try container.decodeIfPresent(String.self, forKey: .Name) ?? ""
+        Soft = try container.decodeIfPresent(Int64.self, forKey: .Soft) ?? 0
+        Hard = try container.decodeIfPresent(Int64.self, forKey: .Hard) ?? 0
     }
 }
 

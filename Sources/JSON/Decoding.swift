@@ -3,7 +3,7 @@
 struct ValueDecoder: Decoder, SingleValueDecodingContainer {
     let value: JSONValue
     let codingPath: [any CodingKey]
-    let ignoringKeyCase: Bool
+    let likeGo: Bool
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     func decodeValue<T: Decodable>(_ type: T.Type) throws -> T {
@@ -24,7 +24,7 @@ struct ValueDecoder: Decoder, SingleValueDecodingContainer {
     func singleValueContainer() -> any SingleValueDecodingContainer { self }
 
     func child(_ value: JSONValue, _ key: any CodingKey) -> ValueDecoder {
-        ValueDecoder(value: value, codingPath: codingPath + [key], ignoringKeyCase: ignoringKeyCase)
+        ValueDecoder(value: value, codingPath: codingPath + [key], likeGo: likeGo)
     }
 
     func mismatch(_ expected: String) -> DecodingError {
@@ -35,12 +35,17 @@ struct ValueDecoder: Decoder, SingleValueDecodingContainer {
 
     func decodeNil() -> Bool { value.isNull }
 
+    /// Go leaves a text, number or flag as it was for null: empty.
+    private var isEmpty: Bool { likeGo && value.isNull }
+
     func decode(_ type: Bool.Type) throws -> Bool {
+        if isEmpty { return false }
         guard let flag = value.boolValue else { throw mismatch("bool") }
         return flag
     }
 
     func decode(_ type: String.Type) throws -> String {
+        if isEmpty { return "" }
         guard let text = value.stringValue else { throw mismatch("string") }
         return text
     }
@@ -53,6 +58,7 @@ struct ValueDecoder: Decoder, SingleValueDecodingContainer {
     func decode(_ type: Float.Type) throws -> Float { Float(try decode(Double.self)) }
 
     private func integer<T: FixedWidthInteger>(_ type: T.Type) throws -> T {
+        if isEmpty { return 0 }
         let number: T? =
             switch value {
             case .integer(let number): T(exactly: number)
@@ -85,7 +91,7 @@ private struct KeyedValueDecoder<Key: CodingKey>: KeyedDecodingContainerProtocol
 
     private func find(_ name: String) -> JSONValue? {
         if let value = object[name] { return value }
-        guard decoder.ignoringKeyCase else { return nil }
+        guard decoder.likeGo else { return nil }
         let wanted = name.lowercased()
         return object.members.last { $0.name.utf8.count == name.utf8.count && $0.name.lowercased() == wanted }?.value
     }

@@ -8,13 +8,13 @@
 /// Reads and writes `Codable` types as JSON.
 public enum JSON {
     /// Decodes a document. Throws `JSONError` for text that is not JSON, `DecodingError` for a wrong shape.
-    /// With `ignoringKeyCase` a key that is missing is looked for in any case, as Go's decoder does.
-    public static func decode<T: Decodable>(_ type: T.Type = T.self, from bytes: [UInt8], ignoringKeyCase: Bool = false) throws -> T {
-        try decode(type, from: try JSONValue(parsing: bytes), ignoringKeyCase: ignoringKeyCase)
+    /// With `likeGo` as Go's decoder does: a key that is missing is looked for in any case, and null is the empty text, 0 or false.
+    public static func decode<T: Decodable>(_ type: T.Type = T.self, from bytes: [UInt8], likeGo: Bool = false) throws -> T {
+        try decode(type, from: try JSONValue(parsing: bytes), likeGo: likeGo)
     }
 
-    public static func decode<T: Decodable>(_ type: T.Type = T.self, from value: JSONValue, ignoringKeyCase: Bool = false) throws -> T {
-        try ValueDecoder(value: value, codingPath: [], ignoringKeyCase: ignoringKeyCase).decodeValue(type)
+    public static func decode<T: Decodable>(_ type: T.Type = T.self, from value: JSONValue, likeGo: Bool = false) throws -> T {
+        try ValueDecoder(value: value, codingPath: [], likeGo: likeGo).decodeValue(type)
     }
 
     /// Encodes to compact bytes.

@@ -41,17 +41,20 @@ import Testing
                 + #""map":{"a":1,"b":2},"nested":[[1],[]],"raw":{"k":[1,null]},"optionals":[1,null]}"#)
     }
 
-    private func decode<T: Decodable>(_ type: T.Type, _ text: String, ignoringKeyCase: Bool = false) throws -> T {
-        try JSON.decode(type, from: Array(text.utf8), ignoringKeyCase: ignoringKeyCase)
+    private func decode<T: Decodable>(_ type: T.Type, _ text: String, likeGo: Bool = false) throws -> T {
+        try JSON.decode(type, from: Array(text.utf8), likeGo: likeGo)
     }
 
     @Test func keysInAnyCaseOnlyWhenAsked() throws {
         let text = #"{"NAME":"a","Kind":"one"}"#
-        #expect(try decode(Inner.self, text, ignoringKeyCase: true) == Inner(name: "a", kind: .one))
+        #expect(try decode(Inner.self, text, likeGo: true) == Inner(name: "a", kind: .one))
         #expect(throws: DecodingError.self) { try decode(Inner.self, text) }
         // The exact name wins over another case, wherever it stands.
-        #expect(try decode(Inner.self, #"{"name":"right","NAME":"wrong","kind":"one"}"#, ignoringKeyCase: true).name == "right")
-        #expect(try decode([Inner].self, "[\(text)]", ignoringKeyCase: true).count == 1)
+        #expect(try decode(Inner.self, #"{"name":"right","NAME":"wrong","kind":"one"}"#, likeGo: true).name == "right")
+        #expect(try decode([Inner].self, "[\(text)]", likeGo: true).count == 1)
+        #expect(try decode([String].self, #"["a",null]"#, likeGo: true) == ["a", ""])
+        #expect(try decode([String: Int].self, #"{"a":null}"#, likeGo: true) == ["a": 0])
+        #expect(throws: DecodingError.self) { try decode([String].self, "[null]") }
     }
 
     private static let mistakes: [(String, String)] = [

@@ -139,6 +139,16 @@ def test_wrong_types(daemon, body, field):
     assert status == 400 and field in answer["message"], answer
 
 
+def test_null_is_an_empty_value(daemon, name):
+    """As for every Go program, which is what clients are made for."""
+    status, made = daemon.request("POST", f"/containers/create?name={name}", {
+        "Image": IMAGE, "Cmd": ["true", None], "Labels": {"a": None}, "Tty": None, "HostConfig": {"BlkioDeviceReadBps": [{"Path": "/dev/null"}]}})
+    assert status == 201, made
+    _, shown = daemon.request("GET", f"/containers/{name}/json")
+    assert (shown["Args"], shown["Config"]["Labels"]["a"]) == ([""], "")
+    assert shown["HostConfig"]["BlkioDeviceReadBps"] == [{"Path": "/dev/null", "Rate": 0}]
+
+
 @pytest.mark.parametrize("host_config, words", [
     ({"Memory": 1000}, "emory"), ({"NanoCpus": 10**13}, "CPU"), ({"Binds": ["relative:/x:zz"]}, "zz"), ({"Binds": ["/a:relative"]}, "relative"),
     ({"NetworkMode": "nothere"}, "nothere"), ({"CapAdd": ["FLYING"]}, "FLYING"), ({"PortBindings": {"80/xyz": [{}]}}, "xyz"),

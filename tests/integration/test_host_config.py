@@ -160,6 +160,8 @@ def pids(box):
 def ulimits(box):
     host = {"Ulimits": [{"Name": "nofile", "Soft": 100, "Hard": 200}, {"Name": "core", "Soft": 0, "Hard": 0}]}
     assert box.run("ulimit -Sn; ulimit -Hn; ulimit -c", host).split() == ["100", "200", "0"]
+    # Docker's Python client sends null for what it was not told.
+    assert box.run("ulimit -c", {"Ulimits": [{"Name": "core", "Soft": 0, "Hard": None}]}) == "0"
     box.refused(400, 'unknown limit "RLIMIT_NONSENSE"', {"Ulimits": [{"Name": "nonsense", "Soft": 1, "Hard": 1}]})
 
 

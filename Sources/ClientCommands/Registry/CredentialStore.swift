@@ -73,7 +73,7 @@ struct CredentialFile: CredentialStore {
 
     private static func credentials(_ entry: JSONValue, _ server: String, _ path: String) throws -> AuthConfig {
         var found = AuthConfig()
-        do { found = try JSON.decode(from: entry, ignoringKeyCase: true) } catch { throw Failure("\(path): auths of \(server): \(error)") }
+        do { found = try JSON.decode(from: entry, likeGo: true) } catch { throw Failure("\(path): auths of \(server): \(error)") }
         if let auth = found.auth, !auth.isEmpty {
             guard let (username, password) = AuthConfig.split(auth: auth) else { throw Failure("\(path): invalid auth configuration file") }
             found.username = username
