@@ -56,7 +56,9 @@ enum FieldGates {
     }
 
     private static func endpoint(_ object: inout JSONObject, for version: APIVersion) {
-        addNulls(&object, ["IPAMConfig", "Links", "Aliases", "DriverOpts"])
+        addNulls(&object, ["IPAMConfig", "Links", "Aliases", "DriverOpts", "DNSNames"])
+        for name in ["IPv6Gateway", "GlobalIPv6Address"] where object[name] == nil { object[name] = "" }
+        for name in ["GlobalIPv6PrefixLen", "GwPriority"] where object[name] == nil { object[name] = 0 }
         if version < APIVersion("1.44") { object["DNSNames"] = nil }
         if version < APIVersion("1.48") { object["GwPriority"] = nil }
     }

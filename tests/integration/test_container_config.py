@@ -143,6 +143,7 @@ def working_directory(box):
 @config("NetworkDisabled")
 def network_disabled(box):
     assert box.run("ls /sys/class/net", None, {"NetworkDisabled": True}).split() == ["lo"]
+    assert box.inspect(box.started(None, {"NetworkDisabled": True}))["NetworkSettings"]["Networks"] == {}
 
 
 @config("MacAddress")
@@ -386,6 +387,16 @@ def address6(box, network):
     name, _ = network
     box.refused(400, "invalid IPv6 address: nonsense", {"NetworkMode": name}, networking={name: {"IPAMConfig": {"IPv6Address": "nonsense"}}})
     box.refused(400, "IPv6 is not enabled", {"NetworkMode": name}, networking={name: {"IPAMConfig": {"IPv6Address": "fd00::5"}}})
+
+
+def test_a_place_that_is_not_taken_yet_has_all_members(box):
+    """As Docker shows it; `DNSNames` came with 1.44, `GwPriority` with 1.48."""
+    made = box.made()
+    for version, more in [("v1.50", {"DNSNames": None, "GwPriority": 0}), ("v1.41", {})]:
+        _, shown = box.request("GET", f"/{version}/containers/{made}/json")
+        assert shown["NetworkSettings"]["Networks"] == {"bridge": {
+            "IPAMConfig": None, "Links": None, "Aliases": None, "DriverOpts": None, "NetworkID": "", "EndpointID": "", "Gateway": "",
+            "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "MacAddress": "", **more}}
 
 
 @endpoint("Links")

@@ -380,6 +380,8 @@ def ports(box):
                        {"ExposedPorts": {"81/udp": {}}})
     shown = box.inspect(made)["NetworkSettings"]["Ports"]
     assert shown["80/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": port}] and shown["81/udp"][0]["HostPort"].isdigit()
+    shown = box.inspect(box.made({"PortBindings": {"80/tcp": [{}], "81/tcp": None}}))["HostConfig"]["PortBindings"]
+    assert shown == {"80/tcp": [{"HostIp": "", "HostPort": ""}], "81/tcp": None}
 
 
 @host_config("Dns", "DnsOptions", "DnsSearch")

@@ -142,7 +142,7 @@ struct ContainerCreation: Sendable {
         for (name, settings) in request.networkingConfig?.EndpointsConfig ?? [:] {
             result[name == "default" ? "bridge" : networkName(name) ?? name] = settings ?? EndpointSettings()
         }
-        if mode.hasPrefix("container:") { return [:] }
+        if mode.hasPrefix("container:") || request.config.NetworkDisabled == true { return [:] }
         let name = mode == "default" ? "bridge" : networkName(mode) ?? mode
         if result[name] == nil && (mode != "default" || result.isEmpty) { result[name] = EndpointSettings() }
         if let mac = request.config.MacAddress, !mac.isEmpty, (result[name]?.MacAddress ?? "").isEmpty { result[name]?.MacAddress = mac }

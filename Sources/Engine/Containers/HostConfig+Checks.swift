@@ -209,6 +209,11 @@ extension HostConfig {
         filled.CpuRealtimeRuntime = CpuRealtimeRuntime ?? 0
         filled.CpusetCpus = CpusetCpus ?? ""
         filled.CpusetMems = CpusetMems ?? ""
+        filled.CpuCount = CpuCount ?? 0
+        filled.CpuPercent = CpuPercent ?? 0
+        filled.IOMaximumIOps = IOMaximumIOps ?? 0
+        filled.IOMaximumBandwidth = IOMaximumBandwidth ?? 0
+        filled.Cgroup = Cgroup ?? ""
         filled.Devices = Devices ?? []
         filled.MemoryReservation = MemoryReservation ?? 0
         // Docker: without a swap limit a container may use as much swap as memory.
@@ -220,7 +225,9 @@ extension HostConfig {
         filled.LogConfig = EngineTypes.LogConfig(
             Type: LogConfig?.Type.flatMap { $0.isEmpty ? nil : $0 } ?? logDriver, Config: LogConfig?.Config ?? [:])
         filled.NetworkMode = NetworkMode.flatMap { $0.isEmpty ? nil : $0 } ?? "default"
-        filled.PortBindings = PortBindings ?? [:]
+        filled.PortBindings = (PortBindings ?? [:]).mapValues { bindings in
+            bindings?.map { PortBinding(HostIp: $0.HostIp ?? "", HostPort: $0.HostPort ?? "") }
+        }
         filled.RestartPolicy = EngineTypes.RestartPolicy(
             Name: RestartPolicy?.Name.flatMap { $0.isEmpty ? nil : $0 } ?? "no", MaximumRetryCount: RestartPolicy?.MaximumRetryCount ?? 0)
         filled.AutoRemove = AutoRemove ?? false
