@@ -231,6 +231,17 @@ def test_a_start_that_is_asked_for_counts_anew(clipper, name):
             clipper("start", name)
 
 
+def test_restart_of_one_that_is_removed_at_its_end(cli, name):
+    cli("run", "-d", "--rm", "--name", name, IMAGE, "sh", "-c", "trap 'exit 3' TERM; date >>/count; while :; do sleep 0.1; done")
+    first = cli.inspect(name)
+    cli("restart", "-t", "5", name)
+    again = cli.inspect(name)
+    assert again["Id"] == first["Id"] and again["State"]["Running"] and again["HostConfig"]["AutoRemove"]
+    wait_until(lambda: len(cli("exec", name, "cat", "/count").splitlines()) == 2, what="the second run in the same files")
+    cli("stop", "-t", "5", name)
+    wait_until(lambda: cli.run("inspect", name).code == 1, what="the removal")
+
+
 def waiter(daemon, container, condition):
     """A wait that has begun when this returns; its answer when called."""
     connection = UnixConnection(daemon.socket, timeout=60)

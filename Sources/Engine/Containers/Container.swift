@@ -32,6 +32,8 @@ final class Container: Sendable {
         var nextWaiter = 0
         /// The last signal that a request sent to it.
         var sent: SentSignal?
+        /// Whether a request ends it only to start it again.
+        var isRestartedByRequest = false
         /// What lists show of the record, once one has asked.
         fileprivate var summary: ContainerSummary?
 

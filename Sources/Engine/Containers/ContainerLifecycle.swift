@@ -202,6 +202,7 @@ final class ContainerLifecycle: Sendable {
         await releaseVolumes(record)
         events.publishUnmounts(of: record)
         if record.hostConfig.AutoRemove == true {
+            if container.withState({ $0.isRestartedByRequest }) { return }
             do { try await erase(container, volumes: true) } catch {
                 logger.error("cannot remove a container", metadata: ["error": "\(error)"])
             }
@@ -356,10 +357,19 @@ final class ContainerLifecycle: Sendable {
     }
 
     func restart(_ container: Container, timeout: Int?, signal: String?) async throws {
-        do { try await stop(container, timeout: timeout, signal: signal) } catch let error as EngineError where error.code == .notModified {
+        // One that is to be removed at its end has not come to it.
+        container.withState { $0.isRestartedByRequest = true }
+        defer { container.withState { $0.isRestartedByRequest = false } }
+        do {
+            do { try await stop(container, timeout: timeout, signal: signal) } catch let error as EngineError
+                where error.code == .notModified
+            {}
+            await followers.current[container.id]?.value
+            try await start(container)
+        } catch {
+            if case .exited = container.phase, container.record.hostConfig.AutoRemove == true { try? await erase(container, volumes: true) }
+            throw error
         }
-        await followers.current[container.id]?.value
-        try await start(container)
         publish(container, "restart")
     }
 
