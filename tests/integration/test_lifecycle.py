@@ -242,6 +242,14 @@ def test_restart_of_one_that_is_removed_at_its_end(cli, name):
     wait_until(lambda: cli.run("inspect", name).code == 1, what="the removal")
 
 
+def test_a_stop_of_a_paused_container_sends_its_own_signal(clipper, name):
+    clipper("run", "-d", "--name", name, "--stop-signal", "INT", IMAGE, "sh", "-c", "trap 'exit 5' INT; echo on; while :; do sleep 0.1; done")
+    wait_until(lambda: clipper("logs", name) == "on", what="the trap")
+    clipper("pause", name)
+    clipper("stop", "-t", "20", name)
+    assert clipper.inspect(name)["State"]["ExitCode"] == 5
+
+
 def waiter(daemon, container, condition):
     """A wait that has begun when this returns; its answer when called."""
     connection = UnixConnection(daemon.socket, timeout=60)

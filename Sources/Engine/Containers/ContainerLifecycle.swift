@@ -334,11 +334,14 @@ final class ContainerLifecycle: Sendable {
         await settle(container)
         if await cancelRestart(container) { return }
         _ = try container.connection()
-        let stop = container.record.config.StopSignal.flatMap { Signals.number($0) } ?? SIGTERM
-        if signal == SIGKILL || signal == stop { container.withState { $0.record.wasStoppedByUser = true } }
+        if signal == SIGKILL || signal == stopSignal(of: container) { container.withState { $0.record.wasStoppedByUser = true } }
         let exit = ExitWaiter(container)
         try await deliver(signal, to: container, for: .kill)
         if signal == SIGKILL { _ = await exit.wait(seconds: 10) }
+    }
+
+    private func stopSignal(of container: Container) -> Int32 {
+        container.record.config.StopSignal.flatMap { Signals.number($0) } ?? SIGTERM
     }
 
     private func deliver(_ signal: Int32, to container: Container, for cause: SentSignal.Cause) async throws {
@@ -348,7 +351,10 @@ final class ContainerLifecycle: Sendable {
             if !container.isAlive { return }
             throw error
         }
-        if case .paused = container.phase, signal == SIGKILL || signal == SIGTERM { try? await unpause(container) }
+        // What is to end it does so only once it runs.
+        if case .paused = container.phase, signal == SIGKILL || cause == .stop || signal == stopSignal(of: container) {
+            try? await unpause(container)
+        }
         container.withState { $0.sent = SentSignal(number: signal, cause: cause) }
         do throws(ShimFailure) { try await connection.signal(signal) } catch {
             if error.kind != .conflict && error.kind != .lost && error.kind != .notFound { throw EngineError.from(error) }
