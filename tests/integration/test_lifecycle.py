@@ -250,6 +250,37 @@ def test_a_stop_of_a_paused_container_sends_its_own_signal(clipper, name):
     assert clipper.inspect(name)["State"]["ExitCode"] == 5
 
 
+def test_between_two_restarts(clipper, daemon, name):
+    """It counts as running: a start has nothing to do, and what needs a process is told to wait."""
+    clipper("run", "-d", "--name", name, "--restart", "always", IMAGE, "false")
+    wait_until(lambda: clipper.inspect(name)["RestartCount"] >= 5 and clipper.inspect(name)["State"]["Status"] == "restarting", what="a long pause")
+    assert daemon.request("POST", f"/containers/{name}/start")[0] == 304
+    for method, path in [("POST", "pause"), ("GET", "top")]:
+        status, answer = daemon.request(method, f"/containers/{name}/{path}")
+        assert status == 409 and answer["message"].endswith("is restarting, wait until the container is running"), answer
+    running = waiter(daemon, name, "not-running")
+    clipper("stop", name)
+    assert running() == 1
+
+
+def test_a_wait_ends_when_the_restart_fails(clipper, daemon, name, tmp_path):
+    place = tmp_path / "there"
+    place.mkdir()
+    clipper("run", "-d", "--name", name, "--restart", "always", "--mount", f"type=bind,source={place},target=/there", IMAGE, "false")
+    wait_until(lambda: clipper.inspect(name)["RestartCount"] >= 4 and clipper.inspect(name)["State"]["Status"] == "restarting", what="a long pause")
+    running = waiter(daemon, name, "not-running")
+    place.rmdir()
+    assert running() != 0 and "bind source path does not exist" in clipper.inspect(name)["State"]["Error"]
+
+
+def test_a_wait_tells_why_the_start_failed(daemon, clipper, name):
+    clipper("create", "--name", name, IMAGE, "/no/such")
+    assert daemon.request("POST", f"/containers/{name}/start")[0] == 400
+    status, answer = daemon.request("POST", f"/containers/{name}/wait")
+    assert (status, answer["StatusCode"]) == (200, 127)
+    assert answer["Error"] == {"Message": clipper.inspect(name)["State"]["Error"]} and "no such file" in answer["Error"]["Message"]
+
+
 def waiter(daemon, container, condition):
     """A wait that has begun when this returns; its answer when called."""
     connection = UnixConnection(daemon.socket, timeout=60)

@@ -82,7 +82,8 @@ final class Container: Sendable {
         switch phase {
         case .running(let connection), .paused(let connection): return connection
         case .unreachable: throw EngineError(.unavailable, "container \(name): \(Self.silence)")
-        case .created, .starting, .restarting, .exited, .removing, .dead:
+        case .restarting: throw .conflict("Container \(id) is restarting, wait until the container is running")
+        case .created, .starting, .exited, .removing, .dead:
             throw .conflict("container \(id) is not running")
         }
     }
@@ -119,6 +120,9 @@ final class Container: Sendable {
         case .created, .restarting, .exited, .removing, .dead: false
         }
     }
+
+    /// Whether it is to start again after a pause.
+    var isRestarting: Bool { record.outcome.phase == .restarting }
 
     /// Calls `body` at each milestone until it answers true. Registered when this returns.
     @discardableResult

@@ -41,11 +41,10 @@ final class ContainerLifecycle: Sendable {
     func start(_ container: Container, anew: Bool = true) async throws {
         try await container.transition.withLock {
             switch container.phase {
-            case .running, .unreachable: throw EngineError(.notModified, "container is already running")
+            case .running, .unreachable, .restarting: throw EngineError(.notModified, "container is already running")
             case .paused: throw EngineError.conflict("cannot start a paused container, try unpause instead")
             case .removing: throw EngineError.conflict("container is marked for removal and cannot be started")
             case .dead: throw EngineError.conflict("container is dead and cannot be started")
-            case .restarting(let pause): pause.cancel()
             case .created, .starting, .exited: break
             }
             if anew { container.withState { $0.record.restartCount = 0 } }
@@ -268,6 +267,8 @@ final class ContainerLifecycle: Sendable {
             }
         } catch {
             logger.error("cannot restart a container", metadata: ["container": "\(container.id)", "error": "\(error)"])
+            let outcome = container.record.outcome
+            container.announce(.exited(code: outcome.exitCode, error: outcome.error, reason: outcome.reason))
         }
     }
 
@@ -383,11 +384,8 @@ final class ContainerLifecycle: Sendable {
 
     func pause(_ container: Container) async throws {
         try await container.freezing.withLock {
-            guard case .running(let connection) = container.phase else {
-                if case .paused = container.phase { throw EngineError.conflict("Container \(container.id) is already paused") }
-                if case .unreachable = container.phase { _ = try container.connection() }
-                throw EngineError.conflict("Container \(container.id) is not running")
-            }
+            if case .paused = container.phase { throw EngineError.conflict("Container \(container.id) is already paused") }
+            let connection = try container.connection()
             let cgroup = launcher.cgroupPath(of: container.record)
             try await offloading { try CgroupManager.open(path: cgroup).freeze() }
             container.withState { state in
@@ -420,7 +418,7 @@ final class ContainerLifecycle: Sendable {
 
     func remove(_ container: Container, force: Bool, volumes removesVolumes: Bool) async throws {
         await settle(container)
-        if container.isAlive || isRestarting(container) {
+        if container.isAlive || container.isRestarting {
             guard force else {
                 let status = container.apiState.Status
                 throw EngineError.conflict(
@@ -438,8 +436,6 @@ final class ContainerLifecycle: Sendable {
         if container.record.hostConfig.AutoRemove == true, (try? store.find(container.id)) == nil { return }
         try await erase(container, volumes: removesVolumes)
     }
-
-    private func isRestarting(_ container: Container) -> Bool { container.record.outcome.phase == .restarting }
 
     /// Deletes a container that has ended: its directories, its anonymous volumes when asked, its record.
     private func erase(_ container: Container, volumes removesVolumes: Bool) async throws {

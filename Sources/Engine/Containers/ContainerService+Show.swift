@@ -116,12 +116,8 @@ extension ContainerService {
 
     public func top(_ id: String, arguments: String) async throws -> ContainerTop {
         let container = try store.find(id)
-        let connection = try container.connection()
-        if case .restarting = container.phase {
-            throw EngineError.conflict("Container \(id) is restarting, wait until the container is running")
-        }
+        _ = try container.connection()
         let cgroup = lifecycle.launcher.cgroupPath(of: container.record)
-        _ = connection
         let table = try await offloading {
             try ProcessTable(processes: try CgroupManager.open(path: cgroup).processes()).table(arguments: arguments)
         }

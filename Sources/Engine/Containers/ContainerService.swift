@@ -148,10 +148,11 @@ public final class ContainerService: Sendable {
             continuation.finish()
             return true
         }
-        if condition == .notRunning && !container.isAlive {
+        if condition == .notRunning && !container.isAlive && !container.isRestarting {
             container.stopObserving(observer)
             let outcome = container.record.outcome
-            return { ContainerWaitResponse(StatusCode: Int64(outcome.exitCode), Reason: outcome.reason) }
+            let failure = outcome.error.isEmpty ? nil : ContainerWaitResponse.WaitError(Message: outcome.error)
+            return { ContainerWaitResponse(StatusCode: Int64(outcome.exitCode), Error: failure, Reason: outcome.reason) }
         }
         return {
             defer { container.stopObserving(observer) }
