@@ -1,3 +1,5 @@
+public import Networking
+
 /// Where the engine keeps things and how it runs containers; made by clipperd from flags and daemon.json.
 public struct EngineConfiguration: Sendable {
     /// Images, containers and volumes (`--data-root`).
@@ -22,6 +24,8 @@ public struct EngineConfiguration: Sendable {
     public var dns: [String] = []
     public var dnsSearch: [String] = []
     public var dnsOptions: [String] = []
+    /// Where the subnets of networks come from that name none; empty: Docker's own pools.
+    public var addressPools: [NetworkConfiguration.AddressPool] = []
     /// Seconds that a runtime that is not Clipper's own may take for one command; 0: as long as it takes.
     public var runtimeTimeout: UInt32 = 120
     /// Directories of CDI specifications, those that win last.

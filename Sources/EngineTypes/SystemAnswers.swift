@@ -144,6 +144,7 @@ public struct SystemInfo: Codable, Sendable {
     public var RuncCommit: Commit = Commit(ID: "")
     public var InitCommit: Commit = Commit(ID: "")
     public var SecurityOptions: [String] = []
+    public var DefaultAddressPools: [AddressPool]?
     public var Warnings: [String] = []
 
     public init() {}
@@ -155,6 +156,17 @@ public struct SystemInfo: Codable, Sendable {
         public var Log: [String] = ["fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"]
 
         public init() {}
+    }
+
+    /// A range from which networks of `Size` bits are taken.
+    public struct AddressPool: Codable, Sendable {
+        public var Base: String
+        public var Size: Int
+
+        public init(Base: String, Size: Int) {
+            self.Base = Base
+            self.Size = Size
+        }
     }
 
     public struct RuntimeInfo: Codable, Sendable {

@@ -31,7 +31,20 @@ final class BridgeDriver: Sendable {
         /// The bridge's own addresses: the gateways.
         var addresses: [IPPrefix]
         var mtu: Int
-        var allowsExisting: Bool
+        var origin: Origin
+        /// Packets between the host's 127.0.0.0/8 and the bridge may pass. Only where the firewall's chain `guard` closes what this
+        /// opens.
+        var reachesLoopback: Bool
+
+        /// Where the bridge comes from.
+        enum Origin: Sendable {
+            /// It is made, and must not be there.
+            case new
+            /// It is taken up, or made.
+            case ours
+            /// The host's own: it must be there, and loses nothing that it has.
+            case host
+        }
     }
 
     /// Holds the host-wide lock under which daemons choose subnets: two that start at once must not choose the same.
@@ -53,15 +66,16 @@ final class BridgeDriver: Sendable {
         }
     }
 
-    /// Makes the bridge, or takes up one that is there; afterwards it is up and has exactly these addresses (beside
-    /// link-local ones). Returns its index.
+    /// Makes the bridge, or takes up one that is there; afterwards it is up and has these addresses, and unless it is the host's no
+    /// others (beside link-local ones). Returns its index.
     func ensure(_ plan: Plan) throws(SystemError) -> Int32 {
         let index = try routing.withLock { (netlink) throws(SystemError) in
             if let link = try netlink.link(plan.name) {
-                guard plan.allowsExisting, link.kind == "bridge" else { throw SystemError("create bridge", plan.name, code: EEXIST) }
+                guard plan.origin != .new, link.kind == "bridge" else { throw SystemError("create bridge", plan.name, code: EEXIST) }
                 try netlink.setUp(link.index)
                 return link.index
             }
+            if plan.origin == .host { throw SystemError("find bridge", plan.name, code: ENODEV) }
             let random = UInt32.random(in: .min ... .max)
             let mac: [UInt8] = [0x02, 0x42] + (0..<4).map { UInt8(truncatingIfNeeded: random >> (8 * UInt32($0))) }
             try netlink.createBridge(.init(name: plan.name, macAddress: mac, mtu: UInt32(plan.mtu)))
@@ -69,21 +83,29 @@ final class BridgeDriver: Sendable {
             return link.index
         }
         do throws(SystemError) {
-            try setAddresses(index, plan.addresses)
-            // Lets a process of the host reach ports on 127.0.0.1; Firewall's chain `guard` closes what this opens.
-            try Files.write("/proc/sys/net/ipv4/conf/\(plan.name)/route_localnet", "1\n", flags: O_WRONLY)
+            try setAddresses(index, plan.addresses, removesOthers: plan.origin != .host)
+            // Lets a process of the host reach ports on 127.0.0.1.
+            if plan.reachesLoopback { try Files.write("/proc/sys/net/ipv4/conf/\(plan.name)/route_localnet", "1\n", flags: O_WRONLY) }
         } catch {
-            if !plan.allowsExisting { try? delete(plan.name) }
+            if plan.origin == .new { try? delete(plan.name) }
             throw error
         }
         return index
     }
 
-    private func setAddresses(_ index: Int32, _ wanted: [IPPrefix]) throws(SystemError) {
+    private func setAddresses(_ index: Int32, _ wanted: [IPPrefix], removesOthers: Bool) throws(SystemError) {
         try routing.withLock { (netlink) throws(SystemError) in
             let present = try netlink.addresses().filter { $0.interface == index && !$0.prefix.address.isLinkLocal }.map(\.prefix)
-            for prefix in present where !wanted.contains(prefix) { try netlink.removeAddress(prefix, from: index) }
+            for prefix in present where removesOthers && !wanted.contains(prefix) { try netlink.removeAddress(prefix, from: index) }
             for prefix in wanted where !present.contains(prefix) { try netlink.addAddress(prefix, to: index) }
+        }
+    }
+
+    /// The addresses of a bridge, without link-local ones; nil: there is no such bridge.
+    func addresses(of name: String) throws(SystemError) -> [IPPrefix]? {
+        try routing.withLock { (netlink) throws(SystemError) in
+            guard let link = try netlink.link(name), link.kind == "bridge" else { return nil }
+            return try netlink.addresses().filter { $0.interface == link.index && !$0.prefix.address.isLinkLocal }.map(\.prefix)
         }
     }
 

@@ -43,7 +43,7 @@ extension Firewall {
         addForwardRules(to: &batch)
         addPublishRules(to: &batch)
         fillBridges(model, in: &batch)
-        fill(&batch, Array(model.ports)) { $0.addElements($1, $2) }
+        fill(&batch, model.ports.filter { families.contains($0.hostIP.family) }) { $0.addElements($1, $2) }
         return batch
     }
 
@@ -59,7 +59,7 @@ extension Firewall {
     /// A transaction on the maps of ports.
     func changing(_ ports: [Port], _ change: (inout NFTBatch, String, [NFTBatch.Element]) -> Void) -> NFTBatch {
         var batch = NFTBatch(table: table)
-        fill(&batch, ports, change)
+        fill(&batch, ports.filter { families.contains($0.hostIP.family) }, change)
         return batch
     }
 
@@ -80,10 +80,12 @@ extension Firewall {
         batch.addBaseChain("output", type: "nat", hook: .output, priority: -100)
         batch.addBaseChain(Name.postrouting, type: "nat", hook: .postrouting, priority: 100)
         batch.addBaseChain("forward", type: "filter", hook: .forward, priority: 0)
-        batch.addRule(
-            "guard",
-            [.meta(.inputInterfaceName, to: 0), .compare(0, equal: false, Self.interface("lo"))] + Self.ipv4
-                + Self.address(.v4, source: false, in: Self.loopback) + [.verdict(.drop)])
+        if families.contains(.v4) {
+            batch.addRule(
+                "guard",
+                [.meta(.inputInterfaceName, to: 0), .compare(0, equal: false, Self.interface("lo"))] + Self.ipv4
+                    + Self.address(.v4, source: false, in: Self.loopback) + [.verdict(.drop)])
+        }
         for chain in ["prerouting", "output"] {
             batch.addRule(
                 chain,
@@ -102,6 +104,9 @@ extension Firewall {
             .meta(.inputInterfaceName, to: 0), .meta(.outputInterfaceName, to: 4), .lookup(set: Name.same, key: 0, inverted: false),
             .verdict(.accept),
         ]
+        // What is left alone passes here; another table may still drop it.
+        if !families.contains(.v4) { batch.addRule("forward", Self.ipv4 + [.verdict(.accept)]) }
+        if !families.contains(.v6) { batch.addRule("forward", Self.ipv6 + [.verdict(.accept)]) }
         let toOurs: [NFTExpression] = [.meta(.outputInterfaceName, to: 0), .lookup(set: Name.bridges, key: 0, inverted: false)]
         batch.addRule("forward", Self.connection(.state, Self.established) + [.verdict(.accept)])
         batch.addRule("forward", same)
@@ -156,12 +161,14 @@ extension Firewall {
         let closed = all.filter(\.isInternal)
         if !closed.isEmpty { batch.addElements(Name.internalBridges, closed.map { .init(key: Self.interface($0.name)) }) }
         // A process of this host that speaks to 127.0.0.1:port: its packets must not reach the container with that source.
-        batch.addRule(
-            Name.postrouting,
-            [.meta(.outputInterfaceName, to: 0), .lookup(set: Name.bridges, key: 0, inverted: false)] + Self.ipv4
-                + Self.address(.v4, source: true, in: Self.loopback) + [.masquerade])
+        if families.contains(.v4) {
+            batch.addRule(
+                Name.postrouting,
+                [.meta(.outputInterfaceName, to: 0), .lookup(set: Name.bridges, key: 0, inverted: false)] + Self.ipv4
+                    + Self.address(.v4, source: true, in: Self.loopback) + [.masquerade])
+        }
         for bridge in all where !bridge.isInternal {
-            for subnet in bridge.subnets {
+            for subnet in bridge.subnets where families.contains(subnet.family) {
                 let fromSubnet = (subnet.family == .v4 ? Self.ipv4 : Self.ipv6) + Self.address(subnet.family, source: true, in: subnet)
                 func leaving(_ same: Bool) -> [NFTExpression] {
                     [.meta(.outputInterfaceName, to: 0), .compare(0, equal: same, Self.interface(bridge.name))]

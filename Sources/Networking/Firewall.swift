@@ -7,7 +7,8 @@ internal import Synchronization
 ///
 /// The object holds the whole model (networks, ports) and makes the table from it in one transaction; single
 /// changes are small transactions of their own. Should somebody have emptied the ruleset (`nft flush ruleset`), the next change
-/// puts the whole back. What stands in the table is in Firewall+Rules.swift.
+/// puts the whole back. What stands in the table is in Firewall+Rules.swift. For address families that it has nothing to do with
+/// there are no rules, and without any there is no table: the model is kept all the same.
 final class Firewall: Sendable {
     /// A bridge and what holds for it.
     struct Bridge: Sendable, Equatable {
@@ -37,11 +38,13 @@ final class Firewall: Sendable {
     }
 
     let table: String
+    let families: Set<IPAddress.Family>
     private let state: Mutex<State>
 
     /// Speaks to the nf_tables of the calling thread's network namespace. Changes nothing yet.
-    init(table: String) throws(SystemError) {
+    init(table: String, families: Set<IPAddress.Family> = [.v4, .v6]) throws(SystemError) {
         self.table = table
+        self.families = families
         let nftables = try NFTables()
         state = Mutex(State(nftables: nftables))
     }
@@ -50,7 +53,7 @@ final class Firewall: Sendable {
     func replace(bridges: [Bridge], ports: some Collection<Port>) throws(SystemError) {
         try state.withLock { state throws(SystemError) in
             let model = Model(bridges: Dictionary(bridges.map { ($0.name, $0) }) { $1 }, ports: Set(ports))
-            try state.nftables.commit(whole(model))
+            try state.nftables.commit(families.isEmpty ? nothing : whole(model))
             state.model = model
         }
     }
@@ -111,11 +114,16 @@ final class Firewall: Sendable {
     func removeTable() throws(SystemError) {
         try state.withLock { state throws(SystemError) in
             state.model = Model()
-            var batch = NFTBatch(table: table)
-            batch.addTable()
-            batch.deleteTable()
-            try state.nftables.commit(batch)
+            try state.nftables.commit(nothing)
         }
+    }
+
+    /// Takes the table away: adding it first makes that succeed when there was none.
+    private var nothing: NFTBatch {
+        var batch = NFTBatch(table: table)
+        batch.addTable()
+        batch.deleteTable()
+        return batch
     }
 
     /// Changes model and table. When the kernel's table is not what the model says (ENOENT: something is gone, EEXIST:
@@ -124,6 +132,10 @@ final class Firewall: Sendable {
         try state.withLock { state throws(SystemError) in
             var model = state.model
             edit(&model)
+            if families.isEmpty {
+                state.model = model
+                return
+            }
             do throws(SystemError) {
                 try state.nftables.commit(batch(model))
             } catch {

@@ -18,11 +18,17 @@ public struct NetworkConfiguration: Sendable {
     public var instanceKey: String
     /// The daemon with the standard exec root: it owns `clipper0` and the table `clipper`.
     public var isDefaultInstance: Bool
-    /// `--bip`: the default bridge's address and network, `172.30.0.1/16`.
-    public var bridgeAddress: String?
+    /// What the network `bridge` is like.
+    public var defaultBridge = DefaultBridge()
+    /// `--iptables`, `--ip6tables`: the address families of which packets are filtered and translated. What is published in another
+    /// reaches containers through their supervisors, if `--userland-proxy` lets it.
+    public var firewallFamilies: Set<IPAddress.Family> = [.v4, .v6]
+    /// `--default-network-opt`: options of networks to be made that name others, by driver.
+    public var defaultOptions: [String: [String: String]] = [:]
     /// `--mtu`; nil is 1500.
     public var mtu: Int?
-    /// `--default-address-pool`; empty means Docker's own pools.
+    /// `--default-address-pool`, for the default bridge as well. Without one of a family: Docker's own pools (IPv4), unique local
+    /// addresses (IPv6).
     public var addressPools: [AddressPool] = []
     /// `--ip-forward`: switch on forwarding in the kernel.
     public var enablesForwarding = true
@@ -40,6 +46,9 @@ public struct NetworkConfiguration: Sendable {
         self.instanceKey = instanceKey
         self.isDefaultInstance = isDefaultInstance
     }
+
+    /// Throws `NetworkError` for an option that a bridge network cannot have.
+    public static func checkBridgeOptions(_ options: [String: String]) throws(NetworkError) { _ = try NetworkPlan.BridgeOptions(options) }
 
     /// Name of the nf_tables table.
     public var tableName: String { isDefaultInstance ? "clipper" : "clipper-\(instanceKey)" }

@@ -99,8 +99,8 @@ extension NetworkManager {
                 id: Self.makeID(), networkID: network.id, networkName: network.name, containerID: containerID, containerName: containerName,
                 aliases: request.aliases, interface: interface,
                 hostInterface: "veth\(Self.makeID().prefix(7))", macAddress: macText(mac), ipv4: v4,
-                ipv4Gateway: network.isInternal || v4 == nil ? nil : bridge.plan.v4?.gateway, ipv6: v6,
-                ipv6Gateway: network.isInternal || v6 == nil ? nil : bridge.plan.v6?.gateway,
+                ipv4Gateway: network.isInternal || v4 == nil ? nil : bridge.plan.v4?.containerGateway, ipv6: v6,
+                ipv6Gateway: network.isInternal || v6 == nil ? nil : bridge.plan.v6?.containerGateway,
                 links: request.links.isEmpty ? nil : request.links)
             let gateways = state.claimDefaultRoutes(endpoint)
             state.register(endpoint)

@@ -35,7 +35,7 @@ extension NetworkManager {
     private func takeUp(_ network: Network) throws(NetworkError) {
         var entry: BridgeEntry?
         if network.driver == "bridge" {
-            do throws(NetworkError) { entry = try raise(network, try Self.plan(of: network), allowsExisting: true) } catch {
+            do throws(NetworkError) { entry = try raise(network, try Self.plan(of: network), .ours) } catch {
                 logger.warning(
                     "network cannot be used", metadata: ["network": "\(network.name)", "id": "\(network.id)", "error": "\(error)"])
             }
@@ -44,58 +44,15 @@ extension NetworkManager {
         state.withLock { $0.networks[network.id] = Entry(network: network, bridge: bridge) }
     }
 
-    private func adopt(_ network: Network, _ bridge: BridgeEntry?) throws(NetworkError) {
+    func adopt(_ network: Network, _ bridge: BridgeEntry?) throws(NetworkError) {
         do { try records.save(network) } catch {
             throw NetworkError(.system, "record network \(network.name): \(error)", cause: error)
         }
         state.withLock { $0.networks[network.id] = Entry(network: network, bridge: bridge) }
     }
 
-    /// The network `bridge`: its subnet is that of `--bip`, else the one it had, else the first that is free.
-    private func startDefaultBridge(_ recorded: Network?) throws(NetworkError) {
-        let name = configuration.defaultBridgeName
-        var plan = NetworkPlan()
-        if let text = configuration.bridgeAddress {
-            guard let address = IPPrefix(text), address.family == .v4, address.length <= 30, address.address != address.first else {
-                throw NetworkError(.invalid, "invalid bridge address (--bip): \(text)")
-            }
-            plan.v4 = .init(subnet: address.network, gateway: address.address)
-        } else if let recorded {
-            plan.v4 = try Self.plan(of: recorded).v4
-            // Left alone while the bridge lives; else the host may have come to use the subnet for something.
-            if let subnet = plan.v4?.subnet, try isOccupied(subnet, except: name) { plan.v4 = nil }
-        }
-        plan = try withSubnets(plan, bridge: name)
-        plan.options.hostBinding = try defaultHostBinding()
-        let network = Network(
-            id: recorded?.id ?? Self.makeID(), name: "bridge", created: recorded?.created ?? Timestamp.now().description, driver: "bridge",
-            enableIPv6: false, isInternal: false, isAttachable: false,
-            ipam: IPAMSettings(ranges: [plan.v4].compactMap { $0?.described(hidingGateway: false) }),
-            options: [
-                "com.docker.network.bridge.default_bridge": "true", "com.docker.network.bridge.enable_icc": "true",
-                "com.docker.network.bridge.enable_ip_masquerade": "true",
-                "com.docker.network.bridge.host_binding_ipv4": configuration.defaultHostAddress ?? "0.0.0.0",
-                "com.docker.network.bridge.name": name, "com.docker.network.driver.mtu": "\(configuration.mtu ?? 1500)",
-            ], labels: [:], bridgeName: name, isPredefined: true, hasChosenSubnet: false)
-        try adopt(network, try raise(network, plan, allowsExisting: true))
-    }
-
-    private func isOccupied(_ subnet: IPPrefix, except bridge: String) throws(NetworkError) -> Bool {
-        try NetworkError.wrapping("check subnet") { () throws(SystemError) in
-            try driver.occupied(except: bridge).contains { $0.length > 0 && $0.overlaps(subnet) }
-        }
-    }
-
-    private func defaultHostBinding() throws(NetworkError) -> IPAddress? {
-        guard let text = configuration.defaultHostAddress else { return nil }
-        guard let address = IPAddress(text), address.family == .v4 else {
-            throw NetworkError(.invalid, "invalid default address for published ports (--ip): \(text)")
-        }
-        return address.isUnspecified ? nil : address
-    }
-
     /// The plan of a recorded network, from its texts.
-    private static func plan(of network: Network) throws(NetworkError) -> NetworkPlan {
+    static func plan(of network: Network) throws(NetworkError) -> NetworkPlan {
         var plan = NetworkPlan()
         plan.options = try NetworkPlan.BridgeOptions(network.options)
         for range in network.ipam.ranges {
@@ -110,6 +67,9 @@ extension NetworkManager {
             state.networks.values.compactMap { entry in entry.bridge.map { Self.bridge(entry.network, $0.plan) } }
         }
     }
+
+    /// The names of all bridges that the daemon has made. What else hangs on a bridge of the host is not known here.
+    private func ownBridges() -> [String] { firewallBridges().map(\.name).filter { $0 != configuration.defaultBridge.hostBridge } }
 
     /// After a daemon's start: takes up the endpoints of living containers and their ports again, and sets the
     /// firewall to exactly these in one transaction, so that no connection is cut. Interfaces that belong to no living
@@ -138,8 +98,8 @@ extension NetworkManager {
         try NetworkError.wrapping("restore networks") { () throws(SystemError) in
             try firewall.replace(bridges: firewallBridges(), ports: known.flatMap { Self.firewallPorts($0.endpoint, $0.bindings) })
             let wanted = Set(known.map(\.endpoint.hostInterface))
-            for bridge in firewallBridges() {
-                for port in try driver.ports(of: bridge.name) where !wanted.contains(port) { driver.deleteLater(port) }
+            for bridge in ownBridges() {
+                for port in try driver.ports(of: bridge) where !wanted.contains(port) { driver.deleteLater(port) }
             }
         }
     }
@@ -150,8 +110,8 @@ extension NetworkManager {
         stopThreads()
         guard removeAll else { return }
         changing.withLock { _ in
-            for bridge in firewallBridges() {
-                attempt("remove bridge") { () throws(SystemError) in try driver.deleteWithPorts(bridge.name) }
+            for bridge in ownBridges() {
+                attempt("remove bridge") { () throws(SystemError) in try driver.deleteWithPorts(bridge) }
             }
             attempt("remove firewall") { () throws(SystemError) in try firewall.removeTable() }
         }

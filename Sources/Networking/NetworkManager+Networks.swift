@@ -8,11 +8,16 @@ extension NetworkManager {
     /// predefined name, invalid and notImplemented for what cannot be.
     public func create(_ spec: NetworkSpec) throws(NetworkError) -> Network {
         try spec.validateKind()
+        var spec = spec
+        spec.options.merge(configuration.defaultOptions[spec.driver] ?? [:]) { given, _ in given }
+        return try make(spec)
+    }
+
+    private func make(_ spec: NetworkSpec) throws(NetworkError) -> Network {
         var plan = NetworkPlan()
         plan.options = try NetworkPlan.BridgeOptions(spec.options)
         let asked = try spec.subnets()
         (plan.v4, plan.v6) = asked
-        if spec.enableIPv6 && plan.v6 == nil { plan.v6 = .init(SubnetChooser.chooseIPv6()) }
         let settled = plan
         return try changing.withLock { _ throws(NetworkError) in
             let all = networks()
@@ -25,7 +30,7 @@ extension NetworkManager {
                 throw NetworkError(.conflict, "network with bridge name \(bridge) already exists")
             }
             return try driver.holdingHostLock { () throws(NetworkError) in
-                let plan = try withSubnets(settled, bridge: bridge)
+                let plan = try withSubnets(settled, bridge: bridge, needsIPv6: spec.enableIPv6)
                 let network = Network(
                     id: id, name: spec.name, created: Timestamp.now().description, driver: "bridge", enableIPv6: plan.v6 != nil,
                     isInternal: spec.isInternal, isAttachable: spec.isAttachable,
@@ -38,15 +43,18 @@ extension NetworkManager {
         }
     }
 
-    /// Settles the IPv4 subnet and makes sure that no other network of ours has these.
-    func withSubnets(_ plan: NetworkPlan, bridge: String) throws(NetworkError) -> NetworkPlan {
+    /// Chooses the subnets that are still to be, and makes sure that no other network of ours has these.
+    func withSubnets(_ plan: NetworkPlan, bridge: String, needsIPv6: Bool) throws(NetworkError) -> NetworkPlan {
         var plan = plan
         let ours = state.withLock { state in
             state.networks.values.flatMap { [$0.bridge?.plan.v4?.subnet, $0.bridge?.plan.v6?.subnet].compactMap { $0 } }
         }
-        if plan.v4 == nil {
-            let occupied = try NetworkError.wrapping("choose subnet") { () throws(SystemError) in try driver.occupied(except: bridge) }
-            plan.v4 = .init(try SubnetChooser.choose(configuration.addressPools, avoiding: ours + occupied))
+        let choosesIPv6 = needsIPv6 && plan.v6 == nil
+        if plan.v4 == nil || choosesIPv6 {
+            let hosts = try NetworkError.wrapping("choose subnet") { () throws(SystemError) in try driver.occupied(except: bridge) }
+            let occupied = ours + hosts
+            if plan.v4 == nil { plan.v4 = .init(try SubnetChooser.choose(configuration.addressPools, avoiding: occupied)) }
+            if choosesIPv6 { plan.v6 = .init(try SubnetChooser.chooseIPv6(configuration.addressPools, avoiding: occupied)) }
         }
         for subnet in [plan.v4?.subnet, plan.v6?.subnet].compactMap({ $0 }) where ours.contains(where: { $0.overlaps(subnet) }) {
             throw NetworkError(.forbidden, "Pool overlaps with other one on this address space")
@@ -59,7 +67,7 @@ extension NetworkManager {
     private func build(_ network: Network, _ plan: NetworkPlan) throws(NetworkError) {
         do {
             try records.save(network)
-            let entry = try raise(network, plan, allowsExisting: false)
+            let entry = try raise(network, plan, .new)
             do throws(SystemError) { try firewall.add(Self.bridge(network, plan)) } catch {
                 try? driver.delete(network.bridgeName)
                 throw error
@@ -71,8 +79,8 @@ extension NetworkManager {
         }
     }
 
-    /// Makes the bridge of a network, or with `allowsExisting` takes up the one that is there.
-    func raise(_ network: Network, _ plan: NetworkPlan, allowsExisting: Bool) throws(NetworkError) -> BridgeEntry {
+    /// Makes the bridge of a network, or takes up the one that is there.
+    func raise(_ network: Network, _ plan: NetworkPlan, _ origin: BridgeDriver.Plan.Origin) throws(NetworkError) -> BridgeEntry {
         let mtu = plan.options.mtu ?? configuration.mtu ?? 1500
         let index = try NetworkError.wrapping("create network \(network.name)") { () throws(SystemError) in
             if configuration.enablesForwarding {
@@ -82,7 +90,7 @@ extension NetworkManager {
             return try driver.ensure(
                 .init(
                     name: network.bridgeName, addresses: [plan.v4, plan.v6].compactMap { $0?.gatewayPrefix }, mtu: mtu,
-                    allowsExisting: allowsExisting))
+                    origin: origin, reachesLoopback: configuration.firewallFamilies.contains(.v4)))
         }
         return BridgeEntry(plan: plan, index: index, mtu: mtu, v4: plan.v4?.allocator, v6: plan.v6?.allocator)
     }

@@ -12,7 +12,7 @@ extension NetworkManager {
         guard let entry, let bridge = entry.bridge, !entry.network.isInternal else { return PublishedPorts(bindings: []) }
         let hostHasIPv6 = HeldSocket.hostHasIPv6
         let taken = try ports.withLock { ports throws(NetworkError) in
-            var reservation = Reservation(endpoint: endpoint)
+            var reservation = Reservation(endpoint: endpoint, served: servedFamilies)
             do throws(NetworkError) {
                 for request in requests {
                     let addresses = try hostAddresses(request, endpoint, bridge.plan.options, hostHasIPv6: hostHasIPv6)
@@ -27,7 +27,8 @@ extension NetworkManager {
             }
             let isServed = reservation.sockets.contains(where: \.isServed)
             return PublishedPorts(
-                bindings: reservation.bindings, sockets: reservation.sockets, relayTarget: isServed ? reservation.target(.v6) : nil)
+                bindings: reservation.bindings, sockets: reservation.sockets,
+                relayTarget: isServed ? reservation.target(servedFamilies.contains(.v4) ? .v4 : .v6) : nil)
         }
         do throws(SystemError) {
             let entries = Self.firewallPorts(endpoint, taken.bindings)
@@ -44,6 +45,13 @@ extension NetworkManager {
                 cause: error)
         }
         return taken
+    }
+
+    /// Host addresses of these families lead to containers through their supervisors: always for what comes from ::1, and for all that
+    /// the kernel does not translate.
+    private var servedFamilies: Set<IPAddress.Family> {
+        let left = Set([IPAddress.Family.v4, .v6]).subtracting(configuration.firewallFamilies)
+        return configuration.relaysIPv6 ? left.union([.v6]) : [.v6]
     }
 
     /// Gives ports up. The sockets that hold them are closed by whoever has them.
@@ -101,10 +109,15 @@ extension NetworkManager {
 /// Host ports taken for one endpoint, until all of them are.
 private struct Reservation {
     let endpoint: Endpoint
+    /// Address families whose sockets the supervisor answers at.
+    let served: Set<IPAddress.Family>
     var bindings: [PublishedPort] = []
     var sockets: [PublishedPorts.Socket] = []
 
-    init(endpoint: Endpoint) { self.endpoint = endpoint }
+    init(endpoint: Endpoint, served: Set<IPAddress.Family>) {
+        self.endpoint = endpoint
+        self.served = served
+    }
 
     /// Takes the first port of the request that is free on all addresses.
     mutating func reserve(_ request: PortRequest, on addresses: [IPAddress], _ ports: inout PortAllocator) throws(NetworkError) {
@@ -148,7 +161,7 @@ private struct Reservation {
         sockets.append(
             PublishedPorts.Socket(
                 descriptor: held.take(), proto: request.proto, containerPort: request.containerPort,
-                isServed: addresses.contains { $0.family == .v6 }))
+                isServed: addresses.contains { served.contains($0.family) }))
         for address in addresses {
             ports.take(port, request.proto, on: address)
             bindings.append(
@@ -158,7 +171,7 @@ private struct Reservation {
 
     /// The container's address for what comes to a host address of this family.
     func target(_ family: IPAddress.Family) -> IPAddress? {
-        family == .v6 ? endpoint.ipv6?.address ?? endpoint.ipv4?.address : endpoint.ipv4?.address
+        family == .v6 ? endpoint.ipv6?.address ?? endpoint.ipv4?.address : endpoint.ipv4?.address ?? endpoint.ipv6?.address
     }
 
     mutating func undo(_ ports: inout PortAllocator) {

@@ -64,7 +64,10 @@ public final class NetworkManager: Sendable {
         let path = configuration.hostLockPath
         driver = try NetworkError.wrapping("start networking") { () throws(SystemError) in try BridgeDriver(lockPath: path) }
         let table = configuration.tableName
-        firewall = try NetworkError.wrapping("start networking") { () throws(SystemError) in try Firewall(table: table) }
+        let families = configuration.firewallFamilies
+        firewall = try NetworkError.wrapping("start networking") { () throws(SystemError) in
+            try Firewall(table: table, families: families)
+        }
         let size = configuration.warmSandboxes
         pool = try NetworkError.wrapping("start networking") { () throws(SystemError) in try SandboxPool(size: size) }
         names = try NetworkError.wrapping("start networking") { () throws(SystemError) in try NameServer() }

@@ -13,6 +13,11 @@ struct NetworkPlan: Sendable {
         var gateway: IPAddress
         var auxiliary: [String: IPAddress] = [:]
 
+        /// Where containers send what leaves the network: the bridge, or the auxiliary address of a name that Docker knows.
+        var containerGateway: IPAddress { auxiliary[Self.gatewayName(subnet.family)] ?? gateway }
+
+        static func gatewayName(_ family: IPAddress.Family) -> String { family == .v4 ? "DefaultGatewayIPv4" : "DefaultGatewayIPv6" }
+
         var gatewayPrefix: IPPrefix { IPPrefix(gateway, length: subnet.length) ?? subnet }
     }
 

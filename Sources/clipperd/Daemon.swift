@@ -125,6 +125,7 @@ struct Daemon {
         configuration.dns = options.dns
         configuration.dnsSearch = options.dnsSearch
         configuration.dnsOptions = options.dnsOptions
+        configuration.addressPools = options.addressPools
         configuration.containerDefaults = options.containerDefaults
         configuration.defaultUlimits = options.defaultUlimits
         configuration.deviceSpecDirectories = options.deviceSpecDirectories
@@ -140,7 +141,10 @@ struct Daemon {
         for byte in options.execRoot.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
         var configuration = NetworkConfiguration(
             instanceKey: String(String(hash, radix: 36).suffix(8)), isDefaultInstance: options.execRoot == DaemonOptions.standardExecRoot)
-        configuration.bridgeAddress = options.bridgeAddress
+        configuration.defaultBridge = options.defaultBridge
+        configuration.addressPools = options.addressPools
+        configuration.defaultOptions = options.defaultNetworkOptions
+        configuration.firewallFamilies = options.firewallFamilies
         configuration.mtu = options.mtu
         configuration.enablesForwarding = options.forwardsIP
         configuration.relaysIPv6 = options.relaysIPv6

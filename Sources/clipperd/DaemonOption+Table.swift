@@ -6,7 +6,7 @@ internal import Linux
 extension DaemonOption {
     /// All that can be set both ways or in the file alone. docs/daemon.md lists them.
     static let all: [DaemonOption] =
-        roots + doors + networks + containers + containerDefaults + registries + transfers
+        roots + doors + networks + defaultBridge + containers + containerDefaults + registries + transfers
 
     private static let roots: [DaemonOption] = [
         text(
@@ -61,20 +61,6 @@ extension DaemonOption {
             "metrics-addr", Flag("metrics-addr", .string, "Address and port to serve the metrics api on (/metrics, Prometheus)"),
             \.metricsAddress),
         optionalText("tlskey", Flag("tlskey", .string, "Path to TLS key file (default ~/.docker/key.pem)"), \.tlsKey),
-    ]
-
-    private static let networks: [DaemonOption] = [
-        optionalText("bip", Flag("bip", .string, "Address and network of the default bridge, as 172.30.0.1/16"), \.bridgeAddress),
-        number("mtu", Flag("mtu", .int, "MTU of container networks"), \.mtu),
-        bool("ip-forward", Flag("ip-forward", .bool, "Enable net.ipv4.ip_forward", default: "true"), \.forwardsIP),
-        bool(
-            "userland-proxy",
-            Flag("userland-proxy", .bool, "Pass IPv6 on to published ports of containers that have IPv4 alone", default: "true"),
-            \.relaysIPv6),
-        optionalText("ip", Flag("ip", .string, "Host address of published ports that name none"), \.publishAddress),
-        texts("dns", Flag("dns", .list, "DNS server of containers"), \.dns),
-        texts("dns-search", Flag("dns-search", .list, "DNS search domain of containers"), \.dnsSearch),
-        texts("dns-opts", Flag("dns-opt", .list, "DNS option of containers"), \.dnsOptions),
     ]
 
     private static let containers: [DaemonOption] = [
@@ -145,13 +131,9 @@ extension DaemonOption {
 
     /// dockerd's keys that Clipper does not have yet.
     static let notBuilt: Set<String> = [
-        "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "bridge", "builder", "cluster-advertise",
+        "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "builder", "cluster-advertise",
         "cluster-store", "containerd", "containerd-namespace", "containerd-plugin-namespace", "cpu-rt-period", "cpu-rt-runtime",
-        "default-address-pools", "default-gateway", "default-gateway-v6",
-        "default-network-opts", "exec-opts", "experimental", "features", "fixed-cidr", "fixed-cidr-v6",
-        "icc", "init-path", "ip-masq", "ip6tables",
-        "iptables", "ipv6",
-        "node-generic-resources", "oom-score-adjust", "raw-logs", "seccomp-profile",
-        "selinux-enabled", "storage-opts", "swarm-default-advertise-addr", "userland-proxy-path",
+        "exec-opts", "experimental", "features", "init-path", "node-generic-resources", "oom-score-adjust", "raw-logs",
+        "seccomp-profile", "selinux-enabled", "storage-opts", "swarm-default-advertise-addr", "userland-proxy-path",
     ]
 }

@@ -4,6 +4,8 @@ internal import Glibc
 internal import Images
 internal import JSON
 internal import Linux
+internal import Netlink
+internal import Networking
 internal import RegistryClient
 
 /// What the daemon is told: dockerd's flags and daemon.json's keys of the same meaning (`DaemonOption`).
@@ -22,7 +24,11 @@ struct DaemonOptions {
     var tlsKey: String?
     var metricsAddress: String?
     var shutdownTimeout: Int?
-    var bridgeAddress: String?
+    var defaultBridge = DefaultBridge()
+    var addressPools: [NetworkConfiguration.AddressPool] = []
+    /// Options of networks to be made, by driver.
+    var defaultNetworkOptions: [String: [String: String]] = [:]
+    var firewallFamilies: Set<IPAddress.Family> = [.v4, .v6]
     var mtu: Int?
     var forwardsIP = true
     var relaysIPv6 = true
@@ -118,8 +124,27 @@ struct DaemonOptions {
         if let shutdownTimeout, shutdownTimeout < -1 {
             throw OptionError("shutdown-timeout: expected -1 or more, found \(shutdownTimeout)")
         }
+        if let objection = networkObjection { throw OptionError(objection) }
         if let metricsAddress { _ = try MetricsServer.address(metricsAddress) }
         for host in hosts { _ = try Door(parsing: host, usesTLS: usesTLS) }
+    }
+
+    /// What dockerd says of settings that cannot go together.
+    private var networkObjection: String? {
+        if defaultBridge.isMissing || defaultBridge.hostBridge != nil, defaultBridge.address != nil {
+            return "You specified -b & --bip, mutually exclusive options. Please specify only one"
+        }
+        if defaultBridge.allowsInterContainerTraffic { return nil }
+        if !firewallFamilies.contains(.v4) {
+            return
+                "You specified --iptables=false with --icc=false. ICC=false uses iptables to function. Please set --icc or --iptables to true"
+        }
+        if defaultBridge.enablesIPv6, !firewallFamilies.contains(.v6) {
+            return
+                "You specified --ip6tables=false with --icc=false. ICC=false uses ip6tables to function. "
+                + "Please set --icc or --ip6tables to true"
+        }
+        return nil
     }
 
     // MARK: daemon.json

@@ -213,7 +213,7 @@ import Testing
             #expect(try manager.network("bridge").ipam.ranges.first?.subnet == "192.168.0.0/20")
             manager.shutdown(removeAll: true)
             let own = try TestHost.makeManager(MemoryNetworkRecords()) {
-                $0.bridgeAddress = "10.77.0.9/24"
+                $0.defaultBridge.address = "10.77.0.9/24"
                 $0.mtu = 1300
             }
             let guest = try TrafficTests.Guest(own, "c")
@@ -221,7 +221,7 @@ import Testing
             #expect(try guest.run { try RouteNetlink().link("eth0")?.mtu } == 1300)
             own.shutdown(removeAll: true)
             let failure = #expect(throws: NetworkError.self) {
-                try TestHost.makeManager(MemoryNetworkRecords()) { $0.bridgeAddress = "10.77.0.0/24" }
+                try TestHost.makeManager(MemoryNetworkRecords()) { $0.defaultBridge.address = "10.77.0.0/24" }
             }
             #expect(failure?.message == "invalid bridge address (--bip): 10.77.0.0/24")
         }

@@ -179,6 +179,7 @@ public final class ContainerBuildExecutor: BuildExecutor {
         let name = step.networkMode == "default" ? "bridge" : step.networkMode
         let sandbox = try prepared.sandbox ?? networks.takeSandbox()
         prepared.sandbox = sandbox
+        if name == "bridge", networks.configuration.defaultBridge.isMissing { return .path("/proc/self/fd/5") }
         prepared.endpoint = try networks.attach(
             containerID: step.identifier, containerName: "build-\(step.identifier.prefix(12))", hostname: hostname, network: name,
             sandbox: sandbox)

@@ -297,7 +297,9 @@ final class ContainerLauncher: Sendable {
         let primary = mode == "default" ? "bridge" : (try? networks.network(mode).name) ?? mode
         // The first network's interface is eth0: the highest priority, then the network of NetworkMode.
         func rank(_ name: String) -> (Int, Int, String) { (-(record.networks[name]?.GwPriority ?? 0), name == primary ? 0 : 1, name) }
-        for name in record.networks.keys.sorted(by: { rank($0) < rank($1) }) {
+        // Without a default bridge those who want none but it get nothing, as in Docker.
+        let isMissing = networks.configuration.defaultBridge.isMissing
+        for name in record.networks.keys.sorted(by: { rank($0) < rank($1) }) where !(isMissing && name == "bridge") {
             let wanted = record.networks[name] ?? EndpointSettings()
             prepared.attachments.append(try attach(record, to: name, wanted, sandbox: prepared.sandbox))
         }

@@ -4,6 +4,7 @@ internal import Glibc
 public import Images
 internal import JSON
 public import Linux
+internal import Networking
 internal import RegistryClient
 public import Volumes
 
@@ -107,6 +108,9 @@ public final class SystemService: Sendable {
         info.SecurityOptions =
             ["name=seccomp,profile=builtin"] + (configuration.identities == nil ? [] : ["name=userns"])
             + (HostFacts.isUnifiedCgroup ? ["name=cgroupns"] : [])
+        if !configuration.addressPools.isEmpty {
+            info.DefaultAddressPools = configuration.addressPools.map { .init(Base: "\($0.base)", Size: $0.size) }
+        }
         info.Warnings = configuration.warnings + Self.warnings(info)
         return info
     }

@@ -1,0 +1,131 @@
+"""dockerd's keys of daemon.json: that each does what it says."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from conftest import serving
+from harness import BIN, IMAGE, Client, Daemon, free_port, wait_until
+from test_daemon import check
+from test_networks import ECHO, page
+
+
+@pytest.fixture
+def configured(request):
+    """Makes daemons of this test's own, one at a time, each with a daemon.json; a client is given."""
+    @contextlib.contextmanager
+    def make(document, *flags):
+        daemon = Daemon(f"clpj{os.getpid()}{len(request.node.name)}")
+        path = daemon.scratch / "daemon.json"
+        path.write_text(json.dumps(document))
+        daemon.options += ["--config-file", str(path), *flags]
+        with serving(daemon):
+            yield Client("clipper", BIN / "clipper", daemon)
+
+    return make
+
+
+@pytest.mark.parametrize("document, flags, reason", [
+    ({"bridge": "br0", "bip": "10.9.0.1/24"}, [], "You specified -b & --bip, mutually exclusive options. Please specify only one"),
+    ({"iptables": False, "icc": False}, [],
+     "You specified --iptables=false with --icc=false. ICC=false uses iptables to function. Please set --icc or --iptables to true"),
+    ({"ip6tables": False, "icc": False, "ipv6": True}, [], "You specified --ip6tables=false with --icc=false."),
+    ({"default-address-pools": [{"base": "foo", "size": 24}]}, [], 'invalid base pool "foo": invalid CIDR address: foo'),
+    ({"default-address-pools": [{"base": "10.10.0.0/16", "size": 8}]}, [], "invalid pools size: 8"),
+    ({"default-address-pools": [{"base": "10.10.0.0/16"}]}, [], "invalid pools size: 0"),
+    ({"default-address-pools": [{"base": "10.10.0.0/16", "bits": 24}]}, [], "default-address-pools: unexpected key 'bits'"),
+    ({}, ["--default-address-pool", "foo"],
+     'invalid argument "foo" for "--default-address-pool" flag: invalid field \'foo\' must be a key=value pair'),
+    ({}, ["--default-address-pool", "base=10.0.0.0/8,size=x"], 'invalid size value: "x" (must be integer)'),
+    ({"default-gateway": "foo"}, [], "invalid IP address: foo"),
+    ({"fixed-cidr": "foo"}, [], "invalid CIDR address: foo"),
+    ({"fixed-cidr-v6": "10.0.0.0/8"}, [], "fixed-cidr-v6: invalid CIDR address: 10.0.0.0/8"),
+    ({"default-network-opts": {"bridge": {"no.such": "1"}}}, [], "default-network-opts: not implemented: network option no.such"),
+    ({"default-network-opts": {"bridge": {"com.docker.network.driver.mtu": 1400}}}, [],
+     "default-network-opts.bridge.com.docker.network.driver.mtu: expected a string, found number"),
+    ({"icc": True}, ["--icc=false"], "icc: (from flag: false, from file: true)"),
+])
+def test_settings_that_cannot_be(tmp_path, document, flags, reason):
+    code, out, err = check(tmp_path, document, *flags)
+    assert code == 1 and out == ""
+    assert reason in err
+
+
+def test_pools_gateway_and_options_of_networks(configured):
+    document = {"default-address-pools": [{"base": "10.213.0.0/16", "size": 24}], "fixed-cidr": "10.213.0.128/25",
+                "bip": "10.213.0.1/24", "default-gateway": "10.213.0.9", "icc": False, "ip-masq": False,
+                "default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1400"}}}
+    with configured(document, "--ipv6", "--fixed-cidr-v6", "fd00:213::/64") as client:
+        info = client.daemon.request("GET", "/info")[1]
+        assert info["DefaultAddressPools"] == [{"Base": "10.213.0.0/16", "Size": 24}]
+        said = client("run", "--rm", IMAGE, "sh", "-c", "ip addr show eth0; ip route; ip -6 route")
+        assert "inet 10.213.0.128/24" in said and "default via 10.213.0.9" in said and "default via fd00:213::1" in said
+        [bridge] = json.loads(client("network", "inspect", "bridge"))
+        assert bridge["EnableIPv6"] and bridge["IPAM"]["Config"] == [
+            {"Subnet": "10.213.0.0/24", "IPRange": "10.213.0.128/25", "Gateway": "10.213.0.1",
+             "AuxiliaryAddresses": {"DefaultGatewayIPv4": "10.213.0.9"}},
+            {"Subnet": "fd00:213::/64", "Gateway": "fd00:213::1"}]
+        assert bridge["Options"]["com.docker.network.bridge.enable_icc"] == "false"
+        assert bridge["Options"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
+        client("network", "create", f"{client.daemon.prefix}-n")
+        [made] = json.loads(client("network", "inspect", f"{client.daemon.prefix}-n"))
+        assert made["IPAM"]["Config"] == [{"Subnet": "10.213.1.0/24", "Gateway": "10.213.1.1"}]
+        assert made["Options"] == {"com.docker.network.driver.mtu": "1400"}
+        client("network", "rm", f"{client.daemon.prefix}-n")
+
+
+def test_without_a_default_bridge(configured):
+    with configured({"bridge": "none"}) as client:
+        names = client("network", "ls", "--format", "{{.Name}}").split()
+        assert sorted(names) == ["host", "none"]
+        assert client("run", "--rm", IMAGE, "ls", "/sys/class/net") == "lo"
+        client("run", "-d", "--name", "lone", "-p", "80", IMAGE, "sleep", "99")
+        shown = client.inspect("lone")
+        assert shown["HostConfig"]["NetworkMode"] == "default" and not any(shown["NetworkSettings"]["Ports"].values())
+        assert shown["NetworkSettings"]["Networks"]["bridge"]["IPAddress"] == ""
+        built = client.run("build", "-q", "-", input=f"FROM {IMAGE}\nRUN ls /sys/class/net > /nets\n".encode())
+        assert client("run", "--rm", built.out.strip(), "cat", "/nets") == "lo"
+
+
+def test_a_bridge_of_the_host(configured):
+    name = f"cj{os.getpid()}"[:15]
+    subprocess.run(["ip", "link", "add", name, "type", "bridge"], check=True)
+    try:
+        subprocess.run(["ip", "addr", "add", "10.214.0.1/24", "dev", name], check=True)
+        with configured({}, "-b", name) as client:
+            assert "inet 10.214.0.2/24" in client("run", "--rm", IMAGE, "ip", "addr", "show", "eth0")
+            [bridge] = json.loads(client("network", "inspect", "bridge"))
+            assert bridge["Options"]["com.docker.network.bridge.name"] == name
+        assert b"10.214.0.1/24" in subprocess.run(["ip", "addr", "show", name], check=True, capture_output=True).stdout
+    finally:
+        subprocess.run(["ip", "link", "delete", name], check=True)
+
+
+def test_without_a_firewall_ports_are_passed_on(configured):
+    """As dockerd's userland proxy: what comes to the host's port reaches the container, from the bridge's address."""
+    port, datagrams = free_port(), free_port(socket.SOCK_DGRAM)
+    with configured({"iptables": False, "ip6tables": False}) as client:
+        tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+        assert client.daemon.prefix not in tables and "clipper-" not in tables
+        client("run", "-d", "--name", "web", "-p", f"{port}:80", IMAGE, "sh", "-c", "echo hello > /index.html; httpd -f -h /")
+        wait_until(lambda: page(port) == "hello\n", 10, "the page")
+        client("run", "-d", "--name", "udp", "-p", f"{datagrams}:9/udp", "-v", "/:/host:ro", IMAGE,
+               "chroot", "/host", sys.executable, "-c", ECHO)
+
+        def echoed():
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.settimeout(0.5)
+                sock.sendto(b"ping", ("127.0.0.1", datagrams))
+                try:
+                    return sock.recv(10) == b"ping"
+                except OSError:
+                    return False
+
+        wait_until(echoed, 10, "the echo")
+        [bridge] = json.loads(client("network", "inspect", "bridge"))
+        assert bridge["Options"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
