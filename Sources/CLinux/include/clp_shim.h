@@ -46,7 +46,6 @@ static inline int clp_open_nameless(void) { return O_TMPFILE; }
 static inline uint32_t clp_epoll_input(void) { return EPOLLIN; }
 static inline uint32_t clp_epoll_output(void) { return EPOLLOUT; }
 static inline uint32_t clp_epoll_gone(void) { return EPOLLHUP | EPOLLERR; }
-// Blocks one signal and gives a non-blocking descriptor that tells of it.
 // As many descriptors as one message over a Unix socket can carry (SCM_MAX_FD of the kernel).
 #define CLP_MOST_FDS 253
 
@@ -78,7 +77,7 @@ static inline ssize_t clp_receive_with_fds(int socket, void *data, size_t size, 
     }
     return received;
 }
-
+// Blocks one signal and gives a non-blocking descriptor that tells of it.
 static inline int clp_signal_descriptor(int signal) { sigset_t set; sigemptyset(&set); sigaddset(&set, signal); return sigprocmask(SIG_BLOCK, &set, 0) ? -1 : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK); }
 static inline void clp_ignore_signal(int number) { signal(number, SIG_IGN); }
 static inline int clp_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
