@@ -31,7 +31,7 @@ extension OverlayMount {
             plain.upper = directory + upper.dropFirst(parent.utf8.count)
             plain.work = directory + work.dropFirst(parent.utf8.count)
         }
-        let tree = try asRoot(root) { try makePlain(plain) }
+        let tree = try asRoot(root) { try makePlain(plain, isPrivate: true) }
         try mapped.unmount()
         return tree
     }

@@ -7,7 +7,7 @@ internal import ShimProtocol
 enum OverlayMount {
     /// A detached mount: it is in no mount namespace, so nobody sees it and it goes with its last user.
     ///
-    /// One layer without a writable one is that layer itself, read-only. Needs `lowerdir+` (Linux 6.5) for the detached
+    /// One layer without a writable one is that layer itself, read-only. Needs `lowerdir+` (Linux 6.7) for the detached
     /// way; on an older kernel the mount is made by mount(2) in a private namespace of the calling process.
     static func make(_ overlay: Overlay) throws(ShimFailure) -> OwnedFD {
         if let work = overlay.work { forgetVolatileMount(work) }
@@ -22,9 +22,11 @@ enum OverlayMount {
     }
 
     /// From layers as they are.
-    static func makePlain(_ overlay: Overlay) throws -> OwnedFD {
+    /// - Parameter isPrivate: the calling process has a mount namespace of its own already, and the layers are mounted there.
+    static func makePlain(_ overlay: Overlay, isPrivate: Bool = false) throws -> OwnedFD {
         if overlay.upper == nil && overlay.layers.count == 1 { return try bind(overlay.layers[0]) }
         if let tree = try makeDetached(overlay) { return tree }
+        if !isPrivate { try PrivateMounts.enter() }
         return try makeClassic(overlay)
     }
 
@@ -58,10 +60,20 @@ enum OverlayMount {
         if overlay.isVolatile && clp_overlay_set_flag(context.raw, "volatile") != 0 {
             throw failure("mount overlay with volatile", errno, context)
         }
-        if clp_overlay_create(context.raw) != 0 { throw failure("mount overlay of \(overlay.layers.count) layers", errno, context) }
+        if clp_overlay_create(context.raw) != 0 {
+            let code = errno
+            if code == EINVAL && takesAnyOption() { return nil }
+            throw failure("mount overlay of \(overlay.layers.count) layers", code, context)
+        }
         let tree = clp_overlay_fsmount(context.raw)
         if tree < 0 { throw failure("mount overlay", errno, context) }
         return OwnedFD(owning: tree)
+    }
+
+    /// Before Linux 6.5 overlayfs hears of its options only when it is made: until then every name is right.
+    private static func takesAnyOption() -> Bool {
+        guard let context = try? OwnedFD(owning: retrying("create", "overlay") { clp_overlay_fsopen("overlay") }) else { return false }
+        return clp_overlay_set_string(context.raw, "no such option", "") == 0
     }
 
     private static func set(_ context: borrowing OwnedFD, _ key: String, _ path: String) throws(ShimFailure) {
@@ -80,19 +92,21 @@ enum OverlayMount {
         return ShimFailure(.rootfs, "\(operation): \(message)")
     }
 
-    /// mount(2): its options are limited to a page.
-    private static func makeClassic(_ overlay: Overlay) throws -> OwnedFD {
-        for path in overlay.layers + [overlay.upper, overlay.work].compactMap({ $0 })
-        where path.utf8.contains(where: { $0 == 44 || $0 == 58 }) {
-            throw ShimFailure(.rootfs, "mount overlay: this kernel does not take a path with a comma or colon: \(path)")
+    /// mount(2), in a mount namespace of the calling process. Its options are limited to a page, and know no commas or colons in
+    /// paths: so each directory is named by its descriptor. They are opened here, as overlayfs takes none from another namespace.
+    static func makeClassic(_ overlay: Overlay) throws -> OwnedFD {
+        var opened: [Int32] = []
+        defer { for number in opened { _ = close(number) } }
+        func name(_ path: String) throws -> String {
+            opened.append(try OwnedFD.open(path, O_PATH | O_DIRECTORY).take())
+            return "/proc/self/fd/\(opened[opened.count - 1])"
         }
-        var options = "lowerdir=" + overlay.layers.joined(separator: ":")
-        if let upper = overlay.upper, let work = overlay.work { options += ",upperdir=\(upper),workdir=\(work)" }
+        var options = "lowerdir=" + (try overlay.layers.map(name).joined(separator: ":"))
+        if let upper = overlay.upper, let work = overlay.work { options += ",upperdir=\(try name(upper)),workdir=\(try name(work))" }
         if overlay.isVolatile { options += ",volatile" }
         guard options.utf8.count < 4095 else {
             throw ShimFailure(.rootfs, "mount overlay: too many layers for this kernel (\(overlay.layers.count))")
         }
-        try PrivateMounts.enter()
         // Any directory will do as the place: the mount is copied off it at once.
         let place = overlay.upper ?? overlay.layers[0]
         try retrying("mount overlay on", place) { clp_mount("overlay", place, "overlay", 0, options) }
