@@ -103,7 +103,7 @@ enum OverlayMount {
         }
         var options = "lowerdir=" + (try overlay.layers.map(name).joined(separator: ":"))
         if let upper = overlay.upper, let work = overlay.work { options += ",upperdir=\(try name(upper)),workdir=\(try name(work))" }
-        if overlay.isVolatile { options += ",volatile" }
+        options += ",index=off" + (overlay.isVolatile ? ",volatile" : "")
         guard options.utf8.count < 4095 else {
             throw ShimFailure(.rootfs, "mount overlay: too many layers for this kernel (\(overlay.layers.count))")
         }
