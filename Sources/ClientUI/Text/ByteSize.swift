@@ -1,21 +1,9 @@
+internal import Linux
+
 /// Sizes as users write them: `512`, `64m`, `1.5g`, `2GiB`; units are powers of 1024.
 public enum ByteSize {
     /// Bytes; nil for what is no size. `-1` is a size, for limits that know "unlimited".
-    public static func bytes(_ text: String) -> Int64? {
-        if text == "-1" { return -1 }
-        guard let split = text.lastIndex(where: { $0.isASCII && ($0.isNumber || $0 == ".") }) else { return nil }
-        let number = text[...split]
-        var unit = text[text.index(after: split)...].lowercased()
-        if unit.hasPrefix(" ") { unit.removeFirst() }
-        guard number.allSatisfy({ $0.isASCII && ($0.isNumber || $0 == ".") }), let value = Double(number) else { return nil }
-        if unit.hasSuffix("b") { unit.removeLast() }
-        if unit.hasSuffix("i") { unit.removeLast(); if unit.isEmpty { return nil } }
-        let powers = ["": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5]
-        guard let power = powers[unit] else { return nil }
-        var size = value
-        for _ in 0..<power { size *= 1024 }
-        return size < 9.2e18 ? Int64(size) : nil
-    }
+    public static func bytes(_ text: String) -> Int64? { text == "-1" ? -1 : try? GoSize.bytes(text) }
 }
 
 /// Decimal fractions, kept exactly to the billionth.
