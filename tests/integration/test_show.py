@@ -132,6 +132,9 @@ def test_version_and_info(cli, sdk):
     assert version["Server"]["ApiVersion"] == "1.50" and version["Server"]["Os"] == "linux"
     info = json.loads(cli("info", "--format", "{{json .}}"))
     assert info["Images"] == 1 and info["Driver"] == "overlay2" and info["OSType"] == "linux" and info["NCPU"] >= 1
+    names, values = zip(*info["DriverStatus"])
+    assert names == ("Backing Filesystem", "Supports d_type", "Using metacopy", "Native Overlay Diff", "userxattr")
+    assert values[0] != "<unknown>" and values[1:] == ("true", "false", "true", "false")
     assert sdk.info()["ContainersRunning"] == 0 and sdk.ping()
 
 

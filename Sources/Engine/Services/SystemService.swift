@@ -65,8 +65,7 @@ public final class SystemService: Sendable {
         info.ContainersStopped = info.Containers - info.ContainersPaused - info.ContainersRunning
         info.Images = try await offloading { [images] in images.list().count }
         info.Driver = "overlay2"
-        info.DriverStatus = [["Backing Filesystem", "extfs"], ["Supports d_type", "true"], ["Native Overlay Diff", "true"]]
-        info.DriverStatus[0][1] = Self.filesystem(of: configuration.dataRoot)
+        info.DriverStatus = try await offloading { [configuration] in StorageDriver.status(of: configuration.dataRoot) }
         let controllers = Set(HostFacts.cgroups?.controllers ?? [])
         info.MemoryLimit = controllers.contains("memory")
         info.SwapLimit = controllers.contains("memory") && Self.canLimitSwap
@@ -124,19 +123,6 @@ public final class SystemService: Sendable {
     private static var canLimitSwap: Bool {
         guard let memory = HostFacts.cgroups?.hierarchy(of: "memory") else { return false }
         return memory.isUnified || Files.exists("\(memory.mountPoint)/memory.memsw.limit_in_bytes")
-    }
-
-    private static func filesystem(of path: String) -> String {
-        var status = statfs()
-        guard statfs(path, &status) == 0 else { return "<unknown>" }
-        switch Int(status.f_type) {
-        case 0xEF53: return "extfs"
-        case 0x5846_5342: return "xfs"
-        case 0x0102_1994: return "tmpfs"
-        case 0x9123_683E: return "btrfs"
-        case 0x794c_7630: return "overlayfs"
-        default: return "<unknown>"
-        }
     }
 
     private static func warnings(_ info: SystemInfo) -> [String] {
