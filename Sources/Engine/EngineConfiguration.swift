@@ -8,6 +8,8 @@ public struct EngineConfiguration: Sendable {
     public var execRoot: String
     /// Path of clipper-runtime.
     public var runtimeExecutable: String
+    /// Bytes that the writable layer of a container may hold that names no size; nil: as many as there is room for.
+    public var defaultLayerSize: UInt64?
     public var defaultCgroupParent = "/clipper"
     public var defaultLogDriver = "json-file"
     /// Log options for containers that give none; logs rotate by default.
@@ -61,8 +63,10 @@ public struct EngineConfiguration: Sendable {
         var sharedMemory: String { "\(run)/sources/shm" }
     }
 
+    var containersDirectory: String { "\(dataRoot)/containers" }
+
     func paths(of id: String) -> ContainerPaths {
-        ContainerPaths(data: "\(dataRoot)/containers/\(id)", run: "\(execRoot)/containers/\(id)")
+        ContainerPaths(data: "\(containersDirectory)/\(id)", run: "\(execRoot)/containers/\(id)")
     }
 
     /// State directory of the OCI runtimes.

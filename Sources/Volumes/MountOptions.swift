@@ -15,7 +15,6 @@ struct MountOptions: Sendable, Equatable {
         for key in options.keys.sorted() where !["type", "o", "device", "size"].contains(key) {
             throw VolumeError(code: .invalid, message: "invalid option: \"\(key)\"")
         }
-        if options["size"] != nil { throw VolumeError(code: .notImplemented, message: "not implemented: volume option size (quota)") }
         let type = options["type"] ?? ""
         let device = options["device"] ?? ""
         let words = (options["o"] ?? "").split(separator: ",").map(String.init)

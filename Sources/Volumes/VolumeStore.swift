@@ -39,7 +39,7 @@ public final class VolumeStore: Sendable {
         for (name, record) in found { volumes[name] = record }
         for name in try Files.list(self.root) where volumes[name] == nil {
             if name.hasPrefix(Self.removedPrefix) {
-                try Files.removeTree("\(self.root)/\(name)")
+                try removeTree("\(self.root)/\(name)")
                 continue
             }
             guard Self.isName(name), Files.isDirectory("\(self.root)/\(name)/_data") else { continue }
@@ -93,7 +93,11 @@ public final class VolumeStore: Sendable {
                 message: "\"\(name)\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. "
                     + "If you intended to pass a host directory, use absolute path")
         }
-        _ = try MountOptions(options)
+        let isMounted = try MountOptions(options) != nil
+        let size = try Self.size(options)
+        if size != nil && isMounted {
+            throw VolumeError(code: .invalid, message: "size limits the driver's own directories, not what is mounted")
+        }
         let (volume, isNew) = try state.withLock { state in
             if let existing = state.volumes[name] {
                 guard existing.options == options || options.isEmpty else {
@@ -103,17 +107,38 @@ public final class VolumeStore: Sendable {
             }
             let record = VolumeRecord(
                 driver: driver, createdAt: Timestamp.now().description, labels: labels, options: options, isAnonymous: name.isEmpty)
-            return (try add(name.isEmpty ? Self.randomName() : name, record, &state), true)
+            return (try add(name.isEmpty ? Self.randomName() : name, record, size, &state), true)
         }
         if isNew { onChange(.created(volume)) }
         return volume
     }
 
-    private func add(_ name: String, _ record: VolumeRecord, _ state: inout State) throws -> Volume {
+    /// Bytes that a volume may hold; nil: as many as there is room for.
+    private static func size(_ options: [String: String]) throws(VolumeError) -> UInt64? {
+        guard let text = options["size"] else { return nil }
+        do {
+            let size = try GoSize.bytes(text)
+            return size == 0 ? nil : UInt64(size)
+        } catch { throw VolumeError(code: .invalid, message: error.description) }
+    }
+
+    private func limit(_ name: String, to size: UInt64) throws {
+        guard let quotas = try ProjectQuotas(of: root) else {
+            throw VolumeError(code: .invalid, message: "quota size requested but no quota support")
+        }
+        try quotas.limit([mountpoint(name)], to: size)
+    }
+
+    private func removeTree(_ path: String) throws(SystemError) {
+        try ProjectQuotas.removeTree(path, limitedAt: "\(path)/_data", root: root)
+    }
+
+    private func add(_ name: String, _ record: VolumeRecord, _ size: UInt64?, _ state: inout State) throws -> Volume {
         do {
             try Files.makeDirectories(directory(name), mode: 0o701)
             try Files.makeDirectories(mountpoint(name), mode: 0o755)
             if let owner { try Files.changeOwner(mountpoint(name), uid: owner.uid, gid: owner.gid) }
+            if let size { try limit(name, to: size) }
             try Files.syncDirectory(root)
             try table.put(name, record)
         } catch {
@@ -166,7 +191,7 @@ public final class VolumeStore: Sendable {
         }
         guard let removed else { return }
         onChange(.removed(name: name, driver: "local"))
-        try Files.removeTree(removed)
+        try removeTree(removed)
     }
 
     /// The name goes at once, by a rename; the content, which may be large, outside of the lock.

@@ -58,6 +58,10 @@ struct Daemon {
             }
         }
         configuration.identities = try await Self.identities(options, supervisor, logger)
+        if options.layerSize > 0 {
+            configuration.defaultLayerSize = UInt64(options.layerSize)
+            try configuration.checkDefaultLayerSize()
+        }
         live = configuration.live
 
         let images = try ImageStore(root: options.dataRoot, records: records, logger: logger, blobPolicy: options.blobPolicy)

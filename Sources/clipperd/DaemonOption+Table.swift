@@ -38,6 +38,15 @@ extension DaemonOption {
             let name = try value.text(of: "storage-driver")
             guard ["overlay2", "overlayfs", "overlay"].contains(name) else { throw OptionError("not implemented: storage-driver \(name)") }
         },
+        DaemonOption(key: "storage-opts", flag: Flag("storage-opt", .list, "Storage driver options: overlay2.size=SIZE")) {
+            options, value throws(OptionError) in
+            for text in try value.texts(of: "storage-opts") {
+                let pair = text.split(separator: "=", maxSplits: 1).map(String.init)
+                guard pair.count == 2 else { throw OptionError("unable to parse key/value option: \(text)") }
+                guard pair[0].lowercased() == "overlay2.size" else { throw OptionError("overlay2: unknown option \(pair[0].lowercased())") }
+                do throws(GoSize.Refusal) { options.layerSize = try GoSize.bytes(pair[1]) } catch { throw OptionError(error.description) }
+            }
+        },
         DaemonOption(
             key: "blob-policy",
             flag: Flag("blob-policy", .string, "Packed layers that came: keep, or drop what can be made again", default: "keep")
@@ -134,6 +143,6 @@ extension DaemonOption {
         "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "builder", "cluster-advertise",
         "cluster-store", "containerd", "containerd-namespace", "containerd-plugin-namespace", "cpu-rt-period", "cpu-rt-runtime",
         "exec-opts", "experimental", "features", "init-path", "node-generic-resources", "oom-score-adjust", "raw-logs",
-        "seccomp-profile", "selinux-enabled", "storage-opts", "swarm-default-advertise-addr", "userland-proxy-path",
+        "seccomp-profile", "selinux-enabled", "swarm-default-advertise-addr", "userland-proxy-path",
     ]
 }

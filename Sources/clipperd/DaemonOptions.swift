@@ -46,6 +46,8 @@ struct DaemonOptions {
     var defaultUlimits: [String: (soft: Int64, hard: Int64)] = [:]
     var deviceSpecDirectories = ["/etc/cdi", "/var/run/cdi"]
     var cgroupParent = "/clipper"
+    /// Bytes of a container's writable layer where it names none; 0: as many as there is room for.
+    var layerSize: Int64 = 0
     var shmSize: Int64 = 67_108_864
     var logDriver = "json-file"
     var logOptions: [String: String]?

@@ -74,6 +74,16 @@ private final class Fixture {
         #expect(throws: VolumeError(code: .invalid, message: "invalid option: \"colour\"")) {
             try fixture.store.create(name: "aa", options: ["colour": "x"])
         }
+        for (size, message) in [
+            ("much", "invalid size: 'much'"), ("1x", "invalid suffix: 'x'"), ("1m", "quota size requested but no quota support"),
+        ] {
+            #expect(throws: VolumeError(code: .invalid, message: message)) {
+                try fixture.store.create(name: "aa", options: ["size": size])
+            }
+        }
+        #expect(throws: VolumeError(code: .invalid, message: "size limits the driver's own directories, not what is mounted")) {
+            try fixture.store.create(name: "aa", options: ["type": "tmpfs", "device": "tmpfs", "size": "1m"])
+        }
         #expect(throws: VolumeError(code: .invalid, message: "missing device in volume options")) {
             try fixture.store.create(name: "aa", options: ["type": "tmpfs"])
         }

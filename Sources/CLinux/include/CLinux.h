@@ -12,6 +12,7 @@
 #include "clp_process.h"
 #include "clp_scheduling.h"
 #include "clp_overlay.h"
+#include "clp_quota.h"
 #include "clp_shim.h"
 #include "clp_relay.h"
 #include "clp_client.h"

@@ -25,7 +25,8 @@ struct ContainerCreation: Sendable {
         try request.config.checkVariables()
         try host.check(config: request.config)
         try host.check(mapping: configuration.identities)
-        try StorageOptions.check(host.StorageOpt, dataRoot: configuration.dataRoot)
+        try StorageOptions.check(host.StorageOpt, configuration)
+        let storage = try StorageOptions(host.StorageOpt, standard: configuration.defaultLayerSize)
         let image = try await offloading { [images] in try images.image(imageName) }
         if let wanted = try ImageService.platform(platform) { try image.config.check(wanted, name: imageName) }
         let id = ContainerNames.newID()
@@ -59,16 +60,20 @@ struct ContainerCreation: Sendable {
                 arguments: Array(words.dropFirst()), mounts: mounts, links: links, outcome: .init())
             let container = Container(record, phase: .created)
             let paths = configuration.paths(of: id)
-            try await offloading {
+            try await offloading { [configuration] in
                 try Files.makeDirectories(paths.upper)
                 try Files.makeDirectories(paths.work)
+                try storage.apply(to: paths, configuration)
             }
             try await store.save(container)
             store.insert(container)
             events.publish("create", of: record)
         } catch {
             store.release(finalName, of: id)
-            try? await offloading { [configuration] in try Files.removeTree(configuration.paths(of: id).data) }
+            try? await offloading { [configuration] in
+                let paths = configuration.paths(of: id)
+                try ProjectQuotas.removeTree(paths.data, limitedAt: paths.upper, root: configuration.containersDirectory)
+            }
             throw EngineError.from(error)
         }
         return ContainerCreateResponse(Id: id, Warnings: warnings(request.hostConfig) + security.warnings)

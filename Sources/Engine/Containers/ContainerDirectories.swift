@@ -15,7 +15,7 @@ final class ContainerDirectories: Sendable {
         self.logger = logger
     }
 
-    private var trashes: [String] { ["\(configuration.dataRoot)/containers/.trash", "\(configuration.execRoot)/containers/.trash"] }
+    private var trashes: [String] { ["\(configuration.containersDirectory)/.trash", "\(configuration.execRoot)/containers/.trash"] }
 
     /// Blocks for two renames. Afterwards nothing is left under the container's paths.
     func discard(_ id: String) throws(SystemError) {
@@ -38,7 +38,10 @@ final class ContainerDirectories: Sendable {
             for trash in trashes {
                 let names = id.map { [$0] } ?? ((try? Files.list(trash)) ?? [])
                 for name in names {
-                    do throws(SystemError) { try Files.removeTree("\(trash)/\(name)") } catch {
+                    do throws(SystemError) {
+                        let path = "\(trash)/\(name)"
+                        try ProjectQuotas.removeTree(path, limitedAt: "\(path)/upper", root: configuration.containersDirectory)
+                    } catch {
                         logger.warning("cannot delete a removed container's files", metadata: ["error": "\(error)"])
                     }
                 }

@@ -17,7 +17,7 @@ extension ContainerService {
         // Without a record: a creation that was cut short. But never what belongs to a record that cannot be read.
         if isComplete {
             let known = Set(store.all.map(\.id))
-            for id in (try? Files.list("\(configuration.dataRoot)/containers")) ?? [] where id.utf8.count == 64 && !known.contains(id) {
+            for id in (try? Files.list(configuration.containersDirectory)) ?? [] where id.utf8.count == 64 && !known.contains(id) {
                 try lifecycle.directories.discard(id)
             }
         }

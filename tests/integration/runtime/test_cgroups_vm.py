@@ -1,22 +1,14 @@
-"""What only cgroup v2 shows, and scopes of a real systemd: in a virtual machine, where there is the tool that starts one.
-
-CLIPPER_CGROUP2_VM names the tool (`TOOL PAYLOAD_DIRECTORY COMMAND…`); without it, ../shared/tools/cgroup2-vm.
-"""
+"""What only cgroup v2 shows, and scopes of a real systemd: in a virtual machine (machine.py)."""
 
 import json
-import os
 import pathlib
-import shutil
-import subprocess
 
-import pytest
+import machine
 
-from .harness import PROGRAM, REPOSITORY, find_program
+from .harness import PROGRAM, find_program
 
-TOOL = pathlib.Path(os.environ.get("CLIPPER_CGROUP2_VM") or REPOSITORY.parent / "shared/tools/cgroup2-vm")
 HERE = pathlib.Path(__file__).parent / "vm"
-# The machine is emulated: on a loaded host it takes minutes.
-pytestmark = [pytest.mark.skipif(not TOOL.exists(), reason=f"there is no {TOOL}"), pytest.mark.timeout(900)]
+pytestmark = machine.marks
 
 
 def write(scope, directory, name, path, resources, args=("sleep", "1000"), **changes):
@@ -28,19 +20,10 @@ def write(scope, directory, name, path, resources, args=("sleep", "1000"), **cha
     (directory / f"{name}.json").write_text(json.dumps(config))
 
 
-def run(directory, *command, timeout=900):
-    """Runs a script of `vm/` in the machine; its lines. Every check must be there and be ok."""
-    for file in HERE.iterdir():
-        shutil.copy(file, directory)
-    shutil.copy(PROGRAM, directory / "clipper-runtime")
-    shutil.copy(find_program("busybox"), directory / "busybox")
-    environment = {**os.environ, "VM_PACKAGES": "systemd dbus criu", "VM_TIMEOUT": str(timeout - 100)}
-    done = subprocess.run([TOOL, directory, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, timeout=timeout)
-    lines = done.stdout.decode(errors="replace").replace("\r", "").splitlines()
-    # What went wrong is told whole, what is all right is only counted.
-    bad = [line for line in lines if not line.startswith("ok ")]
-    assert bad == ["finished"] and done.returncode == 0, "\n".join(lines) + done.stderr.decode(errors="replace")[-1000:]
-    return lines
+def run(directory, *command):
+    """Runs a script of `vm/` in the machine; its lines."""
+    files = [*HERE.iterdir(), PROGRAM, find_program("busybox")]
+    return machine.run(directory, *command, files=files, packages="systemd dbus criu")
 
 
 def test_cgroup2(scope, tmp_path):
