@@ -24,6 +24,8 @@ final class BuildSession {
     private var step = 0
     private var stepCount = 0
     private var hasReported = false
+    /// Keys of the cache whose steps this build took or made.
+    private var usedKeys: Set<String> = []
 
     init(
         builder: ImageBuilder, request: BuildRequest, archive: Int32, cancellation: BuildCancellation,
@@ -50,7 +52,22 @@ final class BuildSession {
 
     func hold(_ layers: [Layer]) throws { leases.append(try builder.images.lease(layers)) }
 
+    /// The image too: a prune meanwhile must not take what the next step is built on.
+    func hold(_ image: Image) throws { leases.append(try builder.images.lease(image)) }
+
+    /// Notes that a step is the cache's.
+    func note(_ key: String) { usedKeys.insert(key) }
+
+    /// To its image, or to the step that failed.
     func run() throws -> Image {
+        var result: Image?
+        defer { builder.cache.used(usedKeys, result: result?.id, logger: builder.logger) }
+        let image = try makeImage()
+        result = image
+        return image
+    }
+
+    private func makeImage() throws -> Image {
         var arguments = BuildArguments(given: request.buildArguments, platform: platform)
         addLabels()
         for instruction in file.globalArguments { try declareGlobals(instruction, &arguments) }
@@ -117,7 +134,7 @@ final class BuildSession {
         if let wanted, !image.config.platform.satisfies(wanted) {
             throw BuildError(.notFound, "image \(name) is for \(image.config.platform), not for \(wanted)")
         }
-        try hold(image.layers)
+        try hold(image)
         return image
     }
 

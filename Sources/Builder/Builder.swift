@@ -17,11 +17,9 @@ public final class ImageBuilder: Sendable {
     let executor: any BuildExecutor
     let bases: (any BaseImages)?
     let cache: BuildCache
+    let mounts: CacheMounts
     let scratchDirectory: String
     let logger: Logger
-
-    /// Host directory of `RUN --mount=type=cache` directories, which stay from build to build.
-    var cacheMountDirectory: String { scratchDirectory + "/cache" }
 
     /// `scratchDirectory` is the builder's own: contexts and cache mounts live there. What an earlier process left in it is removed,
     /// except cache mounts. Throws when the directory or the cache's table can't be made. Without `bases` only images that are
@@ -37,14 +35,12 @@ public final class ImageBuilder: Sendable {
         self.logger = logger
         cache = try BuildCache(records: records, images: images)
         try Files.makeDirectories(scratchDirectory, mode: 0o700)
+        mounts = try CacheMounts(root: scratchDirectory + "/cache", records: records, logger: logger)
         for name in try Files.list(scratchDirectory) where name.hasPrefix("build-") {
             logger.info("removing what an interrupted build left", metadata: ["directory": "\(name)"])
             try Files.removeTree(scratchDirectory + "/" + name)
         }
     }
-
-    /// Forgets what each instruction made; the images themselves stay.
-    public func forgetCache() throws { try cache.clear() }
 
     /// Builds one image and gives it its tags.
     ///

@@ -61,7 +61,7 @@ struct RunMounts {
         case .tmpfs: return try prepare(rest, mounts + [.tmpfs(target: try target(flag), size: flag.size)], body)
         case .cache:
             if flag.from != nil { throw BuildError(.notImplemented, "not implemented: RUN --mount=type=cache,from=…") }
-            let cache = try CacheMount(root: stage.session.builder.cacheMountDirectory, id: try expand(flag.id), sharing: flag.sharing)
+            let cache = try stage.session.builder.mounts.take(id: try expand(flag.id), sharing: flag.sharing, target: try target(flag))
             try cache.prepare(mode: flag.mode ?? 0o755, uid: flag.uid ?? 0, gid: flag.gid ?? 0)
             return try prepare(rest, mounts + [.bind(source: cache.path, target: try target(flag), isReadOnly: flag.isReadOnly)], body)
         case .bind:
@@ -97,21 +97,25 @@ struct RunMounts {
 /// A directory that RUNs with the same `--mount=type=cache,id=…` share, from build to build.
 struct CacheMount: ~Copyable {
     let path: String
+    /// Under the directory of all cache mounts.
+    let name: String
     /// Held for as long as the mount is used.
     private let lock: FileLock
 
     /// `locked` waits for other users, `private` takes a directory that nobody uses, `shared` goes in beside them.
     init(root: String, id: String, sharing: MountFlag.Sharing) throws {
         try Files.makeDirectories(root, mode: 0o700)
-        let name = try ContentHasher.hash(["cache mount", id])
+        let plain = try ContentHasher.hash(["cache mount", id])
         var number = 0
         while true {
-            let path = "\(root)/\(name)" + (number == 0 ? "" : "-\(number)")
+            let name = plain + (number == 0 ? "" : "-\(number)")
+            let path = "\(root)/\(name)"
             guard let taken = try Self.take(path, sharing) else {
                 number += 1
                 continue
             }
             self.path = path
+            self.name = name
             lock = taken
             return
         }

@@ -87,8 +87,10 @@ final class StageBuilder {
 
     /// Takes a step's result from the cache; false when it has to be done.
     func useCache(_ key: String) throws -> Bool {
-        guard !session.request.noCache, let image = try session.builder.cache.image(for: key, parent: state.imageID) else { return false }
-        try session.hold(image.layers)
+        guard !session.request.noCache, let image = try session.builder.cache.image(for: key, parent: state.imageID),
+            (try? session.hold(image)) != nil
+        else { return false }
+        session.note(key)
         state.adopt(image)
         session.emit(" ---> Using cache\n")
         session.emit(" ---> \(image.id.short)\n")
@@ -136,10 +138,11 @@ final class StageBuilder {
         state.config.containerConfig = nil
         state.config.comment = nil
         let image = try session.builder.images.createImage(config: state.config, layers: state.layers, parent: parent, tags: [])
-        try session.hold(image.layers)
+        try session.hold(image)
         state.imageID = image.id
         state.config = image.config
         try session.builder.cache.put(key, image: image.id, parent: parent)
+        session.note(key)
         session.emit(" ---> \(image.id.short)\n")
     }
 

@@ -120,7 +120,7 @@ public protocol ImageBackend: Sendable {
 
 public protocol BuildBackend: Sendable {
     /// Removes what builds keep to be faster the next time; with `all` everything.
-    func prune(all: Bool, filters: Filters) async throws -> PruneReport
+    func prune(_ query: BuildPruneQuery) async throws -> PruneReport
     /// Emits Docker's progress documents; a failed build ends with an `error` document and returns normally.
     /// - Parameter credentials: who pulls base images, by registry as the client knows it.
     func build(

@@ -15,12 +15,7 @@ extension EngineAPI {
             }
         },
         Route(.POST, "/build/prune", since: "1.31") { call in
-            for name in ["keep-storage", "reserved-space", "max-used-space", "min-free-space"] {
-                guard let value = call.text(name), value != "0" else { continue }
-                guard Int64(value) != nil else { throw APIError.invalid("\(name) is in bytes and expects an integer, got \(value)") }
-                throw APIError(.notImplemented, "not implemented: build cache prune \(name)")
-            }
-            let report = try await call.backends.builds.prune(all: call.flag("all"), filters: try call.filters())
+            let report = try await call.backends.builds.prune(try call.buildPruneQuery())
             return Call.json(["CachesDeleted": .names(report.CachesDeleted), "SpaceReclaimed": .integer(report.SpaceReclaimed ?? 0)])
         },
         Route(.POST, "/commit") { call in
@@ -77,6 +72,27 @@ extension Call {
         build.cpuQuota = try number("cpuquota", Int64.self) ?? 0
         build.shmSize = try number("shmsize", Int64.self) ?? 0
         return build
+    }
+
+    /// The query of `POST /build/prune`. `keep-storage` is what older clients call `reserved-space`.
+    func buildPruneQuery() throws -> BuildPruneQuery {
+        var prune = BuildPruneQuery()
+        prune.all = flag("all")
+        prune.filters = try filters()
+        let isOld = version < APIVersion("1.48")
+        if !isOld {
+            prune.reserved = try bytes("reserved-space")
+            prune.maxUsed = try bytes("max-used-space")
+            prune.minFree = try bytes("min-free-space")
+        }
+        if prune.reserved == 0 { prune.reserved = try bytes("keep-storage") }
+        return prune
+    }
+
+    private func bytes(_ name: String) throws -> Int64 {
+        guard let value = text(name) else { return 0 }
+        guard let bytes = Int64(value) else { throw APIError.invalid("\(name) is in bytes and expects an integer, got \(value)") }
+        return bytes
     }
 
     private func unbuilt(_ what: String) -> APIError { APIError(.notImplemented, "not implemented: \(what) in a build") }

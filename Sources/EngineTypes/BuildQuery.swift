@@ -1,3 +1,17 @@
+/// The query of `POST /build/prune`. Bounds are bytes of the whole cache, and of the disk; 0 is none.
+public struct BuildPruneQuery: Sendable {
+    public var all = false
+    public var filters = Filters()
+    /// So much is kept (`reserved-space`, in older versions `keep-storage`).
+    public var reserved: Int64 = 0
+    /// More than so much is not (`max-used-space`).
+    public var maxUsed: Int64 = 0
+    /// So much of the disk is to be free (`min-free-space`).
+    public var minFree: Int64 = 0
+
+    public init() {}
+}
+
 /// The query of `POST /build`.
 public struct BuildQuery: Sendable {
     public var dockerfile = "Dockerfile"

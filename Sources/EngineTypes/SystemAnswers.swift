@@ -203,8 +203,34 @@ public struct DiskUsage: Codable, Sendable {
     public var Images: [ImageSummary]?
     public var Containers: [ContainerSummary]?
     public var Volumes: [VolumeResource]?
-    /// The builder's cache. Its steps are images and count as such: empty.
-    public var BuildCache: [EmptyObject]?
+    public var BuildCache: [BuildCacheEntry]?
 
     public init() {}
+}
+
+/// One record of the build cache.
+public struct BuildCacheEntry: Codable, Sendable {
+    public var ID: String
+    public var Parents: [String]?
+    /// `regular` or `exec.cachemount`.
+    public var `Type`: String
+    public var Description: String
+    public var InUse: Bool
+    /// Whether an image holds it: its size is counted there.
+    public var Shared: Bool
+    /// Bytes.
+    public var Size: Int64
+    /// RFC 3339.
+    public var CreatedAt: String
+    public var LastUsedAt: String?
+    public var UsageCount: Int
+
+    public init(
+        ID: String, Parents: [String]?, Type: String, Description: String, InUse: Bool, Shared: Bool, Size: Int64, CreatedAt: String,
+        LastUsedAt: String?, UsageCount: Int
+    ) {
+        (self.ID, self.Parents, self.Type, self.Description) = (ID, Parents, Type, Description)
+        (self.InUse, self.Shared, self.Size) = (InUse, Shared, Size)
+        (self.CreatedAt, self.LastUsedAt, self.UsageCount) = (CreatedAt, LastUsedAt, UsageCount)
+    }
 }

@@ -46,7 +46,7 @@ extension ImageStore {
         for image in list() where (all || image.references.isEmpty && image.repoDigests.isEmpty) && matches(image) {
             var garbage = Garbage()
             state.withLock { state in
-                guard state.images[image.id] != nil, users(image.id).isEmpty, children(of: image.id, state).isEmpty else { return }
+                guard isUnneeded(image.id, users, state) else { return }
                 var deletion = Deletion(force: true, prunes: true, users: users)
                 deletion.untag(references(of: image.id, state), &state)
                 guard (try? planImage(image.id, &deletion, &state, isQuiet: true)) != nil, let done = try? carryOut(deletion, &state) else {
@@ -59,6 +59,26 @@ extension ImageStore {
             sweep(garbage)
         }
         return (steps, reclaimed)
+    }
+
+    /// Deletes one image without a name that no image is built on, and that no container and nothing in progress uses. Those that it
+    /// was built on stay. Returns the steps and the bytes freed; nil when it is needed.
+    public func deleteUnneeded(_ id: Digest, users: @escaping (Digest) -> [ImageUser]) throws
+        -> (steps: [ImageDeletionStep], reclaimed: Int64)?
+    {
+        var deletion = Deletion(force: true, prunes: false, users: users)
+        let garbage: Garbage? = try state.withLock { state in
+            guard isUnneeded(id, users, state), references(of: id, state).isEmpty else { return nil }
+            try planImage(id, &deletion, &state, isQuiet: false)
+            return try carryOut(deletion, &state)
+        }
+        guard let garbage else { return nil }
+        sweep(garbage)
+        return (deletion.steps + garbage.layers.map { .deleted($0.chainID) }, garbage.layers.reduce(0) { $0 + $1.size })
+    }
+
+    private func isUnneeded(_ id: Digest, _ users: (Digest) -> [ImageUser], _ state: State) -> Bool {
+        state.images[id] != nil && state.leases[id] == nil && users(id).isEmpty && children(of: id, state).isEmpty
     }
 
     /// What one deletion has decided so far. The state already follows it; the records do when it is carried out.
@@ -141,6 +161,8 @@ extension ImageStore {
         if let user = users.first(where: \.isRunning) {
             throw conflict("cannot be forced", "image is being used by running container \(user.containerID.prefix(12))")
         }
+        // A build goes on with what it has just made.
+        if isParent && state.leases[id] != nil { throw conflict("cannot be forced", "image is being used by a build") }
         if !children(of: id, state).isEmpty { throw conflict("cannot be forced", "image has dependent child images") }
         if deletion.force && !isParent { return }
         if countsNames && !references(of: id, state).isEmpty {

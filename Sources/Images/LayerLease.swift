@@ -1,4 +1,4 @@
-internal import OCIImageSpec
+public import OCIImageSpec
 internal import Synchronization
 
 /// Keeps layers, and those below them, from being deleted for as long as it lives. It can take more.
@@ -28,6 +28,20 @@ extension ImageStore {
         }
         return lease
     }
+
+    /// Protects an image from prunes, and its layers from deletion, until the lease goes away. Throws when it is not there.
+    public func lease(_ image: Image) throws -> LayerLease {
+        let lease = LayerLease(store: self)
+        try state.withLock { state in
+            guard state.images[image.id] != nil else { throw ImageError(.notFound, "No such image: \(image.id)") }
+            for layer in image.layers { _ = try self.layer(layer.chainID, state) }
+            for digest in [image.id] + image.layers.map(\.chainID) { lease.add(digest, &state) }
+        }
+        return lease
+    }
+
+    /// Whether something in progress, such as a build, needs an image.
+    public func isLeased(_ image: Digest) -> Bool { state.withLock { $0.leases[image] != nil } }
 
     fileprivate func release(_ digests: [Digest]) {
         let garbage = state.withLock { state in

@@ -24,6 +24,7 @@ struct Daemon {
     let transfers: ImageTransfers
     private let networks: NetworkManager
     private let containers: ContainerService
+    private let builds: BuildService
     private let server: HTTPServer
     /// Serves `metrics-addr`; nil without it.
     private let metricsServer: HTTPServer?
@@ -57,11 +58,11 @@ struct Daemon {
                 configuration.defaultUlimits["nofile"] = (Int64(clamping: given.soft), Int64(clamping: given.hard))
             }
         }
-        configuration.identities = try await Self.identities(options, supervisor, logger)
         if options.layerSize > 0 {
             configuration.defaultLayerSize = UInt64(options.layerSize)
             try configuration.checkDefaultLayerSize()
         }
+        configuration.identities = try await Self.identities(options, supervisor, logger)
         live = configuration.live
 
         let images = try ImageStore(root: options.dataRoot, records: records, logger: logger, blobPolicy: options.blobPolicy)
@@ -87,12 +88,15 @@ struct Daemon {
             images: images, records: records, executor: executor, bases: PulledBaseImages(imageService),
             scratchDirectory: "\(options.dataRoot)/builder", logger: logger)
         system = try SystemService(
-            configuration: configuration, containers: containers, images: images, volumes: volumes, events: events)
+            configuration: configuration, containers: containers, images: images, volumes: volumes, builder: builder, events: events)
+        builds = BuildService(
+            builder: builder, images: imageService, events: events, metrics: containers.metrics,
+            policies: try options.builder.policies(diskOf: options.dataRoot), logger: logger)
         let backends = Backends(
             system: system,
             containers: containers,
             images: imageService,
-            builds: BuildService(builder: builder, images: imageService, events: events, metrics: containers.metrics, logger: logger),
+            builds: builds,
             volumes: VolumeService(volumes: volumes, containers: containers, events: events),
             networks: NetworkService(networks: networks, containers: containers, events: events),
             registries: RegistryService(client: registries))
@@ -165,6 +169,11 @@ struct Daemon {
         for warning in Self.insecureDoors(options) { logger.warning("insecure API", metadata: ["warning": "\(warning)"]) }
         logger.info("clipperd is ready", metadata: ["version": "\(EngineVersion.version)"])
         tell("READY=1")
+        // What was too much when the former daemon ended, but not beside all else that a start has to do.
+        Task { [builds] in
+            try? await Task.sleep(for: .seconds(60))
+            builds.collect()
+        }
         var current = options
         for await command in commands {
             guard case .reload = command else { break }

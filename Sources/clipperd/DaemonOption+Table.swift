@@ -6,7 +6,7 @@ internal import Linux
 extension DaemonOption {
     /// All that can be set both ways or in the file alone. docs/daemon.md lists them.
     static let all: [DaemonOption] =
-        roots + doors + networks + defaultBridge + containers + containerDefaults + registries + transfers
+        roots + doors + networks + defaultBridge + containers + containerDefaults + builder + registries + transfers
 
     private static let roots: [DaemonOption] = [
         text(
@@ -140,7 +140,7 @@ extension DaemonOption {
 
     /// dockerd's keys that Clipper does not have yet.
     static let notBuilt: Set<String> = [
-        "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "builder", "cluster-advertise",
+        "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "cluster-advertise",
         "cluster-store", "containerd", "containerd-namespace", "containerd-plugin-namespace", "cpu-rt-period", "cpu-rt-runtime",
         "exec-opts", "experimental", "features", "init-path", "node-generic-resources", "oom-score-adjust", "raw-logs",
         "seccomp-profile", "selinux-enabled", "swarm-default-advertise-addr", "userland-proxy-path",

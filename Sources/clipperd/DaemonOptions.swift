@@ -51,6 +51,8 @@ struct DaemonOptions {
     var shmSize: Int64 = 67_108_864
     var logDriver = "json-file"
     var logOptions: [String: String]?
+    /// How large the build cache may grow.
+    var builder = BuilderSettings()
     var registries = RegistrySettings()
     var transferLimits = TransferLimits()
     /// What becomes of packed layers that came.

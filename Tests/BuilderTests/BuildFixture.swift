@@ -61,6 +61,12 @@ final class BuildFixture {
     /// Drops all records of the cache.
     func forgetCache() throws { try records.execute("DELETE FROM builder_cache") }
 
+    /// Makes the records those of a daemon that did not write down which image a build ended with.
+    func forgetResults() throws {
+        let text = "replace(replace(CAST(document AS TEXT), '\"isResult\":false', '\"x\":0'), '\"isResult\":true', '\"x\":0')"
+        try records.execute("UPDATE builder_cache SET document = CAST(\(text) AS BLOB)")
+    }
+
     struct Outcome {
         var image: Image
         var progress: [BuildProgress]

@@ -266,18 +266,21 @@ def test_prunes_of_the_builders_cache(clipper, daemon, images):
 
     assert prune(until=["1h"]) == []
     assert prune(**{"unused-for": ["1h"]}) == []
-    clipper("build", "-t", "clptf/written:1", "-", input=f"FROM {IMAGE}\nRUN echo written >/f\n".encode())
-    clipper("build", "-q", "-", input=b"FROM clptf/written:1\nLABEL on=written\n")
+    # The label's step is held by no image.
+    source = f"FROM {IMAGE} AS one\nLABEL age=none kind=step\nFROM {IMAGE}\nCOPY --from=one /etc/passwd /copied\n".encode()
     parent = clipper.inspect(images)["Parent"]
     for wrong, right in [({"id": ["0" * 64]}, {"id": ["IMAGE"]}), ({"type": ["source.local"]}, {"type": ["regular"]}),
-                         ({"parent": ["sha256:x"]}, {"parent": [parent]}), ({"description": ["RUN x"]}, {"description": ["/bin/sh -c #(nop)  LABEL age=none"]}),
+                         ({"parent": ["sha256:x"]}, {"parent": [parent]}), ({"description": ["RUN x"]}, {"description": ["/bin/sh -c #(nop)  LABEL age=none kind=step"]}),
                          ({"inuse": ["true"]}, {"inuse": ["false"]}), ({"inuse": []}, {"id": ["^sha256:[0-9a-f]*$"]}),
-                         ({"shared": ["false"]}, {"shared": ["true"]}), ({"private": ["true"]}, {"private": ["0"]})]:
-        made = clipper("build", "-q", "-", input=f"FROM {IMAGE}\nLABEL age=none\n".encode())
+                         ({"shared": ["true"]}, {"shared": ["false"]}), ({"private": ["false"]}, {"private": ["1"]})]:
+        clipper("build", "-q", "-", input=source)
+        cache = daemon.request("GET", "/system/df?type=build-cache")[1]["BuildCache"]
+        [made] = [record["ID"] for record in cache if record["Description"].endswith("kind=step") and not record["Shared"]]
         assert prune(label=["age=none"], **wrong) == [], wrong
         chosen = {name: [made.split(":")[1][:20] if value == "IMAGE" else value for value in values] for name, values in right.items()}
         assert prune(label=["age=none"], **chosen) == [made], right
-    assert prune(**{"unused-for": ["1ns"], "label": ["on"]}) != []
+    clipper("build", "-q", "-", input=source)
+    assert prune(**{"unused-for": ["1ns"], "label": ["age=none"]}) != []
 
 
 @pytest.mark.parametrize("parameters, text", [

@@ -66,13 +66,18 @@ extension Command {
             "builder prune", summary: "Remove build cache", usage: "[OPTIONS]",
             flags: [
                 Flag("all", "a", .bool, "Remove all unused build cache, not just dangling ones"),
-                Flag("keep-storage", .bytes, "Amount of disk space to keep for cache"),
+                Flag("keep-storage", .bytes, "Amount of disk space to keep for cache (older name of --reserved-space)"),
+                Flag("max-used-space", .bytes, "Maximum amount of disk space allowed to keep for cache"),
+                Flag("min-free-space", .bytes, "Target amount of free disk space after pruning"),
+                Flag("reserved-space", .bytes, "Amount of disk space always allowed to keep for cache"),
             ]
                 + Prune.flags("Provide filter values (e.g. \"until=24h\")")
         ) { context in
             var query = try context.filters()
             if context.flags.bool("all") { query.append(("all", "1")) }
-            if let keep = context.flags.bytes("keep-storage") { query.append(("keep-storage", "\(keep)")) }
+            for name in ["keep-storage", "max-used-space", "min-free-space", "reserved-space"] {
+                if let bytes = context.flags.bytes(name) { query.append((name, "\(bytes)")) }
+            }
             return try Prune.run(
                 context, "/build/prune", query: query, warning: "This will remove all dangling build cache.",
                 title: "Deleted build cache objects", member: "CachesDeleted")

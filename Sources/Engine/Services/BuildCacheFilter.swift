@@ -1,15 +1,15 @@
+internal import Builder
 internal import EngineTypes
-internal import Images
-internal import OCIImageSpec
+internal import Linux
 
-/// What `/build/prune` asks of a cache object: BuildKit's fields, here of the images that builds have left without a name.
+/// What `/build/prune` asks of a cache object: BuildKit's fields.
 struct BuildCacheFilter: Sendable {
     /// Filters that are compared with one field of an object.
     private static let fields = ["description", "id", "inuse", "parent", "private", "shared", "type"]
 
     private let wanted: [String: String]
-    /// What is asked as of every prune, with `unused-for` under its newer name.
-    let common: Filters
+    /// What is asked as of every prune: labels, and for how long it has not been used.
+    private let common: PruneFilter
 
     init(_ filters: Filters) throws(EngineError) {
         var common = filters
@@ -31,19 +31,17 @@ struct BuildCacheFilter: Sendable {
             guard let value = wanted[name], !["true", "false", "1", "0"].contains(value) else { continue }
             throw .invalid("invalid filter '\(name)=[\(value)]'")
         }
-        self.common = common
+        self.common = try PruneFilter(common)
         self.wanted = wanted
     }
 
-    /// - Parameter isShared: whether another image has a layer of this one.
-    func matches(_ image: Image, isShared: Bool) -> Bool {
+    func matches(_ record: BuildCacheRecord) -> Bool {
         func has(_ name: String, _ value: String) -> Bool { wanted[name].map { $0 == value } ?? true }
         func holds(_ name: String, _ fact: Bool) -> Bool { wanted[name].map { ["true", "1"].contains($0) == fact } ?? true }
         // An expression, as in Docker, or the ID itself.
-        if let id = NamePatterns(wanted["id"].map { [$0] }), !id.matches(image.id.description) { return false }
-        // What is in use is no candidate.
-        return has("type", "regular") && has("parent", image.parent?.description ?? "")
-            && has("description", image.config.history?.last?.createdBy ?? "")
-            && holds("inuse", false) && holds("shared", isShared) && holds("private", !isShared)
+        if let id = NamePatterns(wanted["id"].map { [$0] }), !id.matches(record.id) { return false }
+        return has("type", record.kind.rawValue) && has("parent", record.parent ?? "") && has("description", record.description)
+            && holds("inuse", record.isInUse) && holds("shared", record.isShared) && holds("private", !record.isShared)
+            && common.matches(labels: record.labels, created: record.lastUsedAt ?? record.createdAt)
     }
 }

@@ -14,9 +14,16 @@ public final class BuildService: Sendable {
     private let images: ImageService
     private let events: EventBus
     private let metrics: EngineMetrics
+    private let policies: [BuildCachePolicy]
+    /// When the cache was last cut down to its limits by itself, or is going to be.
+    private let collection = Locked<ContinuousClock.Instant?>(nil)
     private let logger: Logger
 
-    public init(builder: ImageBuilder, images: ImageService, events: EventBus, metrics: EngineMetrics, logger: Logger) {
+    /// - Parameter policies: what the cache is kept to without being asked, one after the other; none: it grows.
+    public init(
+        builder: ImageBuilder, images: ImageService, events: EventBus, metrics: EngineMetrics, policies: [BuildCachePolicy], logger: Logger
+    ) {
+        self.policies = policies
         self.metrics = metrics
         self.builder = builder
         self.images = images
@@ -24,24 +31,51 @@ public final class BuildService: Sendable {
         self.logger = logger
     }
 
-    /// The cache is made of images without a name, a step each: those that no image is built on go.
-    /// - Parameters:
-    ///   - all: whether the next build is to make every step again.
-    ///   - filters: `until`, `label` and `label!` of the images.
-    public func prune(all: Bool, filters: Filters) async throws -> PruneReport {
-        let filter: BuildCacheFilter
-        do throws(EngineError) {
-            filter = try BuildCacheFilter(filters)
-            _ = try PruneFilter(filter.common)
-        } catch { throw EngineError(error.code, "failed to prune build cache: \(error.message)", cause: error) }
-        // What was chosen goes with its image.
-        if all && filters.isEmpty { try await offloading { [builder] in try builder.forgetCache() } }
-        let removed = try await images.removeUnused(filters: filter.common, known: ["until"]) { filter.matches($0, isShared: $1) }
+    /// Removes records of the cache: of steps that no image holds, and cache mounts.
+    public func prune(_ query: BuildPruneQuery) async throws -> PruneReport {
+        let bounds = BuildCacheBounds(reserved: query.reserved, maxUsed: query.maxUsed, minFree: query.minFree)
+        let rule: BuildCachePolicy
+        do throws(EngineError) { rule = try BuildCachePolicy(all: query.all, filters: query.filters, bounds: bounds) } catch {
+            throw EngineError(error.code, "failed to prune build cache: \(error.message)", cause: error)
+        }
+        let (deleted, reclaimed) = try await prune([rule])
         var report = PruneReport()
-        report.CachesDeleted = removed.ImagesDeleted?.compactMap(\.Deleted)
-        report.SpaceReclaimed = removed.SpaceReclaimed
-        events.publishPrune("builder", reclaimed: removed.SpaceReclaimed)
+        report.CachesDeleted = deleted
+        report.SpaceReclaimed = reclaimed
+        events.publishPrune("builder", reclaimed: reclaimed)
         return report
+    }
+
+    private func prune(_ rules: [BuildCachePolicy]) async throws -> (deleted: [String], reclaimed: Int64) {
+        try await offloading { [builder, images] in
+            let before = images.images.list()
+            // Ages count from now.
+            let rules = try rules.map { BuildCacheRule(all: $0.all, bounds: $0.bounds, matches: try BuildCacheFilter($0.filters).matches) }
+            return try builder.pruneCache(rules, users: { images.containers.users(ofImage: $0.description) }) {
+                images.report($0, of: before)
+            }
+        }
+    }
+
+    /// Cuts the cache down to what the policies say, when that was not done within the last minute; else when the minute is over.
+    public func collect() {
+        if policies.isEmpty { return }
+        let now = ContinuousClock.now
+        let start = collection.withLock { (last) -> ContinuousClock.Instant? in
+            if let last, last > now { return nil }
+            let start = max(now, last.map { $0 + .seconds(60) } ?? now)
+            last = start
+            return start
+        }
+        guard let start else { return }
+        Task(priority: .utility) {
+            try? await Task.sleep(until: start)
+            do {
+                let (deleted, reclaimed) = try await prune(policies)
+                if deleted.isEmpty { return }
+                logger.info("build cache cut down to its limits", metadata: ["records": "\(deleted.count)", "bytes": "\(reclaimed)"])
+            } catch { logger.warning("cannot cut the build cache down to its limits", metadata: ["error": "\(error)"]) }
+        }
     }
 
     /// - Parameter credentials: who pulls base images, by registry.
@@ -49,7 +83,10 @@ public final class BuildService: Sendable {
         _ query: BuildQuery, credentials: [String: RegistryCredentials], context: Int32,
         emit: @escaping @Sendable (JSONValue) async throws -> Void
     ) async throws {
-        defer { _ = close(context) }
+        defer {
+            _ = close(context)
+            collect()
+        }
         var request = try Self.request(query)
         request.credentials = credentials
         let asked = request

@@ -1,3 +1,4 @@
+internal import Builder
 public import EngineTypes
 internal import Images
 internal import Linux
@@ -7,8 +8,16 @@ internal import Volumes
 extension SystemService {
     public func diskUsage(kinds: Set<String>) async throws -> DiskUsage {
         var usage = DiskUsage()
+        var records: [BuildCacheRecord] = []
+        if !kinds.isDisjoint(with: ["image", "build-cache"]) {
+            records = try await offloading { [builder, containers] in
+                try builder.cacheRecords { containers.users(ofImage: $0.description) }
+            }
+        }
         if kinds.contains("image") {
-            let found = try await offloading { [images] in images.list() }
+            // What the cache alone holds is counted there.
+            let cached = Set(records.filter { !$0.isShared }.map(\.id))
+            let found = try await offloading { [images] in images.list().filter { !cached.contains($0.id.description) } }
             let layers = LayerUsage(found)
             usage.LayersSize = layers.total
             let parents = Set(found.compactMap(\.parent))
@@ -32,8 +41,15 @@ extension SystemService {
                 }
             }
         }
-        if kinds.contains("build-cache") { usage.BuildCache = [] }
+        if kinds.contains("build-cache") { usage.BuildCache = records.map(Self.entry) }
         return usage
+    }
+
+    private static func entry(_ record: BuildCacheRecord) -> BuildCacheEntry {
+        BuildCacheEntry(
+            ID: record.id, Parents: record.parent.map { [$0] }, Type: record.kind.rawValue, Description: record.description,
+            InUse: record.isInUse, Shared: record.isShared, Size: record.size, CreatedAt: record.createdAt.description,
+            LastUsedAt: record.lastUsedAt?.description, UsageCount: record.uses)
     }
 }
 

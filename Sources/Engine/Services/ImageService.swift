@@ -143,7 +143,8 @@ public final class ImageService: Sendable {
     }
 
     /// The steps for the answer, and their events. Layers, which are deleted too, have none.
-    private func report(_ steps: [ImageDeletionStep], of before: [Image]) -> [ImageDeletion] {
+    @discardableResult
+    func report(_ steps: [ImageDeletionStep], of before: [Image]) -> [ImageDeletion] {
         steps.map { step in
             switch step {
             case .untagged(let reference):
@@ -162,30 +163,19 @@ public final class ImageService: Sendable {
     }
 
     public func prune(filters: Filters) async throws -> PruneReport {
-        let report = try await removeUnused(filters: filters, known: ["dangling", "until"])
-        events.publishPrune("image", reclaimed: report.SpaceReclaimed)
-        return report
-    }
-
-    /// What prunes of images and of the builder's cache have in common.
-    /// - Parameter also: what is asked besides, of an image and of whether others have layers of it.
-    func removeUnused(
-        filters: Filters, known: Set<String>, also: @escaping @Sendable (Image, _ isShared: Bool) -> Bool = { _, _ in true }
-    ) async throws -> PruneReport {
-        let filter = try PruneFilter(filters, known: known)
+        let filter = try PruneFilter(filters, known: ["dangling", "until"])
         let all = try filters.flag("dangling") == false
         let (before, steps, reclaimed) = try await offloading { [images, containers] in
             let before = images.list()
-            let layers = LayerUsage(before)
             let (steps, reclaimed) = try images.prune(all: all, users: { containers.users(ofImage: $0.description) }) { image in
                 filter.matches(labels: image.config.config?.labels ?? [:], created: image.createdAt)
-                    && also(image, layers.shared(by: image) > 0)
             }
             return (before, steps, reclaimed)
         }
         var answer = PruneReport()
         answer.ImagesDeleted = report(steps, of: before)
         answer.SpaceReclaimed = reclaimed
+        events.publishPrune("image", reclaimed: reclaimed)
         return answer
     }
 

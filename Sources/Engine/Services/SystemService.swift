@@ -1,3 +1,4 @@
+public import Builder
 internal import CLinux
 public import EngineTypes
 internal import Glibc
@@ -14,13 +15,16 @@ public final class SystemService: Sendable {
     let containers: ContainerService
     let images: ImageStore
     let volumes: VolumeStore
+    let builder: ImageBuilder
     let bus: EventBus
     /// Stable for one data root.
     let identity: String
 
     public init(
-        configuration: EngineConfiguration, containers: ContainerService, images: ImageStore, volumes: VolumeStore, events: EventBus
+        configuration: EngineConfiguration, containers: ContainerService, images: ImageStore, volumes: VolumeStore, builder: ImageBuilder,
+        events: EventBus
     ) throws {
+        self.builder = builder
         self.configuration = configuration
         self.containers = containers
         self.images = images

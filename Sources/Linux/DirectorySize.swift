@@ -1,11 +1,10 @@
 internal import CLinux
 internal import Glibc
-internal import Linux
 
 /// How much a directory tree holds.
-enum DirectorySize {
+public enum DirectorySize {
     /// Bytes of regular files, hard links counted once. Never follows symbolic links.
-    static func bytes(of path: String) throws(SystemError) -> Int64 {
+    public static func bytes(of path: String) throws(SystemError) -> Int64 {
         var seen: Set<UInt64> = []
         return try sum(try OwnedFD.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), &seen)
     }
