@@ -114,7 +114,8 @@ final class ArchiveWalk {
             }
         }
         do { try add(type, status, name, in: directory, path, relative, depth) } catch let error as SystemError
-        where error.code == ENOENT && options.mode == .plain && depth > 0 {
+            where error.code == ENOENT && options.mode == .plain && depth > 0
+        {
             // Gone since it was looked at, and not yet in the archive.
         }
     }

@@ -170,7 +170,8 @@ final class ProcessStreams {
         if inputEnd == .noInput { options.stdin = false }
         if !isTerminal { options.detachKeys = [] }
         let attacher = try Attacher(
-            socket, options: options, isFramed: options.isFramed || !isTerminal && !options.isRaw, spillDirectory: spillDirectory, loop: loop)
+            socket, options: options, isFramed: options.isFramed || !isTerminal && !options.isRaw, spillDirectory: spillDirectory,
+            loop: loop)
         attacher.onInput = { [unowned self, unowned attacher] data in takeInput(data, from: attacher) }
         attacher.onRelief = { [unowned self] in resumeIfPossible() }
         attacher.onDetach = { [unowned self] in onDetach() }

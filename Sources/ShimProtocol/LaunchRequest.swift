@@ -256,6 +256,7 @@ extension AttachOptions {
     init(_ fields: Fields) throws(ShimFailure) {
         self.init(
             stdin: try fields.flag("stdin"), stdout: try fields.flag("stdout"), stderr: try fields.flag("stderr"),
-            isRaw: try fields.flag("raw"), isFramed: try fields.flag("framed"), detachKeys: Array(try fields.string("detachKeys", default: "").utf8))
+            isRaw: try fields.flag("raw"), isFramed: try fields.flag("framed"),
+            detachKeys: Array(try fields.string("detachKeys", default: "").utf8))
     }
 }

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import EngineTypes
 internal import Glibc
 internal import Images

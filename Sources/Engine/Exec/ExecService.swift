@@ -58,7 +58,8 @@ extension ContainerService {
                     id: execID,
                     AttachOptions(
                         stdin: wanted.AttachStdin == true, stdout: wanted.AttachStdout == true, stderr: wanted.AttachStderr == true,
-                        isRaw: session.isRaw, isFramed: !session.isRaw, detachKeys: hasTerminal ? try Self.detachKeys(wanted.DetachKeys) : []))
+                        isRaw: session.isRaw, isFramed: !session.isRaw,
+                        detachKeys: hasTerminal ? try Self.detachKeys(wanted.DetachKeys) : []))
             }
         } catch {
             if let socket { _ = close(socket) }
