@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import sys
 import time
+import urllib.parse
 import urllib.request
 
 import docker.types
@@ -28,6 +29,23 @@ def page(port, host="127.0.0.1"):
         return urllib.request.urlopen(f"http://{host}:{port}/", timeout=2).read().decode()
     except OSError:
         return None
+
+
+def test_networks_of_a_container_that_has_ended(daemon, clipper, name):
+    """It has left them; which they were is still there, and no request can tell otherwise."""
+    clipper("network", "create", name)
+    identifier = clipper("network", "inspect", "-f", "{{.Id}}", name)
+    settings = {name: {"NetworkID": "nonsense", "Aliases": ["nick"]}}
+    body = {"Image": IMAGE, "Cmd": ["true"], "HostConfig": {"NetworkMode": name}, "NetworkingConfig": {"EndpointsConfig": settings}}
+    status, answer = daemon.request("POST", f"/containers/create?name={name}", body)
+    assert status == 201, answer
+    assert clipper.inspect(name)["NetworkSettings"]["Networks"][name]["NetworkID"] == ""
+    clipper("start", "-a", name)
+    daemon.crash()
+    place = clipper.inspect(name)["NetworkSettings"]["Networks"][name]
+    assert (place["NetworkID"], place["EndpointID"], place["IPAddress"], place["Aliases"]) == (identifier, "", "", ["nick"])
+    listed = daemon.request("GET", "/containers/json?all=1&filters=" + urllib.parse.quote(json.dumps({"name": [name]})))[1]
+    assert listed[0]["NetworkSettings"]["Networks"][name]["NetworkID"] == identifier
 
 
 def test_container_reaches_container(cli, name):

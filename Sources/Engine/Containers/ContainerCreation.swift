@@ -145,7 +145,10 @@ struct ContainerCreation: Sendable {
     private func networks(_ request: ContainerCreateRequest, mode: String) -> [String: EndpointSettings] {
         var result: [String: EndpointSettings] = [:]
         for (name, settings) in request.networkingConfig?.EndpointsConfig ?? [:] {
-            result[name == "default" ? "bridge" : networkName(name) ?? name] = settings ?? EndpointSettings()
+            var wanted = settings ?? EndpointSettings()
+            // An answer's member: which network it is comes out at the start.
+            wanted.NetworkID = nil
+            result[name == "default" ? "bridge" : networkName(name) ?? name] = wanted
         }
         if mode.hasPrefix("container:") || request.config.NetworkDisabled == true { return [:] }
         let name = mode == "default" ? "bridge" : networkName(mode) ?? mode

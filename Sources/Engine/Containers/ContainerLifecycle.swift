@@ -70,7 +70,7 @@ final class ContainerLifecycle: Sendable {
                 state.record.outcome.exitCode = code
                 state.record.outcome.error = failure.message
                 state.record.outcome.reason = EndReason.ofFailedStart(failure.message, code: code)
-                state.record.attachments = []
+                state.record.leaveNetworks()
             }
             try? await store.save(container)
             if container.record.hostConfig.AutoRemove == true { try? await erase(container, volumes: true) }
@@ -161,7 +161,7 @@ final class ContainerLifecycle: Sendable {
             let attachments = state.record.attachments
             state.record.outcome.phase = restarts ? .restarting : .exited
             state.record.outcome.pid = 0
-            state.record.attachments = []
+            state.record.leaveNetworks()
             state.record.outcome.exitCode = Int(exit.exitCode)
             state.record.outcome.finishedAt = exit.exitedAt
             state.record.outcome.wasOutOfMemory = exit.oomKilled || state.record.outcome.wasOutOfMemory

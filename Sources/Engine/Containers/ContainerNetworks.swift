@@ -8,7 +8,10 @@ extension ContainerService {
     func connect(_ id: String, to network: Network, _ settings: EndpointSettings) async throws {
         let container = try store.find(id)
         try EndpointChecks.check(settings, network: network.name)
-        try await container.transition.withLock {
+        var settings = settings
+        // An answer's member.
+        settings.NetworkID = nil
+        try await container.transition.withLock { [settings] in
             try checkMode(container.record, network)
             if case .removing = container.phase { throw EngineError.conflict("container \(container.id) is marked for removal") }
             if let connection = try container.livingConnection() {

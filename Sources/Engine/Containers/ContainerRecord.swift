@@ -91,6 +91,14 @@ public struct ContainerLink: Codable, Sendable, Equatable {
     public var alias: String
 }
 
+extension ContainerRecord {
+    /// It has no place on any network any more. Which networks they were stays to be read, as in Docker.
+    mutating func leaveNetworks() {
+        for attachment in attachments { networks[attachment.networkName]?.NetworkID = attachment.endpoint.networkID }
+        attachments = []
+    }
+}
+
 /// A container's place on one network while it runs.
 public struct NetworkAttachment: Codable, Sendable {
     public var networkName: String

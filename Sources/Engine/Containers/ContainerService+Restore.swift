@@ -146,7 +146,7 @@ extension ContainerLifecycle {
         let found = health.journal.read(container.id, run: record.startedAt)
         container.withState { state in
             // Its endpoints were not restored: there is nothing to detach.
-            state.record.attachments = []
+            state.record.leaveNetworks()
             state.record.health = found ?? state.record.health
         }
         await finish(container, record, error: reason)

@@ -64,7 +64,7 @@ extension ContainerService {
         for (name, wanted) in record.networks {
             var empty = wanted
             empty.IPAddress = ""
-            empty.NetworkID = ""
+            empty.NetworkID = wanted.NetworkID ?? ""
             empty.EndpointID = ""
             empty.Gateway = ""
             empty.MacAddress = wanted.MacAddress ?? ""
