@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import IMAGE
+from harness import IMAGE, wait_until
 
 
 @pytest.fixture
@@ -64,3 +64,22 @@ def test_commit_of_a_running_container_freezes_it_meanwhile(cli, sdk, name, repo
 def test_commit_of_nothing(daemon):
     assert daemon.request("POST", "/commit?container=nobody")[0] == 404
     assert daemon.request("POST", "/commit")[0] == 400
+
+
+def test_a_daemon_that_is_killed_amid_a_commit_leaves_nothing_frozen(daemon, clipper, name, repository):
+    """A pause that a user asked for stays; the commit's ends."""
+    script = "dd if=/dev/zero of=/big bs=1M count=400 2>/dev/null; while :; do date +%s%N; sleep 0.05; done"
+    clipper("run", "-d", "--name", name, IMAGE, "sh", "-c", script)
+    clipper("run", "-d", "--name", f"{name}-other", IMAGE, "sleep", "1000")
+    clipper("pause", f"{name}-other")
+    wait_until(lambda: clipper("logs", "--tail", "1", name), what="the first line after the file is written")
+    commit = clipper.spawn("commit", name, repository)
+    wait_until(lambda: clipper.inspect(name)["State"]["Paused"], what="the commit's pause")
+    daemon.crash()
+    commit.communicate()
+    assert commit.returncode != 0
+    assert clipper.inspect(name)["State"]["Status"] == "running" and clipper.inspect(f"{name}-other")["State"]["Status"] == "paused"
+    last = clipper("logs", "--tail", "1", name)
+    wait_until(lambda: clipper("logs", "--tail", "1", name) != last, what="a line of the container that goes on")
+    assert clipper("exec", name, "echo", "well") == "well"
+    clipper("unpause", f"{name}-other")

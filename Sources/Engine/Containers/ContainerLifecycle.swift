@@ -382,7 +382,7 @@ final class ContainerLifecycle: Sendable {
 
     // MARK: Pause
 
-    func pause(_ container: Container) async throws {
+    func pause(_ container: Container, forCommit isPausedByCommit: Bool = false) async throws {
         try await container.freezing.withLock {
             if case .paused = container.phase { throw EngineError.conflict("Container \(container.id) is already paused") }
             let connection = try container.connection()
@@ -391,6 +391,7 @@ final class ContainerLifecycle: Sendable {
             container.withState { state in
                 state.phase = .paused(connection)
                 state.record.outcome.phase = .paused
+                state.record.outcome.isPausedByCommit = isPausedByCommit
             }
             try await store.save(container, durable: false)
         }
@@ -408,6 +409,7 @@ final class ContainerLifecycle: Sendable {
             container.withState { state in
                 state.phase = .running(connection)
                 state.record.outcome.phase = .running
+                state.record.outcome.isPausedByCommit = false
             }
             try await store.save(container, durable: false)
         }

@@ -45,6 +45,8 @@ public struct ContainerRecord: Codable, Sendable {
         /// Why it stopped, in one sentence, when it did not just exit (`EndReason`).
         public var reason = ""
         public var wasOutOfMemory = false
+        /// The pause is a commit's and ends with it, also when the daemon does.
+        public var isPausedByCommit = false
         public var startedAt = Timestamp.never.description
         public var finishedAt = Timestamp.never.description
     }
@@ -162,6 +164,7 @@ extension ContainerRecord.Outcome {
         error = try fields.decodeIfPresent(String.self, forKey: .error) ?? error
         reason = try fields.decodeIfPresent(String.self, forKey: .reason) ?? reason
         wasOutOfMemory = try fields.decodeIfPresent(Bool.self, forKey: .wasOutOfMemory) ?? wasOutOfMemory
+        isPausedByCommit = try fields.decodeIfPresent(Bool.self, forKey: .isPausedByCommit) ?? isPausedByCommit
         startedAt = try fields.decodeIfPresent(String.self, forKey: .startedAt) ?? startedAt
         finishedAt = try fields.decodeIfPresent(String.self, forKey: .finishedAt) ?? finishedAt
     }

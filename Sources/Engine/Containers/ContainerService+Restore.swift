@@ -101,10 +101,13 @@ extension ContainerLifecycle {
     func resume(_ container: Container, _ reconnection: ShimReconnection) async {
         switch reconnection {
         case .running(let connection, _):
-            let wasPaused = container.record.outcome.phase == .paused
+            let outcome = container.record.outcome
+            let wasPaused = outcome.phase == .paused && !outcome.isPausedByCommit
+            if !wasPaused { await thaw(container) }
             container.withState { state in
                 state.phase = wasPaused ? .paused(connection) : .running(connection)
                 state.record.outcome.phase = wasPaused ? .paused : .running
+                state.record.outcome.isPausedByCommit = false
                 state.record.outcome.pid = connection.containerPID
                 state.record.outcome.startedAt = connection.startedAt
             }
@@ -125,7 +128,7 @@ extension ContainerLifecycle {
             logger.info("a container's supervisor answers again", metadata: ["container": "\(container.id)"])
             if case .running = reconnection { return await resume(container, reconnection) }
             let attachments = container.withState { state in
-                defer { state.record.attachments = [] }
+                defer { state.record.leaveNetworks() }
                 return state.record.attachments
             }
             await launcher.detach(attachments)
@@ -139,6 +142,14 @@ extension ContainerLifecycle {
         await container.transition.withLock {
             guard let connection = try? container.connection() else { return }
             await settleNetworksOrTell(container, connection, anew: true)
+        }
+    }
+
+    /// A daemon that was killed amid a commit or a pause leaves the container frozen, and nobody who would wait for it.
+    private func thaw(_ container: Container) async {
+        let cgroup = launcher.cgroupPath(of: container.record)
+        do { try await offloading { try CgroupManager.open(path: cgroup).thaw() } } catch {
+            logger.warning("cannot thaw a container", metadata: ["container": "\(container.id)", "error": "\(error)"])
         }
     }
 

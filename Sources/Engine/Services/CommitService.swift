@@ -25,7 +25,7 @@ extension ImageService {
         }
         var isPaused = false
         if request.pauses, case .running = container.phase {
-            try await containers.lifecycle.pause(container)
+            try await containers.lifecycle.pause(container, forCommit: true)
             isPaused = true
         }
         let image: Image
