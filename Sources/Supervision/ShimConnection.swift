@@ -95,7 +95,9 @@ public final class ShimConnection: Sendable {
     /// Starts a created exec; its process number. Attach before this to lose no output. After a failure the shim has
     /// forgotten the exec and its streams end.
     public func execStart(id: String) async throws(ShimFailure) -> Int32 {
-        guard case .process(let pid) = try await request(.execStart(id: id)) else {
+        // A container short of memory or of processor time takes a process in slowly, and its supervisor waits for that.
+        let patience = patience.map { $0 + 50 }
+        guard case .process(let pid) = try await channel.request(.execStart(id: id), patience: patience) else {
             throw ShimFailure(.lost, "exec start: the container's supervisor answered something else")
         }
         return pid

@@ -16,7 +16,7 @@ import Testing
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_STREAM.rawValue))
         let state = ShimProtocol.ContainerState(
             containerID: "c1", shimPID: getpid(), containerPID: getpid(), containerStartTime: 1, startedAt: "2026-01-02T03:04:05Z")
-        connection = ShimConnection(try ControlChannel(pair.first), state, directory: "/nowhere", exitRecordPath: "")
+        connection = ShimConnection(try ControlChannel(pair.first), state, directory: "/nowhere", exitRecordPath: "", patience: nil)
     }
 
     private func run(_ container: Container, _ process: @escaping @Sendable (Container) throws -> JSONValue) async -> HealthProbe.Outcome? {

@@ -16,6 +16,11 @@ import Testing
         #expect(filter.matches(labels: ["a": "b"], created: old) == expected)
     }
 
+    /// As in BuildKit, and there alone.
+    @Test func anAgeWithoutAValueIsNoneForTheBuildersCache() throws {
+        _ = try PruneFilter(try BuildCacheFilter(Filters(["until": []])).common, known: ["until"])
+    }
+
     @Test func whatHasNoAgeIsNeverOldEnough() throws {
         let filter = try PruneFilter(Filters(["until": ["1s"]]))
         #expect(!filter.matches(labels: [:], created: nil) && !filter.matches(labels: [:], created: .never))

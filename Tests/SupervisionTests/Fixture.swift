@@ -195,7 +195,7 @@ func streamPair(_ options: AttachOptions) throws -> (initial: InitialStream, str
     return (InitialStream(options: options, socket: first), Stream(second))
 }
 
-private func split(_ pair: consuming SocketPair) -> (Int32, Int32) { (pair.first.take(), pair.second.take()) }
+func split(_ pair: consuming SocketPair) -> (Int32, Int32) { (pair.first.take(), pair.second.take()) }
 
 extension ShimConnection {
     /// Waits for the end of everything; the exit record, if there was one.

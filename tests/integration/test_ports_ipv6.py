@@ -262,6 +262,33 @@ def test_container_with_an_address_of_its_own(clipper, name, dual, address):
         wait_until(lambda: speaks(host))
 
 
+def test_network_with_both_families_takes_the_ports_over(clipper, daemon, name, dual, address):
+    """It is preferred to one with IPv4 alone, which gets them back."""
+    port = free_port()
+    server = "import http.server as h, socket; h.HTTPServer.address_family = socket.AF_INET6\n" \
+        "h.test(h.SimpleHTTPRequestHandler, port=80, bind='::')"
+    clipper("run", "-d", "--name", name, "-p", f"{port}:80", "-h", "web", "-w", "/", *PYTHON, f"import os; os.chdir('/proc/sys/kernel')\n{server}")
+
+    def answers():
+        return all("hostname" in (fetch(host, port) or "") for host in [address, "::1", "127.0.0.1"])
+
+    def routes():
+        return clipper("exec", name, "sh", "-c", "ip route; ip -6 route").count("default via")
+    wait_until(answers)
+    assert routes() == 1
+    clipper("network", "connect", dual, name)
+    own = clipper.inspect(name)["NetworkSettings"]["Networks"][dual]["GlobalIPv6Address"]
+    table = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+    assert f"tcp . {port} : {own} . 80" in table.replace("\n", " ")
+    assert answers() and routes() == 2
+    daemon.crash()
+    assert answers() and routes() == 2
+    clipper("network", "disconnect", dual, name)
+    assert answers() and routes() == 1 and own not in subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+    # Its process 1 is deaf.
+    clipper("rm", "-f", name)
+
+
 def test_interface_that_shall_have_no_ipv6(clipper, name, dual):
     option = "driver-opt=com.docker.network.endpoint.sysctls=net.ipv6.conf.IFNAME.disable_ipv6=1"
     port = free_port()
