@@ -75,12 +75,15 @@ def test_what_ended_without_a_daemon_is_restarted_by_its_policy(own):
     daemon, clipper = own
     cases = {"on-failure": "3", "on-failure:2": "4", "always": "0", "unless-stopped": "7", "no": "5"}
     names = {policy: f"c-{policy.replace(':', '-')}" for policy in cases}
-    script = "echo run >>/data/runs; [ $(wc -l </data/runs) -gt 1 ] && exec sleep 1000; sleep 0.7; exit {}"
+    # The first run ends when the daemon has.
+    script = "echo run >>/data/runs; [ $(wc -l </data/runs) -gt 1 ] && exec sleep 1000; until [ -e /data/go ]; do sleep 0.05; done; exit {}"
     for policy, code in cases.items():
         clipper("run", "-d", "--name", names[policy], "--restart", policy, "-v", f"{names[policy]}:/data", IMAGE, "sh", "-c", script.format(code))
-    clipper("run", "-d", "--name", "content", "--restart", "on-failure", IMAGE, "sh", "-c", "sleep 0.7; exit 0")
+    clipper("run", "-d", "--name", "content", "--restart", "on-failure", "-v", "content:/data", IMAGE, "sh", "-c", script.format(0))
     processes = [state(clipper, name)["Pid"] for name in [*names.values(), "content"]]
     daemon.kill()
+    for name in [*names.values(), "content"]:
+        (daemon.scratch / "data/volumes" / name / "_data/go").touch()
     wait_until(lambda: not any(alive(pid) for pid in processes), what="the end of all")
     daemon.start()
     for policy, name in names.items():
