@@ -194,6 +194,7 @@ private func request(_ words: [String]) throws -> ContainerCreateRequest {
         ("exec: \"nope\": executable file not found in $PATH", Int32(127)), ("exec: \"/x\": stat /x: no such file or directory", 127),
         ("exec: \"/bin\": permission denied", 126),
         ("exec: \"/bin\": is a directory", 126), ("port is already allocated", 125),
+        ("mount /etc on /etc/passwd: not a directory", 125),
     ])
     func exitCodes(_ message: String, _ code: Int32) { #expect(ExitCodes.startFailure(message) == code) }
 

@@ -8,7 +8,7 @@ enum ExitCodes {
     static func startFailure(_ message: String) -> Int32 {
         let missing = ["executable file not found", "no such file or directory", "system cannot find the file specified"]
         if missing.contains(where: message.contains) { return 127 }
-        let refused = ["permission denied", "not a directory", "is a directory", "exec format error"]
+        let refused = ["permission denied", "is a directory", "exec format error"]
         if refused.contains(where: message.contains) { return 126 }
         return 125
     }
