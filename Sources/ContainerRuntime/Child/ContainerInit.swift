@@ -206,7 +206,9 @@ struct ContainerInit: ~Copyable {
             try root.bindConsole(terminal)
             try setup.takeTerminal(terminal, sync)
         }
-        _ = try root.root.makeDirectoriesInRoot(plan.process.spec.cwd)
+        do { _ = try root.root.makeDirectoriesInRoot(plan.process.spec.cwd) } catch {
+            throw SystemError("make working directory", plan.process.spec.cwd, code: error.code)
+        }
         try root.sealDev(plan)
         if plan.rootReadOnly { try Mounts.setAttributes(root.root, name: "/", set: UInt64(MOUNT_ATTR_RDONLY)) }
         try root.setSysctls(plan)

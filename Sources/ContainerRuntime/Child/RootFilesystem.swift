@@ -85,10 +85,25 @@ struct RootFilesystem: ~Copyable {
 
     private func bind(_ tree: borrowing OwnedFD, _ name: String, _ mount: PlannedMount) throws {
         let isDirectory = try tree.status().st_mode & S_IFMT == S_IFDIR
-        let target = isDirectory ? try root.makeDirectoriesInRoot(mount.destination) : try root.makeFileInRoot(mount.destination)
+        let target = isDirectory ? try makeDirectories(name, mount.destination) : try root.makeFileInRoot(mount.destination)
+        // The kernel's word for it is "invalid argument".
+        if !isDirectory, try target.status().st_mode & S_IFMT == S_IFDIR {
+            throw Self.isNoDirectory(name, "a file cannot be mounted on a directory")
+        }
         try checkTarget(target, mount.destination)
         try Mounts.setAttributes(tree, name: name, of: mount.options)
         try attach(tree, to: target, name, mount.options)
+    }
+
+    private func makeDirectories(_ name: String, _ destination: String) throws -> OwnedFD {
+        do throws(SystemError) { return try root.makeDirectoriesInRoot(destination) } catch {
+            if error.code == ENOTDIR { throw Self.isNoDirectory(name, "a directory cannot be mounted on a file") }
+            throw error
+        }
+    }
+
+    private static func isNoDirectory(_ name: String, _ why: String) -> RuntimeError {
+        RuntimeError(kind: .system(ENOTDIR), message: "mount \(name): not a directory: \(why)")
     }
 
     /// Recursive attributes before the mount can be reached; propagation after, for attaching below a shared mount sets it.
