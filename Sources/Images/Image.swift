@@ -81,6 +81,8 @@ public struct LoadedImage: Sendable, Hashable {
     public let id: Digest
     /// Names that it got; empty for an image without names.
     public let references: [ImageReference]
+    /// What the names that are others' now meant before.
+    public let replaced: [ImageReference: Digest]
     /// It was here, and could not be used because something of it was missing; now it can.
     public let wasDamaged: Bool
 }

@@ -28,11 +28,15 @@ extension ImageStore {
         // Layers of an image that then fails go with the loader's lease.
         for plan in plans {
             let layers = try loader.takeLayers(plan)
+            let references = plan.tags.map(\.withDefaultTag)
+            let before = state.withLock { state in state.references.filter { references.contains($0.key) } }
             let image = try createImage(
                 configBytes: plan.configBytes, manifestBytes: plan.manifestBytes, layers: layers, parent: nil, tags: plan.tags)
             images.append(image)
             loaded.append(
-                LoadedImage(id: image.id, references: plan.tags.map(\.withDefaultTag), wasDamaged: damaged.contains(image.id)))
+                LoadedImage(
+                    id: image.id, references: references, replaced: before.filter { $0.value != image.id },
+                    wasDamaged: damaged.contains(image.id)))
         }
         return loaded
     }

@@ -180,6 +180,17 @@ def test_clients_remove_a_platform(daemon, program):
     assert cli("image", "rm", "--platform", "amd64", "clpt/gone:1") == "Untagged: clpt/gone:1"
 
 
+def test_a_load_tells_whose_name_it_takes(cli, tmp_path):
+    archive = tmp_path / "image.tar"
+    cli("tag", IMAGE, "clpt/moved:1")
+    cli("save", "-o", archive, "clpt/moved:1")
+    assert cli("load", "-i", archive) == "Loaded image: clpt/moved:1"
+    other = cli("import", "-", "clpt/moved:1", input=tar_of({"other": cli.name.encode()})).splitlines()[-1]
+    assert cli("load", "-i", archive).splitlines() == [
+        f"The image clpt/moved:1 already exists, renaming the old one with ID {other} to empty string", "Loaded image: clpt/moved:1"]
+    cli("rmi", "clpt/moved:1", other)
+
+
 def test_an_image_for_less_fits(daemon, clipper):
     """An image of 386 runs where amd64 was asked for, as with dockerd, and not the other way round."""
     rootfs = io.BytesIO()

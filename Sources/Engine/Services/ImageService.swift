@@ -192,7 +192,13 @@ public final class ImageService: Sendable {
             }
             if image.wasDamaged { try await emit(["stream": .string("Restored image that was damaged: \(image.id.short)\n")]) }
             if image.references.isEmpty { try await emit(["stream": .string("Loaded image ID: \(image.id)\n")]) }
-            for reference in image.references { try await emit(["stream": .string("Loaded image: \(reference.familiar)\n")]) }
+            for reference in image.references {
+                if let old = image.replaced[reference] {
+                    let words = "The image \(reference.familiar) already exists, renaming the old one with ID \(old) to empty string\n"
+                    try await emit(["stream": .string(words)])
+                }
+                try await emit(["stream": .string("Loaded image: \(reference.familiar)\n")])
+            }
         }
     }
 
