@@ -29,7 +29,9 @@ public struct ImageReference: Hashable, Comparable, Sendable, Codable, CustomStr
             tag = String(rest[rest.index(after: colon)...])
             rest = rest[..<colon]
         }
-        guard ReferenceGrammar.isDomain(domain), ReferenceGrammar.isPath(rest), tag.map(ReferenceGrammar.isTag) ?? true else {
+        // What is no host's name may yet begin a path.
+        let hasPlace = ReferenceGrammar.isDomain(domain) || ReferenceGrammar.isPath(domain[...])
+        guard hasPlace, ReferenceGrammar.isPath(rest), tag.map(ReferenceGrammar.isTag) ?? true else {
             throw .invalidFormat
         }
         if rest.utf8.count > 255 { throw .nameTooLong }
