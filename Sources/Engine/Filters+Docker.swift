@@ -9,7 +9,7 @@ extension Filters {
         let isTrue = given.contains("true") || given.contains("1")
         let isFalse = given.contains("false") || given.contains("0")
         guard isTrue != isFalse else {
-            throw .invalid("invalid filter '\(name)\(given.isEmpty ? "" : "=[\(given.joined(separator: " "))]")'")
+            throw .invalid("invalid filter '\(name)\(given.isEmpty ? "" : "=[\(given.sorted().joined(separator: " "))]")'")
         }
         return isTrue
     }

@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (["yes"], "invalid filter 'dangling=[yes]'"), (["true", "false"], "invalid filter 'dangling=[true false]'"),
+        (["yes"], "invalid filter 'dangling=[yes]'"), (["true", "false"], "invalid filter 'dangling=[false true]'"),
         ([], "invalid filter 'dangling'"),
     ])
     func noBooleans(_ values: [String], _ text: String) {

@@ -191,6 +191,12 @@ def test_a_load_tells_whose_name_it_takes(cli, tmp_path):
     cli("rmi", "clpt/moved:1", other)
 
 
+@pytest.mark.parametrize("arguments", [["--filter", "dangling=false"], ["-a", "--filter", "dangling=true"]])
+def test_a_prune_that_contradicts_itself(cli, arguments):
+    done = cli.run("image", "prune", "-f", *arguments)
+    assert done.code == 1 and "invalid filter 'dangling=[false true]'" in done.err
+
+
 def test_an_image_for_less_fits(daemon, clipper):
     """An image of 386 runs where amd64 was asked for, as with dockerd, and not the other way round."""
     rootfs = io.BytesIO()

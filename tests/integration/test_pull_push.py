@@ -39,6 +39,65 @@ def own_daemon(request):
     daemon.remove()
 
 
+# Each line goes on where the one before left off.
+LINES = """
+pull HOST/clpt/say:1
+pull -q HOST/clpt/say:1
+pull HOST/clpt/say
+pull -q HOST/clpt/say
+pull -a HOST/clpt/say
+pull -a HOST/clpt/say:1
+pull HOST/clpt/say:none
+pull HOST/clpt/say:1:2
+pull HOST/CLPT/say
+pull DIGEST
+pull --platform nonsense HOST/clpt/say:1
+images --format {{.Tag}}:{{.Digest}} HOST/clpt/say
+images --format {{.Tag}} HOST/clpt/say
+images --digests --format {{.Tag}}:{{.Digest}} HOST/clpt/say
+images --digests --format table\\t{{.ID}} HOST/clpt/say
+images --digests --no-trunc HOST/clpt/say
+push HOST/clpt/say
+push -q HOST/clpt/say
+push -q HOST/clpt/say:1
+push -a HOST/clpt/say
+push -a HOST/clpt/say:1
+push HOST/clpt/none
+push HOST/clpt/say:1:2
+push DIGEST
+rmi HOST/clpt/say:1
+rmi HOST/clpt/say:latest
+pull -q DIGEST
+images HOST/clpt/say
+images --digests HOST/clpt/say
+rmi DIGEST
+inspect -f {{.Id}} HOST/clpt/say:1
+inspect --type image HOST/clpt/say:1
+""".strip().splitlines()
+
+
+def test_clients_say_the_same(daemon, registry):
+    """docker and clipper: what was asked for wrongly, which tag goes without saying, how digests are shown."""
+    for tag in ["1", "latest"]:
+        image = registry.put_image("clpt/say", tag, [{tag: b"content"}])
+    said = []
+    for name in ["docker-28.2", "clipper"]:
+        if name not in PROGRAMS:
+            pytest.skip(f"{name} is not here")
+        client = Client(name, PROGRAMS[name], daemon)
+        answers = []
+        for line in LINES:
+            words = [word.replace("table\\t", "table ") for word in line.replace("DIGEST", f"HOST/clpt/say@{image['digest']}").split(" ")]
+            done = client.run(*[word.replace("HOST", registry.host) for word in words])
+            # Of layers the order is that of the network's.
+            out = sorted(text for text in done.out.splitlines() if text[12:14] != ": ")
+            answers.append((line, done.code, out, done.err.replace(name, "PROGRAM")))
+        said.append(answers)
+    for theirs, ours in zip(*said):
+        assert ours == theirs
+    assert all(code == 0 for line, code, _, _ in said[1] if line.startswith("images"))
+
+
 def store(daemon, name):
     return os.listdir(daemon.scratch / "data" / name)
 

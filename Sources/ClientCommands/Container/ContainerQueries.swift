@@ -77,10 +77,7 @@ extension Command {
             ]
         ) { context in
             var query = [("container", context.arguments[0])]
-            if context.arguments.count == 2 {
-                let (name, tag) = ImagePull.split(context.arguments[1])
-                query += [("repo", name), ("tag", tag)]
-            }
+            if context.arguments.count == 2 { query += try ImagePull.target(context.arguments[1]) }
             query += [("author", context.flags.string("author")), ("comment", context.flags.string("message"))].filter { !$0.1.isEmpty }
             query += context.flags.list("change").map { ("changes", $0) }
             if !context.flags.bool("pause") { query.append(("pause", "0")) }

@@ -14,8 +14,7 @@ extension Command {
         ) { context in
             let flags = context.flags
             if flags.bool("tree") { throw Failure.notImplemented("--tree") }
-            var filters = JSONObject()
-            for (_, text) in try context.filters() { filters = try JSONValue(parsing: text).objectValue ?? filters }
+            var filters = try context.filterSet()
             if let reference = context.arguments.first {
                 var set = filters["reference"]?.objectValue ?? JSONObject()
                 set[reference] = true
@@ -25,10 +24,16 @@ extension Command {
             if flags.bool("all") { query.append(("all", "1")) }
             let images = try context.get("/images/json", query).arrayValue ?? []
             let now = Timestamp.now().seconds
-            let rows = images.flatMap { ImageRow.rows($0, digests: flags.bool("digests"), isTruncated: !flags.bool("no-trunc"), now: now) }
-            let columns = ["Repository", "Tag"] + (flags.bool("digests") ? ["Digest"] : []) + ["ID", "CreatedSince", "Size"]
+            let (digests, isTruncated) = (flags.bool("digests"), !flags.bool("no-trunc"))
+            var format = context.listFormat("imagesFormat")
+            let isShown = format.contains("{{.Digest}}")
+            if digests && !isShown && format.hasPrefix("table ") { format += "\t{{.Digest}}" }
+            let rows = images.flatMap {
+                ImageRow.rows($0, tagDigests: digests || isShown, ownRows: digests, isTruncated: isTruncated, now: now)
+            }
+            let columns = ["Repository", "Tag"] + (digests ? ["Digest"] : []) + ["ID", "CreatedSince", "Size"]
             let list = ListFormat(columns: columns, headers: ImageRow.headers, quietField: "ID")
-            try list.print(rows, format: context.listFormat("imagesFormat"), quiet: flags.bool("quiet"), to: context.out)
+            try list.print(rows, format: format, quiet: flags.bool("quiet"), to: context.out)
             return 0
         }
     }
@@ -42,7 +47,10 @@ enum ImageRow {
         "Size": "SIZE", "VirtualSize": "SIZE", "SharedSize": "SHARED SIZE", "UniqueSize": "UNIQUE SIZE", "Containers": "CONTAINERS",
     ]
 
-    static func rows(_ image: JSONValue, digests: Bool, isTruncated: Bool, now: Int64) -> [[String: String]] {
+    /// - Parameters:
+    ///   - tagDigests: a tag has a row for each digest of its repository.
+    ///   - ownRows: so has a repository without a tag; else it has one row.
+    static func rows(_ image: JSONValue, tagDigests: Bool, ownRows: Bool, isTruncated: Bool, now: Int64) -> [[String: String]] {
         let created = image["Created"]?.intValue ?? 0
         func number(_ key: String) -> String {
             guard let value = image[key]?.intValue, value >= 0 else { return "N/A" }
@@ -57,20 +65,25 @@ enum ImageRow {
             "UniqueSize": "N/A",
             "Containers": number("Containers"),
         ]
-        return names(image, digests: digests).map { name in
+        return names(image, tagDigests, ownRows).map { name in
             base.merging(["Repository": name.repository, "Tag": name.tag, "Digest": name.digest]) { $1 }
         }
     }
 
-    private static func names(_ image: JSONValue, digests: Bool) -> [(repository: String, tag: String, digest: String)] {
+    private typealias Name = (repository: String, tag: String, digest: String)
+
+    private static func names(_ image: JSONValue, _ tagDigests: Bool, _ ownRows: Bool) -> [Name] {
         let tags = (image["RepoTags"]?.arrayValue ?? []).compactMap(\.stringValue).filter { $0 != "<none>:<none>" }.map(ImagePull.split)
         let known = (image["RepoDigests"]?.arrayValue ?? []).compactMap(\.stringValue).filter { $0 != "<none>@<none>" }.map(ImagePull.split)
-        var result: [(repository: String, tag: String, digest: String)] = []
+        var result: [Name] = []
         for tag in tags {
-            let own = digests ? known.filter { $0.name == tag.name } : []
+            let own = tagDigests ? known.filter { $0.name == tag.name } : []
             result += own.isEmpty ? [(tag.name, tag.tag, "<none>")] : own.map { (tag.name, tag.tag, $0.tag) }
         }
-        for digest in known where !tags.contains(where: { $0.name == digest.name }) { result.append((digest.name, "<none>", digest.tag)) }
+        for digest in known where !tags.contains(where: { $0.name == digest.name }) {
+            if ownRows { result.append((digest.name, "<none>", digest.tag)) }
+            if !ownRows && !result.contains(where: { $0.repository == digest.name }) { result.append((digest.name, "<none>", "<none>")) }
+        }
         return result.isEmpty ? [("<none>", "<none>", "<none>")] : result
     }
 }

@@ -1,6 +1,7 @@
 internal import ClientUI
 internal import EngineClient
 internal import JSON
+internal import OCIImageSpec
 
 extension Command {
     static var imageTag: Command {
@@ -9,10 +10,17 @@ extension Command {
             usage: "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
             arity: .exactly(2)
         ) { context in
-            let (name, tag) = ImagePull.split(context.arguments[1])
-            try context.post("/images/\(Context.imageSegment(context.arguments[0]))/tag", [("repo", name), ("tag", tag)])
+            let (source, target) = (context.arguments[0], context.arguments[1])
+            // What is an ID is no name.
+            do { _ = try ImageReference(source) } catch ReferenceError.isIdentifier {} catch { throw refused(source, error) }
+            do { _ = try ImageReference(target) } catch { throw refused(target, error) }
+            try context.post("/images/\(Context.imageSegment(source))/tag", try ImagePull.target(target))
             return 0
         }
+    }
+
+    private static func refused(_ name: String, _ reason: any Error) -> Failure {
+        Failure("Error parsing reference: \(quoted(name)) is not a valid repository/tag: \(reason)")
     }
 
     static var imageRemove: Command {
@@ -61,9 +69,10 @@ extension Command {
                     warning: "This will remove the packed layers of all images; pushed, they get other digests than they came with.",
                     title: "Layers Without Their Blobs", member: "Layers")
             }
-            var filters = JSONObject()
-            for (_, text) in try context.filters() { filters = try JSONValue(parsing: text).objectValue ?? filters }
-            filters["dangling"] = .object(JSONObject([JSONObject.Member(name: all ? "false" : "true", value: true)]))
+            var filters = try context.filterSet()
+            var dangling = filters["dangling"]?.objectValue ?? JSONObject()
+            dangling[all ? "false" : "true"] = true
+            filters["dangling"] = .object(dangling)
             let warning =
                 all
                 ? "This will remove all images without at least one container associated to them." : "This will remove all dangling images."

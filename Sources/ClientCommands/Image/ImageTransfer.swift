@@ -3,6 +3,7 @@ internal import ClientUI
 internal import EngineClient
 internal import JSON
 internal import Linux
+internal import OCIImageSpec
 
 // load, save, import, pull, push: images in and out of the engine.
 
@@ -62,6 +63,7 @@ extension Command {
             let isURL = source.hasPrefix("http://") || source.hasPrefix("https://")
             var query = [("fromSrc", isURL ? source : "-")]
             if context.arguments.count >= 2 {
+                _ = try ImagePull.reference(context.arguments[1])
                 let (name, tag) = ImagePull.split(context.arguments[1])
                 query += [("repo", name), ("tag", tag)]
             }
@@ -85,15 +87,12 @@ extension Command {
                 Flag("quiet", "q", .bool, "Suppress verbose output"),
             ]
         ) { context in
-            let name = context.arguments[0]
             let all = context.flags.bool("all-tags")
-            if all && !ImagePull.split(name).tag.isEmpty { throw Failure("tag can't be used with --all-tags/-a") }
-            if !all && ImagePull.split(name).tag.isEmpty && !context.flags.bool("quiet") { context.print("Using default tag: latest") }
-            context.out.flush()
+            let reference = try ImagePull.reference(context.arguments[0], allTags: all, context)
             try ImagePull.pull(
-                name, platform: context.flags.string("platform"), allTags: all, quiet: context.flags.bool("quiet"), context: context,
-                on: context.out)
-            context.print(all ? name : ImagePull.tagged(name))
+                reference.familiar, platform: context.flags.string("platform"), allTags: all, quiet: context.flags.bool("quiet"),
+                context: context, on: context.out)
+            context.print("\(reference)")
             return 0
         }
     }
@@ -109,15 +108,16 @@ extension Command {
             ]
         ) { context in
             let all = context.flags.bool("all-tags")
-            let (name, tag) = ImagePull.split(all ? context.arguments[0] : ImagePull.tagged(context.arguments[0]))
-            var query = all ? [] : [("tag", tag)]
-            query += try PlatformFlag.query(context)
+            let platform = try PlatformFlag.query(context)
+            let reference = try ImagePull.reference(context.arguments[0], allTags: all, context)
+            if reference.digest != nil { throw Failure("cannot push a digest reference") }
+            let query = (reference.tag.map { [("tag", $0)] } ?? []) + platform
             let request = Request(
-                "POST", "/images/\(Context.imageSegment(name))/push", query: query,
-                headers: [("X-Registry-Auth", try context.registryAuth.header(for: name))])
+                "POST", "/images/\(Context.imageSegment(reference.familiarName))/push", query: query,
+                headers: [("X-Registry-Auth", try context.registryAuth.header(for: "\(reference)"))])
             try MessageStream.show(
                 try context.client.send(request), on: context.out, isTerminal: Output.isTerminal(1), quiet: context.flags.bool("quiet"))
-            if context.flags.bool("quiet") { context.print("\(name):\(tag)") }
+            if context.flags.bool("quiet") { context.print("\(reference)") }
             return 0
         }
     }

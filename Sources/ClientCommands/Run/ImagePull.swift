@@ -1,8 +1,32 @@
 internal import ClientUI
 internal import EngineClient
+internal import OCIImageSpec
 
 /// `POST /images/create?fromImage=`, with its progress on one of the outputs.
 enum ImagePull {
+    /// A name that a user gives; what is none is told in Docker's words.
+    static func reference(_ text: String) throws -> ImageReference {
+        do { return try ImageReference(text) } catch { throw Failure("\(error)") }
+    }
+
+    /// The name of something that is made, as the API wants it.
+    static func target(_ text: String) throws -> [(String, String)] {
+        let reference = try reference(text).withDefaultTag
+        if reference.digest != nil { throw Failure("refusing to create a tag with a digest reference") }
+        return [("repo", reference.name), ("tag", reference.tag ?? "")]
+    }
+
+    /// The name for a pull or push with `-a`, or without, when `latest` goes without saying but is said.
+    static func reference(_ text: String, allTags: Bool, _ context: Context) throws -> ImageReference {
+        let given = try reference(text)
+        let isBare = given.tag == nil && given.digest == nil
+        if allTags && !isBare { throw Failure("tag can't be used with --all-tags/-a") }
+        if allTags || !isBare { return given }
+        if !context.flags.bool("quiet") { context.print("Using default tag: latest") }
+        context.out.flush()
+        return given.withDefaultTag
+    }
+
     /// Name and tag (or digest) of a reference as the API wants them.
     static func split(_ reference: String) -> (name: String, tag: String) {
         if let at = reference.firstIndex(of: "@") {

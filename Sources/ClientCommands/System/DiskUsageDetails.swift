@@ -80,7 +80,7 @@ struct DiskUsageDetails {
         items("Images").flatMap { image -> [[String: String]] in
             let shared = image["SharedSize"]?.doubleValue ?? 0
             let unique = max(0, (image["Size"]?.doubleValue ?? 0) - max(0, shared))
-            return ImageRow.rows(image, digests: false, isTruncated: true, now: now).prefix(1).map {
+            return ImageRow.rows(image, tagDigests: false, ownRows: false, isTruncated: true, now: now).prefix(1).map {
                 $0.merging([
                     "SharedSize": HumanSize.decimal(max(0, shared)), "UniqueSize": HumanSize.decimal(unique),
                     "Containers": "\(max(0, image["Containers"]?.intValue ?? 0))",

@@ -34,10 +34,10 @@ extension Command {
         ]
         for kind in kinds where type.isEmpty || type == kind.kind {
             do { return try context.get(kind.path, kind.query) } catch let error as ClientError {
-                guard let status = error.status, status == 404 || type.isEmpty && (status == 400 || status == 501) else { throw error }
+                guard type.isEmpty, let status = error.status, [400, 404, 501].contains(status) else { throw error }
             }
         }
-        throw Failure("Error: No such \(type.isEmpty ? "object" : type): \(name)")
+        throw Failure("Error: No such object: \(name)")
     }
 
     static var containerInspect: Command {
@@ -109,6 +109,7 @@ enum Inspection {
                     throw error
                 }
             }
+            if found.isEmpty { context.print("") }
         } else if format == "json" {
             for value in found { context.print(value.text()) }
         } else {
