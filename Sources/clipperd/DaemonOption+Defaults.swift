@@ -1,6 +1,7 @@
 internal import ClientUI
 internal import Engine
 internal import JSON
+internal import Linux
 internal import Netlink
 
 extension DaemonOption {
@@ -65,5 +66,28 @@ extension DaemonOption {
             }
         }
         options.defaultUlimits = limits
+    }
+}
+
+extension DaemonOptions {
+    /// What no network could be made with.
+    func checkNetworks() throws(OptionError) {
+        if let mtu, !(0...65535).contains(mtu) { throw OptionError("invalid default MTU: \(mtu)") }
+        if let wrong = dns.first(where: { IPAddress($0) == nil }) { throw OptionError("\(wrong) is not an ip address") }
+    }
+
+    /// What no container could start with.
+    func checkContainerDefaults() throws(OptionError) {
+        if shmSize < 0 { throw OptionError("default-shm-size: \(shmSize) is less than 0") }
+        if cgroupParent.split(separator: "/").contains("..") { throw OptionError("cgroup-parent: \(cgroupParent) contains ..") }
+        for (name, limit) in defaultUlimits.sorted(by: { $0.key < $1.key }) {
+            guard ResourceLimitKind(name: "RLIMIT_\(name.uppercased())") != nil else {
+                throw OptionError("default-ulimits: invalid ulimit type: \(name)")
+            }
+            if limit.hard >= 0 && (limit.soft < 0 || limit.soft > limit.hard) {
+                throw OptionError(
+                    "default-ulimits.\(name): ulimit soft limit must be less than or equal to hard limit: \(limit.soft) > \(limit.hard)")
+            }
+        }
     }
 }

@@ -140,9 +140,11 @@ extension DaemonOption {
 
     /// dockerd's keys that Clipper does not have yet.
     static let notBuilt: Set<String> = [
-        "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "cluster-advertise",
+        "allow-direct-routing", "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "bip6",
+        "bridge-accept-fwmark", "cluster-advertise",
         "cluster-store", "containerd", "containerd-namespace", "containerd-plugin-namespace", "cpu-rt-period", "cpu-rt-runtime",
-        "exec-opts", "experimental", "features", "init-path", "node-generic-resources", "oom-score-adjust", "raw-logs",
+        "exec-opts", "experimental", "features", "firewall-backend", "host-gateway-ips", "init-path", "ip-forward-no-drop",
+        "log-format", "min-api-version", "network-control-plane-mtu", "node-generic-resources", "oom-score-adjust", "raw-logs",
         "seccomp-profile", "selinux-enabled", "swarm-default-advertise-addr", "userland-proxy-path",
     ]
 }

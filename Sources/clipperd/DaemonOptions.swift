@@ -129,6 +129,8 @@ struct DaemonOptions {
             throw OptionError("shutdown-timeout: expected -1 or more, found \(shutdownTimeout)")
         }
         if let objection = networkObjection { throw OptionError(objection) }
+        try checkNetworks()
+        try checkContainerDefaults()
         if let metricsAddress { _ = try MetricsServer.address(metricsAddress) }
         for host in hosts { _ = try Door(parsing: host, usesTLS: usesTLS) }
     }

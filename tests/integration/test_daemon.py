@@ -60,6 +60,13 @@ def test_a_sound_configuration_is_called_so(tmp_path):
     ({"storage-opts": ["overlay2.foo=1"]}, [], "overlay2: unknown option overlay2.foo"),
     ({}, ["--storage-opt", "overlay2.size"], "unable to parse key/value option: overlay2.size"),
     ({"shutdown-timeout": -2}, [], "shutdown-timeout: expected -1 or more, found -2"),
+    ({"firewall-backend": "nftables"}, [], "not implemented: daemon.json key firewall-backend"),
+    ({"mtu": -1}, [], "invalid default MTU: -1"),
+    ({"dns": ["1.1.1.1", "nowhere"]}, [], "nowhere is not an ip address"),
+    ({"default-shm-size": -5}, [], "default-shm-size: -5 is less than 0"),
+    ({"cgroup-parent": "a/../b"}, [], "cgroup-parent: a/../b contains .."),
+    ({"default-ulimits": {"nosuch": {"Name": "nosuch", "Soft": 1, "Hard": 1}}}, [], "default-ulimits: invalid ulimit type: nosuch"),
+    ({}, ["--default-ulimit", "nofile=5:1"], "ulimit soft limit must be less than or equal to hard limit: 5 > 1"),
     ({"tls": True, "tlscert": "/none.pem", "tlskey": "/none.key"}, [],
      'could not load X509 key pair (cert: "/none.pem", key: "/none.key"): open /none.pem: no such file or directory'),
 ])
