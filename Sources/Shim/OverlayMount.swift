@@ -45,6 +45,8 @@ enum OverlayMount {
     /// Nil when the kernel does not know `lowerdir+`.
     private static func makeDetached(_ overlay: Overlay) throws -> OwnedFD? {
         let context = OwnedFD(owning: try retrying("create", "overlay") { clp_overlay_fsopen("overlay") })
+        // What df and mount show in the container.
+        try set(context, "source", "overlay")
         for (index, layer) in overlay.layers.enumerated() {
             if clp_overlay_set_string(context.raw, "lowerdir+", layer) == 0 { continue }
             let code = errno

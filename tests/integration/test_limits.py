@@ -100,6 +100,10 @@ def test_masked_and_read_only_paths(cli):
     assert set(cli("run", "--rm", IMAGE, "sh", "-c", script).split()) == {"0", "refused"}
 
 
+def test_the_root_is_an_overlay(cli):
+    assert cli("run", "--rm", IMAGE, "sh", "-c", "df / | tail -n 1; grep ' / ' /proc/mounts").split()[0] == "overlay"
+
+
 def test_host_is_not_seen(cli):
     out = cli("run", "--rm", IMAGE, "sh", "-c", "echo $$; ls /proc | grep -c '^[0-9]'; ls /dev").split()
     assert out[0] == "1" and int(out[1]) < 6
