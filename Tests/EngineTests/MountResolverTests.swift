@@ -75,7 +75,17 @@ import Volumes
     }
 
     @Test(arguments: [
-        (["data:/a:rshared"], "invalid mode: rshared"), (["data:/a:what"], "invalid mode: what"), (["/s:/a:what"], "invalid mode: what"),
+        (
+            ["data:/a:rshared"],
+            "invalid volume specification: 'data:/a:rshared': invalid mount config for type \"volume\": field BindOptions must not be specified"
+        ),
+        (
+            ["/s:/a:nocopy"],
+            "invalid volume specification: '/s:/a:nocopy': invalid mount config for type \"bind\": field VolumeOptions must not be specified"
+        ),
+        (["/s:/a:ro,rw"], "invalid mode: ro,rw"), (["/s:/a:ro,ro"], "invalid mode: ro,ro"), (["data:/a:z,Z"], "invalid mode: z,Z"),
+        (["/s:/a:shared,slave"], "invalid mode: shared,slave"), (["/s:/a:,ro,cached,delegated"], "invalid mode: ,ro,cached,delegated"),
+        (["data:/a:what"], "invalid mode: what"), (["/s:/a:what"], "invalid mode: what"),
         (["a:b:c:d"], "invalid volume specification: 'a:b:c:d'"), ([":/a"], "invalid volume specification: ':/a'"),
         (
             ["/s:a"],
@@ -133,11 +143,35 @@ import Volumes
         #expect(try volumes.volume("vol").labels == ["a": "b"])
     }
 
+    private func tmpfs(_ fill: (inout MountRequest.TmpfsOptions) -> Void) -> MountRequest {
+        var options = MountRequest.TmpfsOptions()
+        fill(&options)
+        return request("tmpfs", nil, "/a") { $0.TmpfsOptions = options }
+    }
+
+    @Test(arguments: [
+        ("size=1m,mode=700,uid=33,exec,ro,nr_inodes=5", nil), ("", nil), ("size", "[\"size\"]"), ("size=1m,foo", "[\"foo\"]"),
+        ("foo=bar=x", "[\"foo\" \"bar=x\"]"),
+    ])
+    func optionsOfTmpfs(_ options: String, _ wrong: String?) {
+        #expect(message { _ = try resolve([]) { $0.Tmpfs = ["/t": options] } } == wrong.map { "invalid tmpfs option \($0)" })
+    }
+
     @Test func refusedMountRequests() {
         let cases = [
             (request("bind", "x", "/a"), "invalid mount config for type \"bind\": invalid mount path: 'x' mount path must be absolute"),
             (request("bind", "/no/such", "/a"), "invalid mount config for type \"bind\": bind source path does not exist: /no/such"),
             (request("tmpfs", "x", "/a"), "invalid mount config for type \"tmpfs\": field Source must not be specified"),
+            (
+                request("tmpfs", nil, "a"),
+                "invalid mount config for type \"tmpfs\": invalid mount path: 'a' mount path must be absolute"
+            ),
+            (tmpfs { $0.SizeBytes = -1 }, "invalid mount config for type \"tmpfs\": invalid size: -1"),
+            (tmpfs { $0.Mode = 0o10000 }, "invalid mount config for type \"tmpfs\": invalid mode: 4096"),
+            (
+                tmpfs { $0.Options = [["exec"], ["uid", "5"], ["colour", "red"]] },
+                "invalid mount config for type \"tmpfs\": invalid tmpfs option [\"colour\" \"red\"]"
+            ),
             (request("floppy", "x", "/a"), "invalid mount config for type \"floppy\": mount type unknown"),
             (request("bind", "/", nil), "invalid mount config for type \"bind\": field Target must not be empty"),
             (request("bind", "", "/a"), "invalid mount config for type \"bind\": field Source must not be empty"),

@@ -138,6 +138,7 @@ def working_directory(box):
     assert box.run("pwd", None, {"WorkingDir": "/made/for/it"}) == "/made/for/it"
     assert box.inspect(box.made(None, {"WorkingDir": "/a/../b//c/"}))["Config"]["WorkingDir"] == "/b/c"
     box.refused(400, "needs to be an absolute path", config={"WorkingDir": "rel"})
+    box.refused(500, "make working directory /etc/passwd: not a directory", config={"WorkingDir": "/etc/passwd"})
 
 
 @config("NetworkDisabled")

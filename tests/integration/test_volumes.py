@@ -70,6 +70,13 @@ def test_bind_mount(cli, tmp_path):
     assert cli("run", "--rm", "-v", f"{tmp_path}/in:/etc/passwd:ro", IMAGE, "cat", "/etc/passwd") == "from outside"
 
 
+def test_files_and_directories_cannot_stand_in_for_each_other(cli, tmp_path):
+    (tmp_path / "file").write_text("x")
+    for source, target, words in [("file", "/etc", "a file cannot be mounted on a directory"), ("", "/etc/passwd", "a directory cannot be mounted on a file")]:
+        result = cli.run("run", "--rm", "-v", f"{tmp_path / source}:{target}", IMAGE, "true")
+        assert result.code == 125 and f"mount {tmp_path / source} on {target}: not a directory: {words}" in result.err
+
+
 def test_bind_source_is_made_by_v_but_not_by_mount(cli, tmp_path):
     cli("run", "--rm", "-v", f"{tmp_path}/new/dir:/m", IMAGE, "true")
     assert (tmp_path / "new/dir").is_dir()

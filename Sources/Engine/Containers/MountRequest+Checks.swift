@@ -15,11 +15,34 @@ extension MountRequest {
         case "tmpfs":
             if !(Source ?? "").isEmpty { throw refused("field Source must not be specified") }
             try refuseOthers(than: "TmpfsOptions")
+            if let size = self.TmpfsOptions?.SizeBytes, size < 0 { throw refused("invalid size: \(size)") }
+            if let mode = self.TmpfsOptions?.Mode, !(0...0o7777).contains(mode) { throw refused("invalid mode: \(mode)") }
+            for option in self.TmpfsOptions?.Options ?? [] {
+                do { try Self.checkTmpfs([option.joined(separator: "=")]) } catch { throw refused(error.message) }
+            }
         case "cluster": throw .notImplemented("Mounts.Type=cluster")
         default: throw .invalid("invalid mount config for type \"\(Type ?? "")\": mount type unknown")
         }
         guard ["", "default", "consistent", "cached", "delegated"].contains(Consistency ?? "") else {
             throw refused("invalid consistency: \(Consistency ?? "")")
+        }
+    }
+
+    /// Options of tmpfs (tmpfs(5)) and of every mount (mount(8)) that Docker lets through.
+    private static let tmpfsWords: Set<String> = [
+        "defaults", "ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async", "dirsync", "remount", "mand", "nomand",
+        "atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "bind", "rbind",
+        "unbindable", "runbindable", "private", "rprivate", "shared", "rshared", "slave", "rslave",
+    ]
+    private static let tmpfsValues: Set<String> = ["size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"]
+
+    /// The kernel's own refusal would not say which it is.
+    static func checkTmpfs(_ options: [String]) throws(EngineError) {
+        for option in options where !tmpfsWords.contains(option) {
+            let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2, tmpfsValues.contains(String(parts[0])) else {
+                throw .invalid("invalid tmpfs option [\(parts.map { "\"\($0)\"" }.joined(separator: " "))]")
+            }
         }
     }
 

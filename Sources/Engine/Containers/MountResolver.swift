@@ -24,7 +24,9 @@ struct MountResolver {
         for request in host.Mounts ?? [] { try add(try mount(request)) }
         for (destination, options) in host.Tmpfs ?? [:] {
             let path = try Self.destination(destination)
-            try add(ResolvedMount(kind: .tmpfs, destination: path, options: options.split(separator: ",").map(String.init)))
+            let words = options.split(separator: ",").map(String.init)
+            try MountRequest.checkTmpfs(words)
+            try add(ResolvedMount(kind: .tmpfs, destination: path, options: words))
         }
         for text in host.VolumesFrom ?? [] {
             for mount in try volumesFrom(text) where mounts[mount.destination] == nil { try add(mount) }
@@ -40,10 +42,10 @@ struct MountResolver {
     /// `container[:mode]`: volumes and binds of another container, which come after what the request itself mounts.
     private func volumesFrom(_ text: String) throws -> [ResolvedMount] {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        guard !parts[0].isEmpty else { throw EngineError.invalid("invalid volumes-from specification: '\(text)'") }
+        guard !parts[0].isEmpty else { throw EngineError.invalid("volumes-from specification cannot be an empty string") }
         let words = parts.count > 1 ? parts[1].split(separator: ",").map(String.init) : []
         if let wrong = words.first(where: { !["ro", "rw", "z", "Z"].contains($0) }) {
-            throw EngineError.invalid("invalid mode for volumes-from: \(wrong)")
+            throw EngineError.invalid("invalid mode: \(wrong)")
         }
         let found: [ResolvedMount]
         // Not "not found": a client would take that for the image, and pull it.
@@ -75,6 +77,12 @@ struct MountResolver {
         return "/" + parts.joined(separator: "/")
     }
 
+    private static let propagations: Set<String> = ["private", "rprivate", "shared", "rshared", "slave", "rslave"]
+    /// The words of a mode by what they are about: one of each at most.
+    private static let bindWords: [Set<String>] = [
+        ["ro", "rw"], ["z", "Z"], propagations, ["nocopy"], ["consistent", "cached", "delegated"],
+    ]
+
     /// `source:destination[:mode]` or `destination`.
     private func bind(_ text: String) throws -> ResolvedMount {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
@@ -92,20 +100,20 @@ struct MountResolver {
         let words = mode.isEmpty ? [] : mode.split(separator: ",").map(String.init)
         let isReadOnly = words.contains("ro")
         // Before a volume is made: a refused request leaves nothing behind.
-        var propagation = ""
-        for word in words {
-            switch word {
-            case "ro", "rw", "z", "Z", "nocopy", "consistent", "cached", "delegated": continue
-            case "private", "rprivate", "shared", "rshared", "slave", "rslave":
-                guard parts[0].hasPrefix("/") else { throw EngineError.invalid("invalid mode: \(mode)") }
-                propagation = word
-            default: throw EngineError.invalid("invalid mode: \(mode)")
-            }
+        let kinds = words.map { word in Self.bindWords.firstIndex { $0.contains(word) } }
+        guard !kinds.contains(nil), Set(kinds).count == kinds.count else { throw EngineError.invalid("invalid mode: \(mode)") }
+        let propagation = words.first(where: Self.propagations.contains)
+        // In Docker's words: the option belongs to the other kind.
+        let isBind = parts[0].hasPrefix("/")
+        if isBind ? words.contains("nocopy") : propagation != nil {
+            throw EngineError.invalid(
+                "invalid volume specification: '\(text)': invalid mount config for type \"\(isBind ? "bind" : "volume")\": "
+                    + "field \(isBind ? "Volume" : "Bind")Options must not be specified")
         }
         if parts[0].hasPrefix("/") {
             var mount = ResolvedMount(
                 kind: .bind, source: parts[0], destination: destination, isReadOnly: isReadOnly, mode: mode,
-                propagation: propagation.isEmpty ? "rprivate" : propagation)
+                propagation: propagation ?? "rprivate")
             mount.createsSource = true
             mount.isRecursivelyReadOnly = isReadOnly
             return mount
@@ -134,7 +142,8 @@ struct MountResolver {
         try request.check()
         let kind = request.Type ?? ""
         let source = request.Source ?? ""
-        let destination = try Self.destination(request.Target ?? "")
+        let destination: String
+        do { destination = try Self.destination(request.Target ?? "") } catch { throw request.refused(error.message) }
         switch kind {
         case "bind":
             let options = request.BindOptions
