@@ -148,8 +148,8 @@ import Testing
         }
         #expect(spec.process?.noNewPrivileges == true && spec.linux.seccomp == nil && spec.linux.maskedPaths.isEmpty == true)
         let refused = [
-            ("no-new-privileges=x", "invalid --security-opt: \"no-new-privileges=x\""),
-            ("what", "invalid --security-opt 2: \"what\""), ("", "invalid --security-opt 2: \"\""),
+            ("no-new-privileges=x", "invalid --security-opt 2: \"no-new-privileges=x\""),
+            ("what", "invalid --security-opt 1: \"what\""), ("", "invalid --security-opt 1: \"\""),
         ]
         for (option, text) in refused { #expect(message { _ = try SecurityOptions([option], isPrivileged: false) } == text) }
         #expect(
