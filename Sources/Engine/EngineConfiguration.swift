@@ -23,6 +23,8 @@ public struct EngineConfiguration: Sendable {
     public var containerDefaults = ContainerDefaults()
     /// Whose ids containers have that do not ask for the host's; nil: the host's.
     public var identities: IdentityMapping?
+    /// nil where containers cannot be confined by it.
+    public var appArmor: AppArmor?
     public var dns: [String] = []
     public var dnsSearch: [String] = []
     public var dnsOptions: [String] = []

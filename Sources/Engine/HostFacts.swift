@@ -16,9 +16,6 @@ enum HostFacts {
     /// Capabilities that a process of this host can have at all; what the daemon lacks cannot be given to a container.
     static let capabilities: Linux.CapabilitySet = (try? Linux.CapabilitySet.permitted()) ?? []
 
-    /// Whether the kernel has AppArmor, and it is switched on.
-    static let hasAppArmor = SecurityModules.hasAppArmor
-
     /// Total memory in bytes.
     static let totalMemory: Int64 = {
         let text = (try? Files.readText("/proc/meminfo")) ?? ""

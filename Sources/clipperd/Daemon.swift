@@ -63,6 +63,7 @@ struct Daemon {
             try configuration.checkDefaultLayerSize()
         }
         configuration.identities = try await Self.identities(options, supervisor, logger)
+        configuration.appArmor = Self.appArmor(options, logger)
         live = configuration.live
 
         let images = try ImageStore(root: options.dataRoot, records: records, logger: logger, blobPolicy: options.blobPolicy)
@@ -105,6 +106,14 @@ struct Daemon {
         serverConfiguration.mayHijack = EngineAPI.mayHijack
         server = HTTPServer(configuration: serverConfiguration, logger: logger, handler: api.handle)
         metricsServer = options.metricsAddress == nil ? nil : MetricsServer.make(system, logger: logger)
+    }
+
+    /// The host's AppArmor, with the default profile loaded. A daemon starts without it; a container that is to have it does not.
+    private static func appArmor(_ options: DaemonOptions, _ logger: Logger) -> AppArmor? {
+        let appArmor = AppArmor(directory: options.execRoot, container: getenv("container").map { String(cString: $0) })
+        do { try appArmor?.loadDefault() } catch { logger.error("AppArmor", metadata: ["error": "\(error)"]) }
+        for warning in appArmor?.warnings ?? [] { logger.warning("AppArmor", metadata: ["warning": "\(warning)"]) }
+        return appArmor
     }
 
     /// What `userns-remap` means. Refuses to start where the kernel or the data root's filesystem cannot map owners.

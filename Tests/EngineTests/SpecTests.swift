@@ -19,7 +19,7 @@ import Testing
     }
 
     private func build(
-        network: SpecBuilder.NetworkNamespaceChoice = .new, mounts: [ResolvedMount] = [], hasAppArmor: Bool = false,
+        network: SpecBuilder.NetworkNamespaceChoice = .new, mounts: [ResolvedMount] = [], appArmor: AppArmor? = nil,
         _ fill: (inout HostConfig, inout ContainerConfig) -> Void = { _, _ in }
     ) throws -> Spec {
         var (host, config) = (HostConfig(), ContainerConfig())
@@ -27,11 +27,12 @@ import Testing
         fill(&host, &config)
         var record = makeRecord(config: config, host: host.withDefaults(shmSize: 64, logDriver: "json-file"))
         record.mounts = mounts
+        var configuration = configuration
+        configuration.appArmor = appArmor
         var builder = SpecBuilder(
             record: record, paths: configuration.paths(of: "c1"), configuration: configuration, layers: ["\(scratch.path)/layer"],
             networkNamespace: network)
         (builder.sharedPID, builder.sharedIPC) = (11, 22)
-        builder.hasAppArmor = hasAppArmor
         return try builder.build()
     }
 
@@ -131,13 +132,27 @@ import Testing
         #expect(spec.mounts.first { $0.destination == "/sbin/docker-init" }?.source == "/usr/bin/clipper-runtime")
     }
 
-    @Test(arguments: [("apparmor=mine", "mine"), ("apparmor:mine", "mine"), ("apparmor=unconfined", nil), ("label=type:mine", nil)])
+    @Test(arguments: [
+        ("apparmor=mine", "mine"), ("apparmor:mine", "mine"), ("apparmor=unconfined", "unconfined"), ("label=type:mine", nil),
+    ])
     func appArmorProfiles(option: String, profile: String?) throws {
-        for hasAppArmor in [true, false] {
-            let spec = try build(hasAppArmor: hasAppArmor) { host, _ in host.SecurityOpt = [option] }
-            #expect(spec.process?.apparmorProfile == (hasAppArmor ? profile : nil))
+        try scratch.write("host/sys/module/apparmor/parameters/enabled", "Y")
+        try scratch.write("host/sys/kernel/security/apparmor/profiles", "")
+        let appArmor = try #require(AppArmor(root: "\(scratch.path)/host", directory: scratch.path, container: nil) { _, _ in "" })
+        for appArmor in [appArmor, nil] {
+            let spec = try build(appArmor: appArmor) { host, _ in host.SecurityOpt = [option] }
+            #expect(spec.process?.apparmorProfile == (appArmor == nil ? nil : profile))
             #expect(spec.process?.selinuxLabel == nil && spec.linux.mountLabel == nil)
         }
+    }
+
+    /// What this host does not apply is said.
+    @Test(arguments: [("apparmor=mine", true), ("apparmor=unconfined", false), ("apparmor=docker-default", false), ("apparmor=", false)])
+    func warnings(option: String, isTold: Bool) throws {
+        let options = try SecurityOptions([option], isPrivileged: false)
+        #expect(options.warnings(hasAppArmor: true).isEmpty && options.warnings(hasAppArmor: false).isEmpty != isTold)
+        let privileged = try SecurityOptions([option], isPrivileged: true).warnings(hasAppArmor: true)
+        #expect(privileged.isEmpty == ["apparmor=unconfined", "apparmor="].contains(option))
     }
 
     @Test func securityOptions() throws {

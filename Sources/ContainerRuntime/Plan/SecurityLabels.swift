@@ -18,7 +18,7 @@ enum SecurityModule: String, CaseIterable {
     /// Whether this kernel has it, and it is switched on.
     var isAvailable: Bool {
         switch self {
-        case .apparmor: SecurityModules.hasAppArmor
+        case .apparmor: SecurityModules.hasAppArmor()
         case .selinux: SecurityModules.hasSELinux
         }
     }
@@ -66,7 +66,9 @@ enum SecurityLabels {
     static func setAppArmor(_ profile: String) throws {
         let procfs = try procfs("apparmor profile \(profile)")
         let path = procfs.has("self/attr/apparmor/exec") ? "self/attr/apparmor/exec" : "self/attr/exec"
-        try write("exec \(profile)", to: path, of: procfs, what: "apparmor profile \(profile)")
+        do throws(SystemError) { try write("exec \(profile)", to: path, of: procfs, what: "apparmor profile \(profile)") } catch {
+            throw error.code == ENOENT ? SystemError("set", "apparmor profile \(profile), which is not loaded", code: ENOENT) : error
+        }
     }
 
     /// Tells SELinux the label of the program to come.

@@ -165,7 +165,9 @@ public final class ContainerBuildExecutor: BuildExecutor {
             var builder = SpecBuilder(
                 record: record, paths: paths, configuration: configuration, layers: [step.upper] + step.layers, networkNamespace: choice)
             builder.userNamespace = root?.userNamespace
-            try Files.replace(paths.config, with: try builder.build().json.serialized(), durable: false)
+            let spec = try builder.build()
+            try configuration.appArmor?.prepare(spec.process?.apparmorProfile)
+            try Files.replace(paths.config, with: spec.json.serialized(), durable: false)
             return prepared
         } catch {
             release(prepared, directory: directory)

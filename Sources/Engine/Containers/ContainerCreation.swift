@@ -76,7 +76,8 @@ struct ContainerCreation: Sendable {
             }
             throw EngineError.from(error)
         }
-        return ContainerCreateResponse(Id: id, Warnings: warnings(request.hostConfig) + security.warnings)
+        return ContainerCreateResponse(
+            Id: id, Warnings: warnings(request.hostConfig) + security.warnings(hasAppArmor: configuration.appArmor != nil))
     }
 
     private func reserveName(_ name: String?, id: String) throws(EngineError) -> String {

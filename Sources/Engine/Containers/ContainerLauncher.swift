@@ -283,6 +283,7 @@ final class ContainerLauncher: Sendable {
             builder.sharedIPC = shared.ipc
             builder.linkedVariables = ContainerLinks.linked(record, in: store).flatMap { $0.environment(for: record.name) }
             let spec = try builder.build()
+            try configuration.appArmor?.prepare(spec.process?.apparmorProfile)
             let file = try OwnedFD.open(prepared.paths.config, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
             try file.writeAll(spec.json.serialized())
             return prepared

@@ -24,9 +24,9 @@ extension ContainerService {
             GraphDriver: DriverData(Data: directories, Name: "overlay2"),
             Mounts: Self.mountPoints(record), Config: record.config,
             NetworkSettings: Self.networkSettings(record))
-        if HostFacts.hasAppArmor {
-            let options = (record.hostConfig.SecurityOpt ?? []).filter { $0.hasPrefix("apparmor") }
-            answer.AppArmorProfile = try SecurityOptions(options, isPrivileged: false).appArmorProfile ?? ""
+        // As in Docker: it is chosen with the first start.
+        if record.outcome.phase != .created || !record.outcome.error.isEmpty {
+            answer.AppArmorProfile = try appArmorProfile(of: record.hostConfig) ?? ""
         }
         let open = execs.open(in: record.id)
         answer.ExecIDs = open.isEmpty ? nil : open
@@ -41,6 +41,12 @@ extension ContainerService {
             answer.SizeRootFs = written + (try await imageSize(record.imageID))
         }
         return answer
+    }
+
+    private func appArmorProfile(of host: HostConfig) throws -> String? {
+        let options = (host.SecurityOpt ?? []).filter { $0.hasPrefix("apparmor") }
+        let wanted = try SecurityOptions(options, isPrivileged: false).appArmorProfile
+        return configuration.appArmor?.profile(wanted, isPrivileged: host.Privileged == true)
     }
 
     func imageSize(_ id: String) async throws -> Int64 { try await offloading { [images] in try images.image(id).size } }

@@ -41,9 +41,10 @@ struct ExecProcesses: Sendable {
                 process.capabilities = SpecBuilder.capabilities(bounding, uid: account.uid)
             }
             if wanted.Privileged == true {
-                process.apparmorProfile = nil
                 process.capabilities = SpecBuilder.capabilities(CapabilitySet.available, uid: process.user.uid)
             }
+            // The container's profile also for a privileged command, as in Docker.
+            try configuration.appArmor?.prepare(process.apparmorProfile)
             return process
         }
     }

@@ -109,12 +109,13 @@ public final class SystemService: Sendable {
         info.DefaultRuntime = configuration.defaultRuntime
         info.InitBinary = "clipper-runtime"
         info.SecurityOptions =
-            ["name=seccomp,profile=builtin"] + (configuration.identities == nil ? [] : ["name=userns"])
+            (configuration.appArmor == nil ? [] : ["name=apparmor"]) + ["name=seccomp,profile=builtin"]
+            + (configuration.identities == nil ? [] : ["name=userns"])
             + (HostFacts.isUnifiedCgroup ? ["name=cgroupns"] : [])
         if !configuration.addressPools.isEmpty {
             info.DefaultAddressPools = configuration.addressPools.map { .init(Base: "\($0.base)", Size: $0.size) }
         }
-        info.Warnings = configuration.warnings + Self.warnings(info)
+        info.Warnings = configuration.warnings + Self.warnings(info) + (configuration.appArmor?.warnings ?? [])
         return info
     }
 

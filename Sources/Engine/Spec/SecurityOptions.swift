@@ -7,10 +7,11 @@ internal import OCIRuntimeSpec
 struct SecurityOptions {
     var noNewPrivileges = false
     var systemPathsUnconfined = false
-    /// The profile that was asked for; it is applied where the kernel has AppArmor, as in Docker.
+    /// The profile that was asked for, `unconfined` among them; it is applied where the kernel has AppArmor, as in Docker.
     private(set) var appArmorProfile: String?
     /// SELinux labels that were asked for. They are for daemons with `selinux-enabled`, which dockerd is not by itself either.
     private var labels: [String] = []
+    private let isPrivileged: Bool
     private var filter = Filter.standard
 
     private enum Filter {
@@ -19,10 +20,13 @@ struct SecurityOptions {
     }
 
     /// What was asked for and is not applied on this host; dockerd passes over it without a word.
-    var warnings: [String] {
+    func warnings(hasAppArmor: Bool) -> [String] {
         var result = labels.map { "SELinux is not enabled for this daemon: the label \($0) is not applied." }
-        if let appArmorProfile, appArmorProfile != "docker-default", !HostFacts.hasAppArmor {
-            result.append("This host has no AppArmor: the profile \(appArmorProfile) is not applied.")
+        guard let profile = appArmorProfile, !["", AppArmor.unconfined].contains(profile) else { return result }
+        if isPrivileged {
+            result.append("A privileged container is not confined: the AppArmor profile \(profile) is not applied.")
+        } else if !hasAppArmor && profile != AppArmor.defaultProfile {
+            result.append("This host has no AppArmor: the profile \(profile) is not applied.")
         }
         return result
     }
@@ -30,6 +34,7 @@ struct SecurityOptions {
     /// - Parameter noNewPrivileges: what holds where no option says otherwise.
     init(_ options: [String], isPrivileged: Bool, noNewPrivileges: Bool = false) throws(EngineError) {
         self.noNewPrivileges = noNewPrivileges
+        self.isPrivileged = isPrivileged
         if isPrivileged { filter = .unconfined }
         for option in options {
             let separator: Character = option.contains("=") ? "=" : ":"
@@ -49,7 +54,7 @@ struct SecurityOptions {
                 self.noNewPrivileges = flag
             case "systempaths" where value == "unconfined": systemPathsUnconfined = true
             case "seccomp": try readSeccomp(value)
-            case "apparmor": appArmorProfile = value == "unconfined" ? nil : value
+            case "apparmor": appArmorProfile = value
             case "label": if value != "disable" { labels.append(value) }
             default: throw .invalid("invalid --security-opt 2: \"\(option)\"")
             }

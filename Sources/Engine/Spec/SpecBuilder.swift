@@ -20,8 +20,6 @@ struct SpecBuilder {
     var sharedIPC: Int32?
     /// Variables that tell of linked containers; the container's own come before them.
     var linkedVariables: [String] = []
-    /// Whether the kernel has AppArmor.
-    var hasAppArmor = HostFacts.hasAppArmor
     /// Whether /etc/hosts, hostname and resolv.conf are the engine's.
     var managesNetworkFiles = true
 
@@ -73,7 +71,7 @@ struct SpecBuilder {
         process.cwd = config.WorkingDir.flatMap { $0.isEmpty ? nil : $0 } ?? "/"
         process.capabilities = Self.capabilities(capabilities, uid: account.uid)
         process.noNewPrivileges = security.noNewPrivileges
-        process.apparmorProfile = hasAppArmor ? security.appArmorProfile : nil
+        process.apparmorProfile = configuration.appArmor?.profile(security.appArmorProfile, isPrivileged: isPrivileged)
         process.oomScoreAdj = host.OomScoreAdj.map(Int32.init)
         process.rlimits = try rlimits()
         return process

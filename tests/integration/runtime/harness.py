@@ -27,6 +27,7 @@ import subprocess
 import tempfile
 import time
 
+import machine
 from harness import Result, wait_until
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
@@ -37,6 +38,12 @@ CGROUPS = pathlib.Path("/sys/fs/cgroup")
 IS_CGROUP2 = (CGROUPS / "cgroup.controllers").exists()
 PREFIX = f"clprt{os.getpid()}"
 TIMEOUT = 60
+
+
+def in_machine(directory, *command, files=()):
+    """Runs a script of `vm/` in the virtual machine, with the runtime and busybox beside it; its lines."""
+    scripts = (pathlib.Path(__file__).parent / "vm").iterdir()
+    return machine.run(directory, *command, files=[*scripts, PROGRAM, find_program("busybox"), *files])
 
 
 def find_program(name):

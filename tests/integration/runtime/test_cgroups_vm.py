@@ -1,13 +1,11 @@
 """What only cgroup v2 shows, and scopes of a real systemd: in a virtual machine (machine.py)."""
 
 import json
-import pathlib
 
 import machine
 
-from .harness import PROGRAM, find_program
+from .harness import in_machine
 
-HERE = pathlib.Path(__file__).parent / "vm"
 pytestmark = machine.marks
 
 
@@ -18,12 +16,6 @@ def write(scope, directory, name, path, resources, args=("sleep", "1000"), **cha
     config["linux"].update(cgroupsPath=path, resources=resources, **changes.pop("linux", {}))
     config.update(changes)
     (directory / f"{name}.json").write_text(json.dumps(config))
-
-
-def run(directory, *command):
-    """Runs a script of `vm/` in the machine; its lines."""
-    files = [*HERE.iterdir(), PROGRAM, find_program("busybox")]
-    return machine.run(directory, *command, files=files, packages="systemd dbus criu")
 
 
 def test_cgroup2(scope, tmp_path):
@@ -50,10 +42,10 @@ def test_cgroup2(scope, tmp_path):
     mounts.append({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev"]})
     write(scope, tmp_path, "four", "/clp/four", {}, mounts=mounts, linux={
         "uidMappings": ids, "gidMappings": ids, "namespaces": namespaces + [{"type": "user"}, {"type": "cgroup"}]})
-    assert len(run(tmp_path, "bash", "cgroup2.sh")) > 25
+    assert len(in_machine(tmp_path, "bash", "cgroup2.sh")) > 25
 
 
 def test_systemd_scopes(scope, tmp_path):
     limits = {"memory": {"limit": 64 << 20}, "pids": {"limit": 33}, "cpu": {"shares": 1024, "quota": 25000, "period": 100000}}
     write(scope, tmp_path, "one", "mine-test.slice:clp:one", limits, annotations={"org.systemd.property.TimeoutStopSec": "uint64 7"})
-    assert len(run(tmp_path, "bash", "systemd.sh", "bash", "/payload/scope.sh")) > 25
+    assert len(in_machine(tmp_path, "bash", "systemd.sh", "bash", "/payload/scope.sh")) > 25
