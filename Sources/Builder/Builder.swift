@@ -35,7 +35,7 @@ public final class ImageBuilder: Sendable {
         self.logger = logger
         cache = try BuildCache(records: records, images: images)
         try Files.makeDirectories(scratchDirectory, mode: 0o700)
-        mounts = try CacheMounts(root: scratchDirectory + "/cache", records: records, logger: logger)
+        mounts = try CacheMounts(root: scratchDirectory + "/cache", records: records)
         for name in try Files.list(scratchDirectory) where name.hasPrefix("build-") {
             logger.info("removing what an interrupted build left", metadata: ["directory": "\(name)"])
             try Files.removeTree(scratchDirectory + "/" + name)

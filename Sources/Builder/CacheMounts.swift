@@ -2,7 +2,6 @@ internal import CLinux
 internal import Dockerfile
 internal import Glibc
 internal import Linux
-internal import Logging
 internal import RecordStore
 
 /// The directories of `RUN --mount=type=cache`, which stay from build to build.
@@ -17,14 +16,12 @@ struct CacheMounts: Sendable {
 
     let root: String
     private let table: RecordTable<Record>
-    private let logger: Logger
 
     private static let removed = "removed-"
 
     /// What an earlier process began to remove goes.
-    init(root: String, records: RecordStore, logger: Logger) throws {
+    init(root: String, records: RecordStore) throws {
         self.root = root
-        self.logger = logger
         table = try records.table("builder_cache_mounts")
         guard Files.isDirectory(root) else { return }
         for name in try Files.list(root) where name.hasPrefix(Self.removed) { try Files.removeTree("\(root)/\(name)") }

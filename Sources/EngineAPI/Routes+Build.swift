@@ -91,7 +91,10 @@ extension Call {
 
     private func bytes(_ name: String) throws -> Int64 {
         guard let value = text(name) else { return 0 }
-        guard let bytes = Int64(value) else { throw APIError.invalid("\(name) is in bytes and expects an integer, got \(value)") }
+        guard let bytes = Int64(value) else {
+            throw APIError.invalid(
+                "\(name) is in bytes and expects an integer, got \(value): strconv.Atoi: parsing \"\(value)\": invalid syntax")
+        }
         return bytes
     }
 

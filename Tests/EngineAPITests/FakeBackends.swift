@@ -125,9 +125,9 @@ struct FakeEngine: SystemBackend, ContainerBackend, ImageBackend, BuildBackend, 
     }
     func connect(_ id: String, _ request: NetworkConnectRequest) async throws { try known(request.Container ?? "") }
     func disconnect(_ id: String, _ request: NetworkDisconnectRequest) async throws { try known(request.Container ?? "") }
-    func prune(all: Bool, filters: Filters) async throws -> PruneReport {
+    func prune(_ query: BuildPruneQuery) async throws -> PruneReport {
         var report = PruneReport()
-        report.CachesDeleted = all ? ["sha256:1"] : nil
+        report.CachesDeleted = query.all ? ["sha256:1"] : nil
         return report
     }
     func changes(_ id: String) async throws -> [FilesystemChange] { [FilesystemChange(Path: "/a", Kind: .added)] }

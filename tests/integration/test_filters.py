@@ -287,7 +287,7 @@ def test_prunes_of_the_builders_cache(clipper, daemon, images):
     ({"filters": {"id": ["a", "b"]}}, "failed to prune build cache: filters expect only one value"),
     ({"filters": {"until": ["1h"], "unused-for": ["1h"]}}, 'failed to prune build cache: conflicting filters: "until" and "unused-for"'),
     ({"filters": {"shared": ["perhaps"]}}, "failed to prune build cache: invalid filter 'shared=[perhaps]'"),
-    ({"keep-storage": "x"}, "keep-storage is in bytes and expects an integer, got x"),
+    ({"keep-storage": "x"}, 'keep-storage is in bytes and expects an integer, got x: strconv.Atoi: parsing "x": invalid syntax'),
 ])
 def test_refused_prunes_of_the_builders_cache(daemon, parameters, text):
     status, body = daemon.request("POST", f"/build/prune?{query(**parameters)}")

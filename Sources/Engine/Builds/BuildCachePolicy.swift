@@ -1,4 +1,5 @@
 public import Builder
+internal import CLinux
 public import EngineTypes
 internal import Glibc
 internal import Linux
