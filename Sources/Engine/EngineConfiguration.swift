@@ -1,4 +1,7 @@
+internal import EngineTypes
+internal import Linux
 public import Networking
+public import OCIRuntimeSpec
 
 /// Where the engine keeps things and how it runs containers; made by clipperd from flags and daemon.json.
 public struct EngineConfiguration: Sendable {
@@ -21,6 +24,9 @@ public struct EngineConfiguration: Sendable {
     /// The soft limit of open files with which the daemon was started, when it has raised its own: what hooks and other runtimes get.
     public var givenOpenFiles: UInt64?
     public var containerDefaults = ContainerDefaults()
+    public var seccompDefault = SeccompDefault.builtin
+    /// Told to clients, which offer more commands then.
+    public var isExperimental = false
     /// Whose ids containers have that do not ask for the host's; nil: the host's.
     public var identities: IdentityMapping?
     /// nil where containers cannot be confined by it.
@@ -89,6 +95,35 @@ public struct ContainerDefaults: Sendable, Equatable {
     public var hostGateway: String?
 
     public init() {}
+}
+
+/// The seccomp profile of containers that ask for none.
+public enum SeccompDefault: Sendable, Equatable {
+    case builtin
+    case unconfined
+    /// Read from a file.
+    case file(path: String, DockerSeccompProfile)
+
+    /// `builtin`, nothing, `unconfined` or a path, which is read. Throws an error with dockerd's words.
+    public init(_ setting: String) throws {
+        switch setting {
+        case "", "builtin": self = .builtin
+        case "unconfined": self = .unconfined
+        default:
+            do { self = .file(path: setting, try DockerSeccompProfile(parsing: try Files.read(setting))) } catch {
+                throw EngineError.invalid("opening seccomp profile (\(setting)) failed: \(error)", cause: error)
+            }
+        }
+    }
+
+    /// As `info` has it.
+    var name: String {
+        switch self {
+        case .builtin: "builtin"
+        case .unconfined: "unconfined"
+        case .file(let path, _): path
+        }
+    }
 }
 
 /// What this Clipper is called in answers.

@@ -6,7 +6,7 @@ public final class LiveSettings: Sendable {
     /// The settings of one moment.
     public struct Values: Sendable, Equatable {
         /// Further OCI runtimes by name (`--add-runtime`).
-        public var runtimes: [String: String] = [:]
+        public var runtimes: [String: AdditionalRuntime] = [:]
         /// Name of the runtime for containers that name none.
         public var defaultRuntime = "clipper"
         /// Bytes of /dev/shm.
@@ -28,8 +28,21 @@ public final class LiveSettings: Sendable {
     public func replace(with new: Values) { values.withLock { $0 = new } }
 }
 
+/// An OCI runtime beside Clipper's own.
+public struct AdditionalRuntime: Sendable, Equatable {
+    /// A path, or a name to be looked for in PATH.
+    public let path: String
+    /// What it is given before all else.
+    public let arguments: [String]
+
+    public init(path: String, arguments: [String] = []) {
+        self.path = path
+        self.arguments = arguments
+    }
+}
+
 extension EngineConfiguration {
-    var runtimes: [String: String] { live.current.runtimes }
+    var runtimes: [String: AdditionalRuntime] { live.current.runtimes }
     var defaultRuntime: String { live.current.defaultRuntime }
     var defaultShmSize: Int64 { live.current.defaultShmSize }
     var labels: [String] { live.current.labels }

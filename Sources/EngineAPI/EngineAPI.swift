@@ -18,13 +18,13 @@ public struct EngineAPI: Sendable {
     private let listings = ContainerListings()
     private let headers: HTTPHeaders
 
-    /// `serverVersion` is the daemon's version, told in the Server header.
-    public init(backends: Backends, serverVersion: String, logger: Logger) {
+    /// `serverVersion` is the daemon's version, told in the Server header; `isExperimental` is told in one of its own.
+    public init(backends: Backends, serverVersion: String, isExperimental: Bool = false, logger: Logger) {
         self.backends = backends
         self.logger = logger
         router = Router(routes: Self.routes + Self.ownRoutes)
         headers = [
-            "Api-Version": "\(APIVersion.newest)", "Docker-Experimental": "false", "Ostype": "linux",
+            "Api-Version": "\(APIVersion.newest)", "Docker-Experimental": "\(isExperimental)", "Ostype": "linux",
             "Server": "Clipper/\(serverVersion) (linux)",
         ]
     }

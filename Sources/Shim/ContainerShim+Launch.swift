@@ -22,7 +22,9 @@ extension ContainerShim {
                 containerID: request.containerID, shimPID: getpid(), containerPID: pid,
                 containerStartTime: ContainerShim.startTime(of: pid), startedAt: Timestamp.now().description)
             state.cgroupPath = driver.cgroup?.path ?? ""
-            if case .external(let path, let root) = request.runtime { (state.runtimePath, state.runtimeRoot) = (path, root) }
+            if case .external(let path, let root, let arguments) = request.runtime {
+                (state.runtimePath, state.runtimeRoot, state.runtimeArguments) = (path, root, arguments)
+            }
             streams.onDetach = { [unowned self] in tell(.detached(exec: nil)) }
             self.state = state
             self.driver = driver
@@ -48,7 +50,7 @@ extension ContainerShim {
     private func makeDriver(_ request: LaunchRequest) throws(ShimFailure) -> any RuntimeDriver {
         switch request.runtime {
         case .inProcess(let root): try InProcessDriver(request, root: root)
-        case .external(let path, let root): ExternalDriver(request, program: path, root: root)
+        case .external(let path, let root, let arguments): ExternalDriver(request, program: path, leading: arguments, root: root)
         }
     }
 

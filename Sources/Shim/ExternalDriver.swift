@@ -11,13 +11,16 @@ internal import ShimProtocol
 /// namespace of the shim's own. The container's processes become the shim's children because it is a subreaper.
 final class ExternalDriver: RuntimeDriver {
     private let program: String
+    /// What it is given before all else.
+    private let leading: [String]
     private let root: String
     private let request: LaunchRequest
     private var isCreated = false
     private(set) var cgroup: CgroupManager?
 
-    init(_ request: LaunchRequest, program: String, root: String) {
+    init(_ request: LaunchRequest, program: String, leading: [String], root: String) {
         self.program = program
+        self.leading = leading
         self.root = root
         self.request = request
     }
@@ -132,7 +135,7 @@ final class ExternalDriver: RuntimeDriver {
         let log = "\(request.directory)/runtime.log"
         unlink(log)
         defer { unlink(log) }
-        let all = [program, "--root", root, "--log", log, "--log-format", "json"] + arguments
+        let all = [program] + leading + ["--root", root, "--log", log, "--log-format", "json"] + arguments
         var numbers: [Int32] = [-1, -1, -1]
         switch streams {
         case .some(let streams): numbers = [streams.input.raw, streams.output.raw, streams.error.raw]

@@ -48,8 +48,8 @@ public struct LaunchRequest: Sendable, Equatable {
     public enum Runtime: Sendable, Equatable {
         /// Clipper's own, inside the shim; `root` is its state directory.
         case inProcess(root: String)
-        /// runc, crun or another with their command line.
-        case external(path: String, root: String)
+        /// runc, crun or another with their command line; `arguments` come before all others.
+        case external(path: String, root: String, arguments: [String] = [])
     }
 
     /// What becomes of the container's output besides its attached streams.
@@ -144,9 +144,10 @@ extension LaunchRequest {
         if !mountSources.isEmpty { writer.put("mountSources", .array(mountSources.map(\.json))) }
         switch runtime {
         case .inProcess(let root): writer.put("runtimeRoot", root)
-        case .external(let path, let root):
+        case .external(let path, let root, let arguments):
             writer.put("runtimePath", path)
             writer.put("runtimeRoot", root)
+            if !arguments.isEmpty { writer.put("runtimeArguments", .array(arguments.map { .string($0) })) }
         }
         if runtimeTimeout > 0 { writer.put("runtimeTimeout", runtimeTimeout) }
         if let openFiles { writer.put("openFiles", openFiles) }
@@ -175,7 +176,9 @@ extension LaunchRequest {
             mountSources.append(try MountSource(try Fields(element, "launch.mountSources")))
         }
         let root = try fields.string("runtimeRoot")
-        runtime = try fields.optionalString("runtimePath").map { .external(path: $0, root: root) } ?? .inProcess(root: root)
+        let arguments = value["runtimeArguments"]?.arrayValue?.compactMap(\.stringValue) ?? []
+        runtime =
+            try fields.optionalString("runtimePath").map { .external(path: $0, root: root, arguments: arguments) } ?? .inProcess(root: root)
         runtimeTimeout = try fields.number("runtimeTimeout", default: 0)
         if !fields.isAbsent("openFiles") { openFiles = try fields.number("openFiles") }
         if !fields.isAbsent("jsonFile") { log = .jsonFile(try Log.JSONFile(try fields.object("jsonFile"))) }

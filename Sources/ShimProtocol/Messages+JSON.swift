@@ -14,6 +14,7 @@ extension ContainerState {
         if !runtimePath.isEmpty {
             writer.put("runtimePath", runtimePath)
             writer.put("runtimeRoot", runtimeRoot)
+            if !runtimeArguments.isEmpty { writer.put("runtimeArguments", .array(runtimeArguments.map { .string($0) })) }
         }
         return writer.value
     }
@@ -27,6 +28,7 @@ extension ContainerState {
         cgroupPath = try fields.string("cgroup", default: "")
         runtimePath = try fields.string("runtimePath", default: "")
         runtimeRoot = try fields.string("runtimeRoot", default: "")
+        runtimeArguments = value["runtimeArguments"]?.arrayValue?.compactMap(\.stringValue) ?? []
     }
 }
 

@@ -17,6 +17,8 @@ public struct ContainerState: Sendable, Equatable {
     /// The program that made the container and its state directory, which has to be told of the end; empty for Clipper's own.
     public var runtimePath = ""
     public var runtimeRoot = ""
+    /// What that program is given before all else.
+    public var runtimeArguments: [String] = []
 
     public init(containerID: String, shimPID: Int32, containerPID: Int32, containerStartTime: UInt64, startedAt: String) {
         self.containerID = containerID

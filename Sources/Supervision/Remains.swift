@@ -27,16 +27,20 @@ enum Remains {
     /// Kills the container and takes its control group away: its streams and its exit code are lost with the shim.
     static func kill(_ state: ContainerState) async {
         killFirstProcess(state)
-        if !state.runtimePath.isEmpty { await delete(state.containerID, runtime: state.runtimePath, root: state.runtimeRoot) }
+        if !state.runtimePath.isEmpty {
+            await delete(state.containerID, runtime: [state.runtimePath] + state.runtimeArguments, root: state.runtimeRoot)
+        }
         guard !state.cgroupPath.isEmpty, let cgroup = try? CgroupManager.open(path: state.cgroupPath) else { return }
         try? cgroup.kill()
         try? cgroup.remove()
     }
 
     /// Lets the runtime that made the container forget it: with its state the name would stay taken.
-    static func delete(_ id: String, runtime: String, root: String) async {
+    static func delete(_ id: String, runtime: [String], root: String) async {
         guard let null = try? OwnedFD.open("/dev/null", O_RDWR),
-            let pid = try? Spawn.start(runtime, ["--root", root, "delete", "--force", id], descriptors: [null.raw, null.raw, null.raw])
+            let pid = try? Spawn.start(
+                runtime[0], runtime.dropFirst() + ["--root", root, "delete", "--force", id],
+                descriptors: [null.raw, null.raw, null.raw])
         else { return }
         _ = await Spawn.awaitEnd(of: pid)
     }

@@ -74,8 +74,8 @@ public final class Supervisor: Sendable {
     private func launchFailed(_ failure: ShimFailure, _ pid: Int32, _ request: LaunchRequest) async -> ShimFailure {
         let status = await Spawn.awaitEnd(of: pid)
         guard failure.kind == .lost, let status else { return failure }
-        if case .external(let path, let root) = request.runtime {
-            await Remains.delete(request.containerID, runtime: path, root: root)
+        if case .external(let path, let root, let arguments) = request.runtime {
+            await Remains.delete(request.containerID, runtime: [path] + arguments, root: root)
         }
         let how = clp_wifexited(status) != 0 ? "exit status \(clp_wexitstatus(status))" : "signal \(clp_wtermsig(status))"
         let log = (try? Files.readText("\(request.directory)/\(ShimWire.shimLogName)")) ?? ""

@@ -52,7 +52,7 @@ extension DaemonOptions {
             "max-concurrent-uploads": "\(transferLimits.uploads)", "max-download-attempts": "\(transferLimits.attempts)",
             "insecure-registries": JSONValue.array(registries.insecure.map { .string($0) }).text(),
             "registry-mirrors": JSONValue.array((registries.mirrors["docker.io"] ?? []).map { .string($0) }).text(),
-            "runtimes": runtimes.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }.joined(separator: " "),
+            "runtimes": runtimes.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value.path)" }.joined(separator: " "),
         ]
     }
 }

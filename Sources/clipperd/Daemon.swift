@@ -41,6 +41,7 @@ struct Daemon {
         self.options = options
         self.logger = logger
         tls = try Self.tls(options)
+        if let score = options.oomScoreAdjust { try Files.write("/proc/self/oom_score_adj", "\(score)", flags: O_WRONLY) }
         try Files.makeDirectories(options.dataRoot, mode: 0o711)
         try Files.makeDirectories(options.execRoot, mode: 0o711)
         let records = try RecordStore(root: options.dataRoot)
@@ -101,7 +102,8 @@ struct Daemon {
             volumes: VolumeService(volumes: volumes, containers: containers, events: events),
             networks: NetworkService(networks: networks, containers: containers, events: events),
             registries: RegistryService(client: registries))
-        let api = EngineAPI(backends: backends, serverVersion: EngineVersion.version, logger: logger)
+        let api = EngineAPI(
+            backends: backends, serverVersion: EngineVersion.version, isExperimental: options.isExperimental, logger: logger)
         var serverConfiguration = HTTPServerConfiguration()
         serverConfiguration.mayHijack = EngineAPI.mayHijack
         server = HTTPServer(configuration: serverConfiguration, logger: logger, handler: api.handle)
@@ -145,7 +147,9 @@ struct Daemon {
         configuration.addressPools = options.addressPools
         configuration.containerDefaults = options.containerDefaults
         configuration.defaultUlimits = options.defaultUlimits
-        configuration.deviceSpecDirectories = options.deviceSpecDirectories
+        configuration.seccompDefault = try SeccompDefault(options.seccompProfile)
+        configuration.isExperimental = options.isExperimental
+        configuration.deviceSpecDirectories = options.usesDeviceSpecs ? options.deviceSpecDirectories : []
         if let seconds = options.runtimeTimeout { configuration.runtimeTimeout = UInt32(clamping: seconds) }
         configuration.warnings = insecureDoors(options)
         configuration.live.replace(with: options.live)

@@ -1,4 +1,5 @@
 internal import ClientUI
+internal import Engine
 internal import Images
 internal import JSON
 internal import Linux
@@ -6,7 +7,8 @@ internal import Linux
 extension DaemonOption {
     /// All that can be set both ways or in the file alone. docs/daemon.md lists them.
     static let all: [DaemonOption] =
-        roots + doors + networks + defaultBridge + containers + containerDefaults + builder + registries + transfers
+        roots + doors + networks + defaultBridge + containers + containerDefaults + security + builder
+        + registries + transfers + dockersOwn
 
     private static let roots: [DaemonOption] = [
         text(
@@ -27,12 +29,10 @@ extension DaemonOption {
             Flag("shutdown-timeout", .int, "Seconds that requests in progress have at the end; -1: as long as they take", default: "5"),
             \.shutdownTimeout
         ).reloadable(),
-        DaemonOption(key: "live-restore", flag: Flag("live-restore", .bool, "Containers outlive the daemon (always so)", default: "true")) {
-            _, value throws(OptionError) in
-            guard try value.bool(of: "live-restore") else {
-                throw OptionError("live-restore: false is not possible: containers always outlive the daemon")
-            }
-        }.reloadable(),
+        fixed(
+            "live-restore", Flag("live-restore", .bool, "Containers outlive the daemon (always so)", default: "true"), to: .bool(true),
+            because: "containers always outlive the daemon"
+        ).reloadable(),
         DaemonOption(key: "storage-driver", flag: Flag("storage-driver", "s", .string, "Storage driver: overlay2")) {
             _, value throws(OptionError) in
             let name = try value.text(of: "storage-driver")
@@ -126,25 +126,22 @@ extension DaemonOption {
         for text in value.arrayValue?.compactMap(\.stringValue) ?? [] {
             let pair = text.split(separator: "=", maxSplits: 1).map(String.init)
             guard pair.count == 2 else { throw OptionError("invalid argument \"\(text)\" for \"--add-runtime\" flag: expected name=path") }
-            options.runtimes[pair[0]] = pair[1]
+            options.runtimes[pair[0]] = AdditionalRuntime(path: pair[1])
         }
         if value.arrayValue != nil { return }
         for member in try value.object(of: "runtimes").members {
             guard let path = member.value["path"]?.stringValue else { throw OptionError("runtimes.\(member.name).path is missing") }
-            if !(member.value["runtimeArgs"]?.arrayValue ?? []).isEmpty {
-                throw OptionError("not implemented: runtimes.\(member.name).runtimeArgs")
+            for name in member.value.objectValue?.members.map(\.name) ?? [] where !["path", "runtimeArgs"].contains(name) {
+                throw OptionError("not implemented: runtimes.\(member.name).\(name)")
             }
-            options.runtimes[member.name] = path
+            let arguments = try member.value["runtimeArgs"]?.texts(of: "runtimes.\(member.name).runtimeArgs") ?? []
+            options.runtimes[member.name] = AdditionalRuntime(path: path, arguments: arguments)
         }
     }
 
     /// dockerd's keys that Clipper does not have yet.
     static let notBuilt: Set<String> = [
-        "allow-direct-routing", "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "bip6",
-        "bridge-accept-fwmark", "cluster-advertise",
-        "cluster-store", "containerd", "containerd-namespace", "containerd-plugin-namespace", "cpu-rt-period", "cpu-rt-runtime",
-        "exec-opts", "experimental", "features", "firewall-backend", "host-gateway-ips", "init-path", "ip-forward-no-drop",
-        "log-format", "min-api-version", "network-control-plane-mtu", "node-generic-resources", "oom-score-adjust", "raw-logs",
-        "seccomp-profile", "selinux-enabled", "swarm-default-advertise-addr", "userland-proxy-path",
+        "allow-direct-routing", "bip6", "bridge-accept-fwmark", "firewall-backend", "host-gateway-ips", "ip-forward-no-drop",
+        "log-format", "min-api-version",
     ]
 }

@@ -52,6 +52,16 @@ struct DaemonOption: Sendable {
         DaemonOption(key: key, flag: flag) { options, value throws(OptionError) in options[keyPath: place] = try value.texts(of: key) }
     }
 
+    /// A setting of dockerd's that can only be what Clipper does in any case: one of `values`; null stands for what is empty.
+    static func fixed(_ key: String, _ flag: Flag? = nil, to values: JSONValue..., because reason: String) -> DaemonOption {
+        DaemonOption(key: key, flag: flag) { _, value throws(OptionError) in
+            let isEmpty = value == .string("") || value == .array([]) || value == .object(JSONObject())
+            guard values.contains(value) || isEmpty && values.contains(.null) else {
+                throw OptionError("\(key): \(value.goText) is not possible: \(reason)")
+            }
+        }
+    }
+
     /// A number of at least one.
     static func count(_ key: String, _ flag: Flag?, _ place: any Place<Int>) -> DaemonOption {
         DaemonOption(key: key, flag: flag) { options, value throws(OptionError) in

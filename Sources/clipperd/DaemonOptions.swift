@@ -37,10 +37,19 @@ struct DaemonOptions {
     var dnsSearch: [String] = []
     var dnsOptions: [String] = []
     var labels: [String] = []
-    var runtimes: [String: String] = [:]
+    var runtimes: [String: AdditionalRuntime] = [:]
     var defaultRuntime = "clipper"
     var runtimeTimeout: Int?
     var containerDefaults = ContainerDefaults()
+    /// `builtin`, nothing, `unconfined` or the path of a file.
+    var seccompProfile = ""
+    var isExperimental = false
+    /// Names of dockerd's, and whether they are on.
+    var features = JSONObject()
+    /// Whether devices are named by CDI specifications: the feature `cdi`.
+    var usesDeviceSpecs: Bool { features["cdi"] != .bool(false) }
+    /// What the kernel adds to the daemon's badness, -1000 … 1000; nil: what it was started with.
+    var oomScoreAdjust: Int?
     /// Whose subordinate ids containers have; nil or empty: the host's.
     var remappedUser: String?
     var defaultUlimits: [String: (soft: Int64, hard: Int64)] = [:]

@@ -173,6 +173,20 @@ import Testing
         #expect(own?.defaultAction == "SCMP_ACT_LOG")
     }
 
+    /// What the daemon's own profile means for containers that ask for none.
+    @Test func seccompProfileOfTheDaemon() throws {
+        let log = SeccompDefault.file(path: "/p", try DockerSeccompProfile(parsing: Array(#"{"defaultAction":"SCMP_ACT_LOG"}"#.utf8)))
+        func action(_ options: [String], isPrivileged: Bool = false, _ seccomp: SeccompDefault) throws -> String? {
+            try SecurityOptions(options, isPrivileged: isPrivileged, seccomp: seccomp).seccomp(capabilities: [])?.defaultAction
+        }
+        #expect(try action([], log) == "SCMP_ACT_LOG")
+        #expect(try action([], isPrivileged: true, log) == nil)
+        #expect(try action(["seccomp=builtin"], log) == "SCMP_ACT_ERRNO")
+        #expect(try action([], .unconfined) == nil)
+        #expect(try action(["seccomp=builtin"], .unconfined) == "SCMP_ACT_ERRNO")
+        #expect(try SeccompDefault("builtin") == .builtin && SeccompDefault("") == .builtin && SeccompDefault("unconfined") == .unconfined)
+    }
+
     @Test func devices() throws {
         let spec = try build { host, _ in
             host.Devices = [DeviceMapping(PathOnHost: "/dev/null", PathInContainer: "/dev/mine", CgroupPermissions: "r")]

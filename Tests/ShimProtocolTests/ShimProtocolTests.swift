@@ -3,7 +3,9 @@ import ShimProtocol
 import Testing
 
 private func sampleRequest() -> LaunchRequest {
-    var request = LaunchRequest(containerID: "c1", directory: "/run/c1", bundle: "/b/c1", runtime: .external(path: "/bin/runc", root: "/r"))
+    var request = LaunchRequest(
+        containerID: "c1", directory: "/run/c1", bundle: "/b/c1",
+        runtime: .external(path: "/bin/runc", root: "/r", arguments: ["--debug", "a b"]))
     request.rootfs = .overlay(Overlay(layers: ["/l/2", "/l/1"], upper: "/u", work: "/w", isVolatile: true))
     var file = LaunchRequest.Log.JSONFile(path: "/log")
     file.maxSize = 1 << 40
@@ -70,6 +72,7 @@ private func sent(_ value: JSONValue) throws -> JSONValue {
         containerID: "c", shimPID: 1, containerPID: 2, containerStartTime: 1 << 60, startedAt: "2026-11-23T21:00:00Z")
     state.cgroupPath = "/docker/c"
     (state.runtimePath, state.runtimeRoot) = ("/usr/sbin/runc", "/run/r")
+    state.runtimeArguments = ["--debug"]
     let record = ExitRecord(exitCode: 137, signal: 9, oomKilled: true, startedAt: "a", exitedAt: "b")
     let messages: [ShimMessage] = [
         .answer(id: 1, .done), .answer(id: 2, .state(state)), .answer(id: 3, .process(7)),

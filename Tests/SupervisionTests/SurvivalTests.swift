@@ -59,7 +59,7 @@ func killsTheContainerOfAKilledShim(_ runtime: LaunchRequest.Runtime) async thro
         Issue.record("expected a lost container")
         return
     }
-    if case .external(let path, let root) = runtime { _ = shell("\(path) --root \(root) delete --force \(sandbox.id) 2>/dev/null") }
+    if case .external(let path, let root, _) = runtime { _ = shell("\(path) --root \(root) delete --force \(sandbox.id) 2>/dev/null") }
 }
 
 /// A peer that does not read holds the container back once its queue is full, and loses nothing.

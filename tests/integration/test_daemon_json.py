@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -48,12 +50,45 @@ def configured(request):
     ({"default-network-opts": {"bridge": {"no.such": "1"}}}, [], "default-network-opts: not implemented: network option no.such"),
     ({"default-network-opts": {"bridge": {"com.docker.network.driver.mtu": 1400}}}, [],
      "default-network-opts.bridge.com.docker.network.driver.mtu: expected a string, found number"),
+    ({"exec-opts": ["foo"]}, [], "invalid exec-opt (foo): must be formatted 'opt=value'"),
+    ({"exec-opts": ["foo=bar"]}, [], "invalid exec-opt (foo=bar): unknown option: 'foo'"),
+    ({"exec-opts": ["native.cgroupdriver=foo"]}, [], "native.cgroupdriver option foo not supported"),
+    ({}, ["--exec-opt", "native.cgroupdriver=none"],
+     "native.cgroupdriver option none is internally used and cannot be specified manually"),
+    ({"features": {"buildkit": True}}, [], "features.buildkit: true is not possible: builds go without BuildKit's sessions"),
+    ({"features": {"containerd-snapshotter": True}}, [], "features.containerd-snapshotter: true is not possible"),
+    ({"features": {"foo": True}}, [], "features.foo: true is not possible: there is no such feature"),
+    ({"features": {"buildkit": "x"}}, [], "features.buildkit: expected true or false, found string"),
+    ({"runtimes": {"x": {"path": "/bin/true", "runtimeArgs": "a"}}}, [], "runtimes.x.runtimeArgs: expected an array of strings"),
+    ({"runtimes": {"x": {"path": "/bin/true", "runtimeType": "y"}}}, [], "not implemented: runtimes.x.runtimeType"),
+    ({"selinux-enabled": True}, [], "selinux-enabled: true is not possible: containers get no SELinux labels"),
+    ({"allow-nondistributable-artifacts": ["http://x"]}, [],
+     "allow-nondistributable-artifacts registry http://x should not contain '://'"),
+    ({"api-cors-header": "*"}, [], 'DEPRECATED: The "api-cors-header" config parameter and the dockerd "--api-cors-header" option have'),
+    ({"authorization-plugins": ["foo"]}, [], "authorization-plugins: [foo] is not possible: there are no plugins"),
+    ({"containerd": "/run/c.sock"}, [], "containerd: /run/c.sock is not possible: containers run without containerd"),
+    ({"node-generic-resources": ["GPU=1"]}, [], "node-generic-resources: [GPU=1] is not possible: there is no Swarm"),
+    ({"swarm-default-advertise-addr": "192.0.2.1"}, [], "swarm-default-advertise-addr: 192.0.2.1 is not possible"),
+    ({"cluster-store": "etcd://x"}, [], "cluster-store: etcd://x is not possible"),
+    ({"init-path": "/x"}, [], "init-path: /x is not possible: the init of containers is a part of clipper-runtime"),
+    ({"userland-proxy-path": "/x"}, [], "userland-proxy-path: /x is not possible"),
+    ({"cpu-rt-period": 1000}, [], "cpu-rt-period: 1000 is not possible"),
     ({"icc": True}, ["--icc=false"], "icc: (from flag: false, from file: true)"),
 ])
 def test_settings_that_cannot_be(tmp_path, document, flags, reason):
     code, out, err = check(tmp_path, document, *flags)
     assert code == 1 and out == ""
     assert reason in err
+
+
+def test_what_means_what_is_done_anyway(tmp_path):
+    document = {"exec-opts": ["native.cgroupdriver=cgroupfs"], "features": {"buildkit": False, "cdi": True}, "raw-logs": True,
+                "selinux-enabled": False, "allow-nondistributable-artifacts": ["registry.example:5000"], "api-cors-header": "",
+                "authorization-plugins": [], "containerd": "", "containerd-namespace": "moby",
+                "containerd-plugin-namespace": "plugins.moby", "node-generic-resources": [], "swarm-default-advertise-addr": "",
+                "init-path": "", "userland-proxy-path": "", "cpu-rt-period": 0, "cpu-rt-runtime": 0, "network-control-plane-mtu": 1500,
+                "cluster-store": "", "cluster-advertise": "", "cluster-store-opts": {}}
+    assert check(tmp_path, document) == (0, "configuration OK\n", "")
 
 
 def test_pools_gateway_and_options_of_networks(configured):
@@ -129,3 +164,79 @@ def test_without_a_firewall_ports_are_passed_on(configured):
         wait_until(echoed, 10, "the echo")
         [bridge] = json.loads(client("network", "inspect", "bridge"))
         assert bridge["Options"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
+
+
+PROFILE = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}
+
+
+def test_seccomp_experimental_and_scores(configured, tmp_path):
+    """The daemon's own profile and score, and what containers make of both; the daemon says that it is experimental."""
+    profile = tmp_path / "profile.json"
+    profile.write_text(json.dumps(PROFILE))
+    with configured({"seccomp-profile": str(profile), "experimental": True, "oom-score-adjust": 77}) as client:
+        daemon = client.daemon
+        info = daemon.request("GET", "/info")[1]
+        assert f"name=seccomp,profile={profile}" in info["SecurityOptions"] and info["ExperimentalBuild"] is True
+        assert "WARNING: daemon is not using the default seccomp profile" in info["Warnings"]
+        version = daemon.request("GET", "/version")[1]
+        assert version["Experimental"] is True and version["Components"][0]["Details"]["Experimental"] == "true"
+        assert client("version", "--format", "{{.Server.Experimental}}") == "true"
+        headers = subprocess.run(
+            ["curl", "-sI", "--unix-socket", daemon.socket, "http://d/_ping"], check=True, capture_output=True, text=True).stdout
+        assert "docker-experimental: true" in headers.lower() and "ostype: linux" in headers.lower()
+        assert pathlib.Path(f"/proc/{daemon.pid}/oom_score_adj").read_text() == "77\n"
+
+        def makes_directory(*options):
+            return client("run", "--rm", *options, IMAGE, "sh", "-c", "mkdir /d 2>/dev/null && echo made || echo refused")
+
+        assert makes_directory() == "refused"
+        for options in [["--privileged"], ["--security-opt", "seccomp=unconfined"], ["--security-opt", "seccomp=builtin"]]:
+            assert makes_directory(*options) == "made"
+        assert client("run", "--rm", IMAGE, "cat", "/proc/self/oom_score_adj") == "0"
+        built = client("build", "-q", "-",
+                       input=f"FROM {IMAGE}\nRUN cat /proc/self/oom_score_adj > /score\n".encode())
+        assert client("run", "--rm", built.split()[-1], "cat", "/score") == "0"
+
+
+def test_a_daemon_without_a_seccomp_profile(configured):
+    with configured({"seccomp-profile": "unconfined"}) as client:
+        assert "name=seccomp,profile=unconfined" in client.daemon.request("GET", "/info")[1]["SecurityOptions"]
+        assert client("run", "--rm", IMAGE, "grep", "Seccomp:", "/proc/self/status").split() == ["Seccomp:", "0"]
+        assert client.daemon.request("GET", "/version")[1].get("Experimental") is None
+
+
+@pytest.mark.parametrize("document, reason", [
+    ({"seccomp-profile": "/none.json"}, "opening seccomp profile (/none.json) failed: open /none.json: no such file or directory"),
+    ({"oom-score-adjust": 2000}, "write 2000 to /proc/self/oom_score_adj: invalid argument"),
+])
+def test_a_daemon_that_does_not_start(tmp_path, document, reason):
+    path = tmp_path / "daemon.json"
+    path.write_text(json.dumps(document))
+    done = subprocess.run(
+        [BIN / "clipperd", "--config-file", path, "--data-root", tmp_path / "data", "--exec-root", tmp_path / "exec", "-H",
+         f"unix://{tmp_path}/d.sock"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1
+    assert reason in done.stderr
+
+
+def test_arguments_of_runtimes(configured, tmp_path):
+    """A runtime gets them before all else, whatever it is told to do."""
+    said = tmp_path / "said"
+    program = tmp_path / "runtime"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {said}\nshift 2\nexec runc "$@"\n')
+    program.chmod(0o755)
+    with configured({"runtimes": {"mine": {"path": str(program), "runtimeArgs": ["--my", "own"]}}}) as client:
+        assert client.daemon.request("GET", "/info")[1]["Runtimes"]["mine"] == {"path": str(program), "runtimeArgs": ["--my", "own"]}
+        client("run", "-d", "--name", "one", "--runtime", "mine", IMAGE, "sleep", "1000")
+        assert client("exec", "one", "echo", "hi") == "hi"
+        # Without its supervisor the container is ended by the daemon.
+        client.daemon.kill()
+        for pid in client.daemon.shims():
+            os.kill(pid, signal.SIGKILL)
+        client.daemon.start()
+        assert client("ps", "-q") == ""
+        client("rm", "one")
+    lines = said.read_text().splitlines()
+    assert {line.split()[0:2] == ["--my", "own"] for line in lines} == {True}
+    for command in ["create", "start", "exec", "delete"]:
+        assert any(f" {command} " in line for line in lines), (command, lines)

@@ -153,7 +153,9 @@ final class ContainerLauncher: Sendable {
 
     private func runtime(_ record: ContainerRecord) -> LaunchRequest.Runtime {
         let name = record.hostConfig.Runtime ?? configuration.defaultRuntime
-        if let path = configuration.runtimes[name] { return .external(path: path, root: configuration.runtimeRoot + "/" + name) }
+        if let runtime = configuration.runtimes[name] {
+            return .external(path: runtime.path, root: configuration.runtimeRoot + "/" + name, arguments: runtime.arguments)
+        }
         return .inProcess(root: configuration.runtimeRoot + "/clipper")
     }
 

@@ -44,11 +44,11 @@ public final class SystemService: Sendable {
     public func version() async throws -> SystemVersion {
         let kernel = HostFacts.kernelRelease
         let details = [
-            "ApiVersion": EngineVersion.apiVersion, "Arch": Self.goArchitecture, "BuildTime": "", "Experimental": "false", "GitCommit": "",
-            "GoVersion": "",
+            "ApiVersion": EngineVersion.apiVersion, "Arch": Self.goArchitecture, "BuildTime": "",
+            "Experimental": "\(configuration.isExperimental)", "GitCommit": "", "GoVersion": "",
             "KernelVersion": kernel, "MinAPIVersion": EngineVersion.minimumAPIVersion, "Os": "linux",
         ]
-        return SystemVersion(
+        var version = SystemVersion(
             Platform: .init(Name: "Clipper"),
             Components: [
                 .init(Name: "Engine", Version: EngineVersion.version, Details: details),
@@ -57,6 +57,9 @@ public final class SystemService: Sendable {
             Version: EngineVersion.version, ApiVersion: EngineVersion.apiVersion, MinAPIVersion: EngineVersion.minimumAPIVersion,
             GitCommit: "", Os: "linux",
             Arch: Self.goArchitecture, KernelVersion: kernel, BuildTime: "")
+        // Left out where it is not so, as in Docker.
+        if configuration.isExperimental { version.Experimental = true }
+        return version
     }
 
     public func info() async throws -> SystemInfo {
@@ -104,18 +107,22 @@ public final class SystemService: Sendable {
         info.Labels = configuration.labels
         info.ServerVersion = EngineVersion.version
         info.Runtimes = ["clipper": .init(path: configuration.runtimeExecutable)].merging(
-            configuration.runtimes.mapValues { .init(path: $0) }
+            configuration.runtimes.mapValues { .init(path: $0.path, runtimeArgs: $0.arguments.isEmpty ? nil : $0.arguments) }
         ) { $1 }
         info.DefaultRuntime = configuration.defaultRuntime
         info.InitBinary = "clipper-runtime"
         info.SecurityOptions =
-            (configuration.appArmor == nil ? [] : ["name=apparmor"]) + ["name=seccomp,profile=builtin"]
+            (configuration.appArmor == nil ? [] : ["name=apparmor"]) + ["name=seccomp,profile=\(configuration.seccompDefault.name)"]
             + (configuration.identities == nil ? [] : ["name=userns"])
             + (HostFacts.isUnifiedCgroup ? ["name=cgroupns"] : [])
         if !configuration.addressPools.isEmpty {
             info.DefaultAddressPools = configuration.addressPools.map { .init(Base: "\($0.base)", Size: $0.size) }
         }
+        info.ExperimentalBuild = configuration.isExperimental
         info.Warnings = configuration.warnings + Self.warnings(info) + (configuration.appArmor?.warnings ?? [])
+        if configuration.seccompDefault != .builtin {
+            info.Warnings.append("WARNING: daemon is not using the default seccomp profile")
+        }
         return info
     }
 

@@ -12,7 +12,7 @@ struct SecurityOptions {
     /// SELinux labels that were asked for. They are for daemons with `selinux-enabled`, which dockerd is not by itself either.
     private var labels: [String] = []
     private let isPrivileged: Bool
-    private var filter = Filter.standard
+    private var filter: Filter
 
     private enum Filter {
         case standard, unconfined
@@ -31,11 +31,20 @@ struct SecurityOptions {
         return result
     }
 
-    /// - Parameter noNewPrivileges: what holds where no option says otherwise.
-    init(_ options: [String], isPrivileged: Bool, noNewPrivileges: Bool = false) throws(EngineError) {
+    /// - Parameters:
+    ///   - noNewPrivileges: what holds where no option says otherwise.
+    ///   - seccomp: the same, for containers that are not privileged.
+    init(
+        _ options: [String], isPrivileged: Bool, noNewPrivileges: Bool = false, seccomp: SeccompDefault = .builtin
+    ) throws(EngineError) {
         self.noNewPrivileges = noNewPrivileges
         self.isPrivileged = isPrivileged
-        if isPrivileged { filter = .unconfined }
+        switch seccomp {
+        case _ where isPrivileged: filter = .unconfined
+        case .builtin: filter = .standard
+        case .unconfined: filter = .unconfined
+        case .file(_, let profile): filter = .custom(profile)
+        }
         for option in options {
             let separator: Character = option.contains("=") ? "=" : ":"
             let parts = option.split(separator: separator, maxSplits: 1, omittingEmptySubsequences: false).map(String.init)

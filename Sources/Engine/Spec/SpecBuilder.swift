@@ -38,7 +38,8 @@ struct SpecBuilder {
     func build() throws(EngineError) -> Spec {
         var spec = Spec()
         let security = try SecurityOptions(
-            host.SecurityOpt ?? [], isPrivileged: isPrivileged, noNewPrivileges: configuration.containerDefaults.hasNoNewPrivileges)
+            host.SecurityOpt ?? [], isPrivileged: isPrivileged, noNewPrivileges: configuration.containerDefaults.hasNoNewPrivileges,
+            seccomp: configuration.seccompDefault)
         let account = try UserLookup(files: LayeredFiles(layers: [paths.upper] + layers)).resolve(
             config.User ?? "", extraGroups: host.GroupAdd ?? [])
         let capabilities = try CapabilitySet.resolve(add: host.CapAdd ?? [], drop: host.CapDrop ?? [], isPrivileged: isPrivileged)
@@ -72,7 +73,8 @@ struct SpecBuilder {
         process.capabilities = Self.capabilities(capabilities, uid: account.uid)
         process.noNewPrivileges = security.noNewPrivileges
         process.apparmorProfile = configuration.appArmor?.profile(security.appArmorProfile, isPrivileged: isPrivileged)
-        process.oomScoreAdj = host.OomScoreAdj.map(Int32.init)
+        // Always: the daemon may have a score of its own.
+        process.oomScoreAdj = Int32(host.OomScoreAdj ?? 0)
         process.rlimits = try rlimits()
         return process
     }
