@@ -23,7 +23,6 @@ public struct EngineConfiguration: Sendable {
     public var defaultUlimits: [String: (soft: Int64, hard: Int64)] = [:]
     /// The soft limit of open files with which the daemon was started, when it has raised its own: what hooks and other runtimes get.
     public var givenOpenFiles: UInt64?
-    public var containerDefaults = ContainerDefaults()
     public var seccompDefault = SeccompDefault.builtin
     /// Told to clients, which offer more commands then.
     public var isExperimental = false

@@ -13,6 +13,7 @@ public final class LiveSettings: Sendable {
         public var defaultShmSize: Int64 = 67_108_864
         public var labels: [String] = []
         public var isDebug = false
+        public var containerDefaults = ContainerDefaults()
         public var registries = RegistrySettings()
 
         public init() {}
@@ -45,6 +46,7 @@ extension EngineConfiguration {
     var runtimes: [String: AdditionalRuntime] { live.current.runtimes }
     var defaultRuntime: String { live.current.defaultRuntime }
     var defaultShmSize: Int64 { live.current.defaultShmSize }
+    var containerDefaults: ContainerDefaults { live.current.containerDefaults }
     var labels: [String] { live.current.labels }
     var isDebug: Bool { live.current.isDebug }
 }

@@ -39,6 +39,7 @@ extension DaemonOptions {
         values.defaultShmSize = shmSize
         values.labels = labels
         values.isDebug = isDebug
+        values.containerDefaults = containerDefaults
         values.registries = registries
         return values
     }
@@ -47,6 +48,7 @@ extension DaemonOptions {
     fileprivate var reloaded: [String: String] {
         [
             "debug": "\(isDebug)", "log-level": logLevel, "labels": JSONValue.array(labels.map { .string($0) }).text(),
+            "default-ipc-mode": containerDefaults.ipcMode, "features": JSONValue.object(features).goText,
             "shutdown-timeout": "\(shutdownTimeout ?? 5)", "live-restore": "true", "default-runtime": defaultRuntime,
             "default-shm-size": "\(shmSize)", "max-concurrent-downloads": "\(transferLimits.downloads)",
             "max-concurrent-uploads": "\(transferLimits.uploads)", "max-download-attempts": "\(transferLimits.attempts)",

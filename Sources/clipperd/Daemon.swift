@@ -145,7 +145,6 @@ struct Daemon {
         configuration.dnsSearch = options.dnsSearch
         configuration.dnsOptions = options.dnsOptions
         configuration.addressPools = options.addressPools
-        configuration.containerDefaults = options.containerDefaults
         configuration.defaultUlimits = options.defaultUlimits
         configuration.seccompDefault = try SeccompDefault(options.seccompProfile)
         configuration.isExperimental = options.isExperimental

@@ -9,22 +9,25 @@ extension DaemonOption {
     static let containerDefaults: [DaemonOption] = [
         bool(
             "init", Flag("init", .bool, "Run an init in the container to forward signals and reap processes"),
-            \.containerDefaults.usesInit),
+            \.containerDefaults.usesInit
+        ).reloadable(),
         bool(
             "no-new-privileges", Flag("no-new-privileges", .bool, "Set no-new-privileges by default for new containers"),
-            \.containerDefaults.hasNoNewPrivileges),
+            \.containerDefaults.hasNoNewPrivileges
+        ).reloadable(),
         word(
             "default-ipc-mode", Flag("default-ipc-mode", .string, "Default mode for containers ipc (\"shareable\" | \"private\")"),
             of: ["private", "shareable"]
-        ) { $0.containerDefaults.ipcMode = $1 },
+        ) { $0.containerDefaults.ipcMode = $1 }.reloadable(),
         word(
             "default-cgroupns-mode",
             Flag("default-cgroupns-mode", .string, "Default mode for containers cgroup namespace (\"host\" | \"private\")"),
             of: ["host", "private"]
-        ) { $0.containerDefaults.cgroupnsMode = $1 },
+        ) { $0.containerDefaults.cgroupnsMode = $1 }.reloadable(),
         DaemonOption(
             key: "host-gateway-ip",
-            flag: Flag("host-gateway-ip", .string, "IP address that the special 'host-gateway' string in --add-host resolves to")
+            flag: Flag("host-gateway-ip", .string, "IP address that the special 'host-gateway' string in --add-host resolves to"),
+            isReloadable: true
         ) { options, value throws(OptionError) in
             let text = try value.text(of: "host-gateway-ip")
             guard IPAddress(text) != nil else { throw OptionError("host-gateway-ip: \(text) is not an IP address") }

@@ -97,7 +97,8 @@ def test_sighup_takes_what_can_change(own_daemon):
         return own_daemon.log_tail(mark), own_daemon.request("GET", "/info")[1]
 
     log, info = reload({"labels": ["c=d", "e=f"], "debug": True, "default-shm-size": 1 << 20, "mtu": 1400,
-                        "runtimes": {"other": {"path": "/usr/bin/true"}}})
+                        "runtimes": {"other": {"path": "/usr/bin/true"}}, "default-ipc-mode": "shareable", "init": True,
+                        "default-cgroupns-mode": "host", "features": {"buildkit": False, "a": False}})
     assert info["Labels"] == ["c=d", "e=f"] and info["Debug"] is True and "other" in info["Runtimes"]
     assert "these keys take effect at the next start" in log and "mtu" in log
     _, events = own_daemon.request("GET", f"/events?since={started:.0f}&until={time.time() + 1:.0f}")
@@ -105,6 +106,18 @@ def test_sighup_takes_what_can_change(own_daemon):
     assert (event["Type"], event["Action"]) == ("daemon", "reload")
     attributes = event["Actor"]["Attributes"]
     assert attributes["name"] == os.uname().nodename and attributes["labels"] == '["c=d","e=f"]' and attributes["debug"] == "true"
+    # dockerd 28's attributes, and the level of the log.
+    assert set(attributes) == {
+        "name", "debug", "labels", "default-ipc-mode", "default-cgroupns-mode", "default-runtime", "default-shm-size", "features",
+        "insecure-registries", "registry-mirrors", "live-restore", "max-concurrent-downloads", "max-concurrent-uploads",
+        "max-download-attempts", "runtimes", "shutdown-timeout", "log-level"}
+    assert attributes["default-ipc-mode"] == "shareable" and attributes["default-cgroupns-mode"] == "host"
+    assert attributes["features"] == "map[a:false buildkit:false]"
+    import_base(own_daemon)
+    client = Client("clipper", BIN / "clipper", own_daemon)
+    host = client.inspect(client("create", "--name", "reloaded", IMAGE, "true"))["HostConfig"]
+    assert host["IpcMode"] == "shareable" and host["CgroupnsMode"] == "host"
+    client("rm", "reloaded")
     assert attributes["default-shm-size"] == "1048576" and attributes["runtimes"] == "other:/usr/bin/true"
 
     for bad, reason in [({"labelz": []}, "labelz"), ('{"labels": [', "daemon.json"), ({"default-runtime": "gone"}, "gone")]:

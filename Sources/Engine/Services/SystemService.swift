@@ -129,7 +129,10 @@ public final class SystemService: Sendable {
     /// Tells that the configuration was read again: dockerd's `daemon reload` event.
     /// - Parameter settings: the values that hold now, by key.
     public func announceReload(_ settings: [String: String]) {
-        bus.publish("daemon", "reload", id: identity, attributes: settings.merging(["name": HostFacts.hostname]) { $1 })
+        let cgroupns = configuration.containerDefaults.cgroupnsMode ?? (HostFacts.isUnifiedCgroup ? "private" : "host")
+        bus.publish(
+            "daemon", "reload", id: identity,
+            attributes: settings.merging(["name": HostFacts.hostname, "default-cgroupns-mode": cgroupns]) { $1 })
     }
 
     private static var canLimitSwap: Bool {
