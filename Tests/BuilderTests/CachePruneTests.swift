@@ -1,8 +1,9 @@
-import Builder
 import Images
 import Linux
 import OCIImageSpec
 import Testing
+
+@testable import Builder
 
 @Suite struct CachePruneTests {
     private let fixture: BuildFixture
@@ -39,7 +40,7 @@ import Testing
         #expect(free.map(\.description) == ["/bin/sh -c #(nop)  ENV a=b", "/bin/sh -c #(nop)  LABEL step=one"])
         #expect(free[0].parent == free[1].id && free.allSatisfy { $0.uses == 1 && !$0.isInUse && $0.lastUsedAt != nil })
         // Those that were built on others go first; what has children stays.
-        #expect(try prune { $0.description.contains("LABEL") }.isEmpty)
+        #expect(try prune(matching: { $0.description.contains("LABEL") }).isEmpty)
         #expect(try prune() == free.map(\.id) && records().allSatisfy(\.isShared))
         #expect(try fixture.build("FROM base\nLABEL step=one\n").cachedSteps == 0)
     }

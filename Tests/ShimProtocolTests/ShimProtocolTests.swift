@@ -62,7 +62,9 @@ private func sent(_ value: JSONValue) throws -> JSONValue {
         #expect(ControlRequest.id(of: value) == UInt64(index))
         #expect(try ControlRequest(value) == request)
     }
-    for opening: Opening in [.control, .attach(AttachOptions(stdin: true)), .attachExec(id: "x", AttachOptions(stderr: false))] {
+    for opening: Opening in [
+        .control, .attach(AttachOptions(stdin: true)), .attachExec(id: "x", AttachOptions(stderr: false, isFramed: true)),
+    ] {
         #expect(try Opening(try sent(opening.json)) == opening)
     }
 }
