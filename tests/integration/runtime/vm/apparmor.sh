@@ -98,7 +98,7 @@ mounts='mount -t tmpfs t /tmp 2>/dev/null && echo mounted; umount /dev/shm && ec
 check mount unmounted "$(ran --cap-add SYS_ADMIN --security-opt seccomp=unconfined base sh -c "$mounts")"
 check mount-unconfined "mounted unmounted" \
     "$(ran --cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined base sh -c "$mounts" | xargs)"
-check each-other "143 1" "$(ran base sh -c 'sleep 100 & readlink /proc/$!/exe | grep -c /bin/; kill $!; wait $!; echo $?' | sort -r | xargs)"
+check each-other "143 1" "$(ran base sh -c 'exec 2>/dev/null; sleep 100 & readlink /proc/$!/exe | grep -c /bin/; kill $!; wait $!; echo $?' | sort -r | xargs)"
 $C exec one true && $C kill -s TERM one >/dev/null; $C kill one >/dev/null; check killed 137 "$($C wait one)"
 
 # Something has unloaded the profile: the next container, and the next command, have it again.
