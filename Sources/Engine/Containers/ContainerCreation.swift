@@ -120,6 +120,8 @@ struct ContainerCreation: Sendable {
         guard let shared = mounts.first(where: { ["shared", "rshared"].contains($0.propagation) }) else { return }
         let runtime = host.Runtime ?? ""
         if configuration.runtimes[runtime] != nil { throw .notImplemented("propagation \(shared.propagation) with runtime \(runtime)") }
+        // Before it the supervisor makes every root filesystem there (`OverlayMount`).
+        if SeccompHost.kernelVersion < (6, 7) { throw .notImplemented("propagation \(shared.propagation) before Linux 6.7") }
         if mounts.contains(where: \.isMadeByShim) || host.IpcMode?.hasPrefix("container:") == true {
             throw .notImplemented("propagation \(shared.propagation) beside a mounted image, a subpath or a joined IPC namespace")
         }

@@ -101,6 +101,11 @@ check mount-unconfined "mounted unmounted" \
 check each-other "143 1" "$(ran base sh -c 'exec 2>/dev/null; sleep 100 & readlink /proc/$!/exe | grep -c /bin/; kill $!; wait $!; echo $?' | sort -r | xargs)"
 $C exec one true && $C kill -s TERM one >/dev/null; $C kill one >/dev/null; check killed 137 "$($C wait one)"
 
+# This kernel is too old for root filesystems that are mounted nowhere: what that takes away is refused.
+mkdir /run/shared; mount -t tmpfs --make-shared shared /run/shared
+contains shared "propagation shared before Linux 6.7" "$(ran -v /run/shared:/shared:shared base true)"
+check slave given "$(ran -v /run/shared:/shared:slave base echo given)"
+
 # Something has unloaded the profile: the next container, and the next command, have it again.
 $C start one >/dev/null
 remove docker-default; check removed 0 "$(loaded)"
