@@ -26,6 +26,7 @@ def test_cgroup2(scope, tmp_path):
         "blockIO": {"weight": 500, "throttleReadBpsDevice": [{"major": 254, "minor": 0, "rate": 1 << 20}]},
         "unified": {"memory.high": "60000000"}})
     write(scope, tmp_path, "two", "/clp/two", {"devices": [{"allow": False, "access": "rwm"}]})
+    write(scope, tmp_path, "eight", "/clp/eight", {"rdma": {"mlx5_9": {"hcaHandles": 3, "hcaObjects": 10000}}})
     # dd's buffer is what is too large for the limit.
     write(scope, tmp_path, "three", "/clp/three", {"memory": {"limit": 20 << 20, "swap": 20 << 20}},
           ["sh", "-c", "/busybox sleep 15; exec /busybox dd if=/dev/zero of=/dev/null bs=100M"])

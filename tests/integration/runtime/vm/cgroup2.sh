@@ -28,6 +28,11 @@ $R resume one; contains resumed '"running"' "$($R state one)"
 mkdir $G/part; contains exec-cgroup /part "$($R exec --cgroup part one /busybox cat /proc/self/cgroup)"
 $R kill --all one KILL; sleep 1; $R delete one; check gone "" "$(ls -d $G 2>/dev/null)"
 
+# The machine has the controller and no device: the kernel has looked for the one that the limit names.
+bundle eight
+contains rdma "rdma.max: no such device" "$($R run eight 2>&1)"
+$R delete -f eight 2>/dev/null; check rdma-gone "" "$(ls -d /sys/fs/cgroup/clp/eight 2>/dev/null)"
+
 # Devices by a BPF program; update replaces it and leaves one.
 G=/sys/fs/cgroup/clp/two
 bundle two
