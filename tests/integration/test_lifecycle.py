@@ -281,6 +281,33 @@ def test_a_wait_tells_why_the_start_failed(daemon, clipper, name):
     assert answer["Error"] == {"Message": clipper.inspect(name)["State"]["Error"]} and "no such file" in answer["Error"]["Message"]
 
 
+def test_start_and_removal_at_once(daemon, name):
+    """Whichever is first, the other is told, and nothing is left of the container; a list with sizes is whole meanwhile."""
+    answers = []
+
+    def ask(method, path, body=None):
+        answers.append((daemon.request(method, path, body), path))
+    for count in range(25):
+        status, made = daemon.request("POST", f"/containers/create?name={name}", {"Image": IMAGE, "Cmd": ["sleep", "1000"]})
+        assert status == 201, made
+        calls = [("POST", f"/containers/{name}/start"), ("DELETE", f"/containers/{name}?force=1"), ("GET", "/containers/json?all=1&size=1"),
+                 ("POST", f"/containers/{name}/restart?t=0")]
+        threads = [threading.Thread(target=ask, args=call) for call in calls[count % 4:] + calls[:count % 4]]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        daemon.request("DELETE", f"/containers/{name}?force=1")
+        assert daemon.request("GET", f"/containers/{made['Id']}/json")[0] == 404
+        for place in ("data", "exec"):
+            assert not (daemon.scratch / place / "containers" / made["Id"]).exists()
+    for (status, answer), path in answers:
+        # A restart that comes too late is a failure for dockerd, whatever the reason.
+        late = status >= 500 and "/restart" in path and any(
+            words in answer["message"] for words in ("marked for removal", "is not running", "No such container"))
+        assert status < 500 or late, (path, answer)
+
+
 def waiter(daemon, container, condition):
     """A wait that has begun when this returns; its answer when called."""
     connection = UnixConnection(daemon.socket, timeout=60)

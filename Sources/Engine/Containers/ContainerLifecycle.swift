@@ -18,7 +18,7 @@ final class ContainerLifecycle: Sendable {
     let configuration: EngineConfiguration
     let logger: Logger
     /// The task that follows each running container; ends when the container has left nothing behind.
-    private let followers = Locked<[String: Task<Void, Never>]>([:])
+    let followers = Locked<[String: Task<Void, Never>]>([:])
 
     init(
         store: ContainerStore, launcher: ContainerLauncher, volumes: VolumeStore, events: EventBus, execs: ExecSessions,
@@ -56,7 +56,16 @@ final class ContainerLifecycle: Sendable {
     private func launch(_ container: Container) async throws {
         // The shim of the last run unmounts and goes; only then its places may be used again.
         await followers.current[container.id]?.value
-        container.withState { $0.phase = .starting }
+        // Its removal does not wait for this lock: it may have begun.
+        let isThere = container.withState { state in
+            switch state.phase {
+            case .removing, .dead: return false
+            case .created, .starting, .running, .paused, .unreachable, .restarting, .exited:
+                state.phase = .starting
+                return true
+            }
+        }
+        guard isThere else { throw EngineError.conflict("container is marked for removal and cannot be started") }
         let launched: ContainerLauncher.Launched
         do { launched = try await launcher.launch(container) } catch {
             let failure = EngineError.from(error)
@@ -273,7 +282,7 @@ final class ContainerLifecycle: Sendable {
     }
 
     /// Ends a pause between restarts, or forestalls it; the container counts as stopped.
-    private func cancelRestart(_ container: Container) async -> Bool {
+    func cancelRestart(_ container: Container) async -> Bool {
         let isCancelled = container.withState { state in
             guard state.record.outcome.phase == .restarting else { return false }
             switch state.phase {
@@ -296,7 +305,7 @@ final class ContainerLifecycle: Sendable {
     // MARK: Stop and kill
 
     /// A start in progress ends one way or the other; what is asked then meets a container that runs or does not.
-    private func settle(_ container: Container) async {
+    func settle(_ container: Container) async {
         if case .starting = container.phase { await container.transition.withLock {} }
     }
 
@@ -322,7 +331,7 @@ final class ContainerLifecycle: Sendable {
     }
 
     /// After SIGKILL.
-    private func expectEnd(_ container: Container, _ exit: ExitWaiter) async throws {
+    func expectEnd(_ container: Container, _ exit: ExitWaiter) async throws {
         if await exit.wait(seconds: 30) { return }
         throw EngineError(
             .system,
@@ -345,7 +354,7 @@ final class ContainerLifecycle: Sendable {
         container.record.config.StopSignal.flatMap { Signals.number($0) } ?? SIGTERM
     }
 
-    private func deliver(_ signal: Int32, to container: Container, for cause: SentSignal.Cause) async throws {
+    func deliver(_ signal: Int32, to container: Container, for cause: SentSignal.Cause) async throws {
         let connection: ShimConnection
         do { connection = try container.connection() } catch {
             // It ended in the meantime: nothing to signal.
@@ -372,7 +381,8 @@ final class ContainerLifecycle: Sendable {
                 where error.code == .notModified
             {}
             await followers.current[container.id]?.value
-            try await start(container)
+            // Another request may have been the first.
+            do { try await start(container) } catch let error as EngineError where error.code == .notModified {}
         } catch {
             if case .exited = container.phase, container.record.hostConfig.AutoRemove == true { try? await erase(container, volumes: true) }
             throw error
@@ -414,57 +424,6 @@ final class ContainerLifecycle: Sendable {
             try await store.save(container, durable: false)
         }
         publish(container, "unpause")
-    }
-
-    // MARK: Remove
-
-    func remove(_ container: Container, force: Bool, volumes removesVolumes: Bool) async throws {
-        await settle(container)
-        if container.isAlive || container.isRestarting {
-            guard force else {
-                let status = container.apiState.Status
-                throw EngineError.conflict(
-                    "cannot remove container \"\(container.name)\": container is \(status): "
-                        + (status == "paused" ? "unpause and then stop" : "stop") + " the container before removing or force remove")
-            }
-            let exit = ExitWaiter(container)
-            if await !cancelRestart(container) {
-                container.withState { $0.record.wasStoppedByUser = true }
-                try await deliver(SIGKILL, to: container, for: .remove)
-                try await expectEnd(container, exit)
-            }
-        }
-        await followers.current[container.id]?.value
-        if container.record.hostConfig.AutoRemove == true, (try? store.find(container.id)) == nil { return }
-        try await erase(container, volumes: removesVolumes)
-    }
-
-    /// Deletes a container that has ended: its directories, its anonymous volumes when asked, its record.
-    private func erase(_ container: Container, volumes removesVolumes: Bool) async throws {
-        let mayErase = container.withState { state in
-            if case .removing = state.phase { return false }
-            state.phase = .removing
-            return true
-        }
-        guard mayErase else { throw EngineError.conflict("removal of container \(container.id) is already in progress") }
-        let record = container.record
-        launcher.dropPendingStreams(of: container.id)
-        do {
-            try await offloading { [directories] in try directories.discard(record.id) }
-        } catch {
-            container.withState { $0.phase = .dead }
-            throw EngineError(.system, "cannot remove container \(record.name): \(error)", cause: error)
-        }
-        try await store.delete(container)
-        if removesVolumes {
-            for mount in record.mounts where mount.isAnonymous {
-                do { try await offloading { [volumes] in try volumes.remove(mount.name, force: true) } } catch {
-                    logger.warning("cannot remove an anonymous volume", metadata: ["volume": "\(mount.name)", "error": "\(error)"])
-                }
-            }
-        }
-        publish(container, "destroy")
-        container.announce(.removed(code: record.outcome.exitCode, reason: record.outcome.reason))
     }
 
     // MARK: Events

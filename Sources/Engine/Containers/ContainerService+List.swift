@@ -26,7 +26,12 @@ extension ContainerService {
             if let names = linkNames[container.id] { summary.Names += names }
             if size {
                 let upper = configuration.paths(of: container.id).upper
-                let written = try await offloading { try DirectorySize.bytes(of: upper) }
+                let written: Int64
+                do { written = try await offloading { try DirectorySize.bytes(of: upper) } } catch {
+                    // Its files went while the list was made.
+                    if case .removing = container.phase { continue }
+                    throw error
+                }
                 summary.SizeRw = written
                 summary.SizeRootFs = written + ((try? await imageSize(summary.ImageID)) ?? 0)
             }
