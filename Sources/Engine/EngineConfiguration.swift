@@ -76,6 +76,13 @@ public struct EngineConfiguration: Sendable {
         ContainerPaths(data: "\(containersDirectory)/\(id)", run: "\(execRoot)/containers/\(id)")
     }
 
+    /// A container's control group, from the root of the hierarchy; there a parent without a slash before it lies too, as Docker's
+    /// documentation has it. What is relative would be the runtime's to place, and only it would know where.
+    func cgroupPath(of id: String, parent: String?) -> String {
+        let parent = parent.flatMap { $0.isEmpty ? nil : $0 } ?? defaultCgroupParent
+        return "\(parent.hasPrefix("/") ? "" : "/")\(parent)/\(id)"
+    }
+
     /// State directory of the OCI runtimes.
     var runtimeRoot: String { "\(execRoot)/runtime" }
 }

@@ -171,6 +171,12 @@ def cgroup_parent(box):
     groups = pathlib.Path(f"/proc/{box.pid(made)}/cgroup").read_text()
     assert f"{box.daemon.cgroup_parent}/inner/{made}" in groups
     box.request("DELETE", f"/containers/{made}?force=1")
+    made = box.started({"CgroupParent": f"{box.daemon.cgroup_parent[1:]}/inner"})
+    assert f":{box.daemon.cgroup_parent}/inner/{made}" in pathlib.Path(f"/proc/{box.pid(made)}/cgroup").read_text()
+    for call in ("top", "stats?stream=0&one-shot=1"):
+        assert box.request("GET", f"/containers/{made}/{call}")[0] == 200
+    assert [box.request("POST", f"/containers/{made}/{call}")[0] for call in ("pause", "unpause")] == [204, 204]
+    box.request("DELETE", f"/containers/{made}?force=1")
     # As dockerd, the daemon leaves the parents of its containers.
     for directory in box.daemon.cgroups():
         if directory.name == "inner":

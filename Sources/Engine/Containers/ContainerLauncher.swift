@@ -48,8 +48,7 @@ final class ContainerLauncher: Sendable {
     }
 
     func cgroupPath(of record: ContainerRecord) -> String {
-        let parent = record.hostConfig.CgroupParent.flatMap { $0.isEmpty ? nil : $0 } ?? configuration.defaultCgroupParent
-        return "\(parent)/\(record.id)"
+        configuration.cgroupPath(of: record.id, parent: record.hostConfig.CgroupParent)
     }
 
     // MARK: Streams before the start
