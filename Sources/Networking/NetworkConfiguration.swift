@@ -55,4 +55,7 @@ public struct NetworkConfiguration: Sendable {
 
     /// Name of the Linux bridge of the network `bridge`.
     public var defaultBridgeName: String { isDefaultInstance ? "clipper0" : "clp\(instanceKey)0" }
+
+    /// The bridge of the host that is the default one; nil when it is the daemon's own, by name or not.
+    var hostBridge: String? { defaultBridge.hostBridge == defaultBridgeName ? nil : defaultBridge.hostBridge }
 }

@@ -13,7 +13,7 @@ extension NetworkManager {
             logger.info("containers live on the default bridge: its addresses stay", metadata: ["bridge": "\(own)"])
             return try adopt(recorded, own, try Self.plan(of: recorded))
         }
-        if configuration.defaultBridge.isMissing || configuration.defaultBridge.hostBridge != nil {
+        if configuration.defaultBridge.isMissing || configuration.hostBridge != nil {
             try NetworkError.wrapping("remove default bridge") { () throws(SystemError) in try driver.delete(own) }
         }
         if configuration.defaultBridge.isMissing {
@@ -23,7 +23,7 @@ extension NetworkManager {
             }
             return
         }
-        let name = configuration.defaultBridge.hostBridge ?? own
+        let name = configuration.hostBridge ?? own
         var plan = NetworkPlan()
         plan.v4 = try subnet(.v4, bridge: name, recorded)
         if configuration.defaultBridge.enablesIPv6 { plan.v6 = try subnet(.v6, bridge: name, recorded) }
@@ -50,7 +50,7 @@ extension NetworkManager {
                 "com.docker.network.bridge.host_binding_ipv4": configuration.defaultHostAddress ?? "0.0.0.0",
                 "com.docker.network.bridge.name": name, "com.docker.network.driver.mtu": "\(configuration.mtu ?? 1500)",
             ], labels: [:], bridgeName: name, isPredefined: true, hasChosenSubnet: false)
-        try adopt(network, try raise(network, plan, name == settings.hostBridge ? .host : .ours))
+        try adopt(network, try raise(network, plan, name == configuration.hostBridge ? .host : .ours))
     }
 
     /// The subnet that is asked for, else the one that the bridge has, else the one it had; nil: choose one.
@@ -65,7 +65,7 @@ extension NetworkManager {
             }
             return .init(subnet: address.network, gateway: address.address)
         }
-        if settings.hostBridge != nil {
+        if configuration.hostBridge != nil {
             let all = try NetworkError.wrapping("find bridge") { () throws(SystemError) in try driver.addresses(of: bridge) }
             guard let all else {
                 throw NetworkError(.invalid, "bridge device with non default name \(bridge) must be created manually")

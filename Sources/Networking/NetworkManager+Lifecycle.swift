@@ -69,7 +69,7 @@ extension NetworkManager {
     }
 
     /// The names of all bridges that the daemon has made. What else hangs on a bridge of the host is not known here.
-    private func ownBridges() -> [String] { firewallBridges().map(\.name).filter { $0 != configuration.defaultBridge.hostBridge } }
+    private func ownBridges() -> [String] { firewallBridges().map(\.name).filter { $0 != configuration.hostBridge } }
 
     /// After a daemon's start: takes up the endpoints of living containers and their ports again, and sets the
     /// firewall to exactly these in one transaction, so that no connection is cut. Interfaces that belong to no living

@@ -123,10 +123,11 @@ import Testing
             #expect(Set(manager.networks().map(\.name)) == ["host", "none"])
             #expect(try RouteNetlink().link("clipper0") == nil)
             manager.shutdown(removeAll: true)
-            // And back.
-            let again = try TestHost.makeManager(records)
+            // And back; its own name is no bridge of the host.
+            let again = try TestHost.makeManager(records) { $0.defaultBridge.hostBridge = "clipper0" }
             #expect(try again.network("bridge").bridgeName == "clipper0")
             again.shutdown(removeAll: true)
+            #expect(try RouteNetlink().link("clipper0") == nil)
         }
     }
 
