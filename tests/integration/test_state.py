@@ -2,6 +2,7 @@
 
 import random
 import re
+import subprocess
 import time
 import urllib.request
 
@@ -131,6 +132,12 @@ def test_kill_at_random_moments_leaves_nothing_half_made(daemon, clipper, name):
             state = detail["State"]
             assert state["Status"] in ("created", "running", "exited"), state
             assert state["Running"] == (state["Pid"] != 0 and alive(state["Pid"])), state
+            place = detail["NetworkSettings"]["Networks"]["bridge"]
+            if state["Running"] and detail["Name"].startswith(f"/{name}"):
+                inside = subprocess.run(["nsenter", "-t", str(state["Pid"]), "-n", "ip", "-4", "-o", "addr", "show", "eth0"], capture_output=True, text=True)
+                assert place["IPAddress"] and f" {place['IPAddress']}/" in inside.stdout, (place, inside)
+            elif not state["Running"]:
+                assert place["IPAddress"] == "", place
     assert daemon.shims(), "no container outlived its daemon: the rounds showed nothing"
     # The daemon still does its work, and everything can be removed.
     assert clipper("run", "--rm", IMAGE, "echo", "well") == "well"

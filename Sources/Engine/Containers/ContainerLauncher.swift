@@ -15,11 +15,6 @@ internal import Volumes
 
 /// Prepares what a container needs (files, mounts, addresses, ports, configuration) and hands it to a shim.
 final class ContainerLauncher: Sendable {
-    struct Launched: Sendable {
-        let connection: ShimConnection
-        let attachments: [NetworkAttachment]
-    }
-
     let store: ContainerStore
     let images: ImageStore
     let initLayers: InitLayers
@@ -76,7 +71,9 @@ final class ContainerLauncher: Sendable {
 
     // MARK: Launch
 
-    func launch(_ container: Container) async throws -> Launched {
+    /// What the container has on networks is in its record when this returns, and was written down before there was a process: a
+    /// daemon that dies in between leaves it to the next one.
+    func launch(_ container: Container) async throws -> ShimConnection {
         let record = container.record
         let streams = takePendingStreams(of: record.id)
         var streamsAreMine = true
@@ -117,10 +114,14 @@ final class ContainerLauncher: Sendable {
             request.exitRecordPath = prepared.paths.exitRecord
             request.exitRecordIsDurable = record.hostConfig.AutoRemove != true
             request.relay = prepared.relay
+            if !prepared.attachments.isEmpty {
+                container.withState { $0.record.attachments = prepared.attachments }
+                try await store.save(container, durable: false)
+            }
             streamsAreMine = false
             let connection = try await supervisor.launch(request, descriptors: prepared.descriptors, attaching: streams)
             prepared.published?.closeSockets()
-            return Launched(connection: connection, attachments: prepared.attachments)
+            return connection
         } catch {
             await detach(prepared.attachments)
             events.publishUnmounts(of: record)

@@ -66,8 +66,8 @@ final class ContainerLifecycle: Sendable {
             }
         }
         guard isThere else { throw EngineError.conflict("container is marked for removal and cannot be started") }
-        let launched: ContainerLauncher.Launched
-        do { launched = try await launcher.launch(container) } catch {
+        let connection: ShimConnection
+        do { connection = try await launcher.launch(container) } catch {
             let failure = EngineError.from(error)
             let code = Self.exitCode(of: error)
             await releaseVolumes(container.record)
@@ -85,14 +85,12 @@ final class ContainerLifecycle: Sendable {
             if container.record.hostConfig.AutoRemove == true { try? await erase(container, volumes: true) }
             throw failure
         }
-        let connection = launched.connection
         container.withState { state in
             state.phase = .running(connection)
             state.record.outcome = ContainerRecord.Outcome(
                 phase: .running, pid: connection.containerPID, startedAt: connection.startedAt, finishedAt: state.record.outcome.finishedAt)
             state.record.wasStoppedByUser = false
             state.sent = nil
-            state.record.attachments = launched.attachments
         }
         follow(container, connection)
         try await store.save(container, durable: false)

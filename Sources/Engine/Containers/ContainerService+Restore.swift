@@ -21,6 +21,8 @@ extension ContainerService {
                 try lifecycle.directories.discard(id)
             }
         }
+        // A start that came to nothing but what it wrote down.
+        for container in store.all where !mayHaveSupervisor(container) { container.withState { $0.record.leaveNetworks() } }
         let search = SupervisorSearch(store.all.filter(mayHaveSupervisor), lifecycle.launcher)
         let found = await search.answered()
         let answered = Set(found.map(\.0.id))
@@ -31,8 +33,11 @@ extension ContainerService {
                 metadata: ["container": "\(container.id)", "name": "\(container.name)"])
             container.withState { $0.phase = .unreachable }
         }
-        let living = found.compactMap { container, reconnection in
-            if case .running = reconnection { container } else { nil }
+        let living = found.compactMap { container, reconnection -> Container? in
+            guard case .running(let connection, _) = reconnection else { return nil }
+            // The daemon may have died before it wrote it down.
+            container.withState { $0.record.outcome.pid = connection.containerPID }
+            return container
         }
         try await lifecycle.launcher.restoreNetworks(of: living + silent)
         for (container, reconnection) in found { await lifecycle.resume(container, reconnection) }
@@ -113,7 +118,11 @@ extension ContainerLifecycle {
             }
             follow(container, connection)
         case .exited(let record): await endedWhileAway(container, record, reason: "")
-        case .lost where container.record.outcome.phase == .created: container.withState { $0.phase = .created }
+        case .lost where container.record.outcome.phase == .created:
+            container.withState { state in
+                state.phase = .created
+                state.record.leaveNetworks()
+            }
         case .lost(let reason):
             let started = container.record.outcome.startedAt
             let record = ExitRecord(exitCode: 255, signal: nil, oomKilled: false, startedAt: started, exitedAt: Timestamp.now().description)
