@@ -120,6 +120,12 @@ final class TestSocket: Sendable {
         return (TestSocket(OwnedFD(owning: accepted)), text)
     }
 
+    /// Whether something comes within so many milliseconds.
+    func hears(milliseconds: Int32) -> Bool {
+        var descriptor = pollfd(fd: fd.raw, events: Int16(POLLIN), revents: 0)
+        return poll(&descriptor, 1, milliseconds) > 0
+    }
+
     /// Answers one datagram with `text`.
     func answer(_ text: String) throws {
         var peer = sockaddr_in()

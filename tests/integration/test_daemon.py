@@ -49,7 +49,7 @@ def test_a_sound_configuration_is_called_so(tmp_path):
     ({"debug": "yes"}, [], "debug: expected true or false, found string"),
     ([1], [], "expected an object, found array"),
     ("", [], "unable to configure the daemon with file"),
-    ({"storage-opts": []}, [], "not implemented: daemon.json key storage-opts"),
+    ({"firewall-backend": "nftables"}, [], "not implemented: daemon.json key firewall-backend"),
     ({"live-restore": False}, [], "live-restore: false is not possible"),
     ({"labels": ["nothing"]}, [], "bad attribute format: nothing"),
     ({"labels": ["a=1", "a=2"]}, [], "conflict labels for a=2 and a=1"),

@@ -443,7 +443,7 @@ def mounts(box):
 @host_config("Tmpfs")
 def tmpfs(box):
     assert "size=2048k" in box.run("grep ' /t ' /proc/mounts", {"Tmpfs": {"/t": "size=2m,exec"}})
-    box.refused(500, "/t", {"Tmpfs": {"/t": "nonsense=1"}})
+    box.refused(400, 'invalid tmpfs option ["nonsense" "1"]', {"Tmpfs": {"/t": "nonsense=1"}})
 
 
 @host_config("VolumeDriver")
