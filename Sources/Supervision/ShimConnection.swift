@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 public import JSON
-internal import Linux
+public import Linux
 public import ShimProtocol
 internal import Synchronization
 
@@ -23,6 +23,13 @@ public final class ShimConnection: Sendable {
     public var shimPID: Int32 { state.shimPID }
     /// RFC 3339.
     public var startedAt: String { state.startedAt }
+
+    /// The container's control group, as its shim has told it. Throws `ShimFailure` for a container without one, and where it
+    /// is gone.
+    public func cgroup() throws -> CgroupManager {
+        if state.cgroupPath.isEmpty { throw ShimFailure(.conflict, "container \(containerID) has no control group") }
+        return try CgroupManager.open(path: state.cgroupPath)
+    }
 
     init(_ channel: ControlChannel, _ state: ContainerState, directory: String, exitRecordPath: String, patience: UInt32?) {
         self.channel = channel

@@ -128,6 +128,23 @@ def test_sighup_takes_what_can_change(own_daemon):
     assert info["Labels"] == [] and info["Debug"] is False and "other" not in info["Runtimes"]
 
 
+def test_containers_are_found_where_they_were_started(own_daemon):
+    parent = own_daemon.cgroup_parent
+    own_daemon.cgroup_parent = f"{parent}/first"
+    own_daemon.start()
+    import_base(own_daemon)
+    client = Client("clipper", BIN / "clipper", own_daemon)
+    client("run", "-d", "--name", "stays", "--network", "none", IMAGE, "sleep", "1000")
+    own_daemon.stop()
+    own_daemon.cgroup_parent = parent
+    own_daemon.start()
+    assert "sleep 1000" in client("top", "stays")
+    client("pause", "stays")
+    client("unpause", "stays")
+    assert own_daemon.request("GET", "/containers/stays/stats?stream=0&one-shot=1")[1]["pids_stats"]["current"] == 1
+    client("rm", "-f", "stays")
+
+
 def test_socket_activation_readiness_and_groups(own_daemon):
     """As systemd starts it: a listening descriptor, a socket for its state, several doors."""
     group = next(g.gr_name for g in grp.getgrall() if g.gr_gid not in (0,))

@@ -42,10 +42,6 @@ final class ContainerLauncher: Sendable {
         self.logger = logger
     }
 
-    func cgroupPath(of record: ContainerRecord) -> String {
-        configuration.cgroupPath(of: record.id, parent: record.hostConfig.CgroupParent)
-    }
-
     // MARK: Streams before the start
 
     /// Those of clients that have gone meanwhile are let go of, so that a container that never starts does not collect them.

@@ -394,8 +394,7 @@ final class ContainerLifecycle: Sendable {
         try await container.freezing.withLock {
             if case .paused = container.phase { throw EngineError.conflict("Container \(container.id) is already paused") }
             let connection = try container.connection()
-            let cgroup = launcher.cgroupPath(of: container.record)
-            try await offloading { try CgroupManager.open(path: cgroup).freeze() }
+            try await offloading { try connection.cgroup().freeze() }
             container.withState { state in
                 state.phase = .paused(connection)
                 state.record.outcome.phase = .paused
@@ -412,8 +411,7 @@ final class ContainerLifecycle: Sendable {
             guard case .paused(let connection) = container.phase else {
                 throw EngineError(.system, "Container \(container.id) is not paused")
             }
-            let cgroup = launcher.cgroupPath(of: container.record)
-            try await offloading { try CgroupManager.open(path: cgroup).thaw() }
+            try await offloading { try connection.cgroup().thaw() }
             container.withState { state in
                 state.phase = .running(connection)
                 state.record.outcome.phase = .running

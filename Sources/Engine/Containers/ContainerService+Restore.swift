@@ -108,7 +108,7 @@ extension ContainerLifecycle {
         case .running(let connection, _):
             let outcome = container.record.outcome
             let wasPaused = outcome.phase == .paused && !outcome.isPausedByCommit
-            if !wasPaused { await thaw(container) }
+            if !wasPaused { await thaw(container, connection) }
             container.withState { state in
                 state.phase = wasPaused ? .paused(connection) : .running(connection)
                 state.record.outcome.phase = wasPaused ? .paused : .running
@@ -155,9 +155,8 @@ extension ContainerLifecycle {
     }
 
     /// A daemon that was killed amid a commit or a pause leaves the container frozen, and nobody who would wait for it.
-    private func thaw(_ container: Container) async {
-        let cgroup = launcher.cgroupPath(of: container.record)
-        do { try await offloading { try CgroupManager.open(path: cgroup).thaw() } } catch {
+    private func thaw(_ container: Container, _ connection: ShimConnection) async {
+        do { try await offloading { try connection.cgroup().thaw() } } catch {
             logger.warning("cannot thaw a container", metadata: ["container": "\(container.id)", "error": "\(error)"])
         }
     }

@@ -4,6 +4,7 @@ internal import Linux
 internal import Netlink
 internal import Networking
 internal import OCIImageSpec
+internal import Supervision
 
 extension ContainerService {
     public func inspect(_ id: String, size: Bool) async throws -> ContainerInspect {
@@ -122,11 +123,8 @@ extension ContainerService {
 
     public func top(_ id: String, arguments: String) async throws -> ContainerTop {
         let container = try store.find(id)
-        _ = try container.connection()
-        let cgroup = lifecycle.launcher.cgroupPath(of: container.record)
-        let table = try await offloading {
-            try ProcessTable(processes: try CgroupManager.open(path: cgroup).processes()).table(arguments: arguments)
-        }
+        let connection = try container.connection()
+        let table = try await offloading { try ProcessTable(processes: try connection.cgroup().processes()).table(arguments: arguments) }
         lifecycle.publish(container, "top")
         return table
     }

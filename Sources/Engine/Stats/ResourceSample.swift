@@ -22,8 +22,8 @@ struct ResourceSample: Sendable {
 
     /// Blocks. Throws ENOENT when the container has gone.
     /// - Parameter pid: a process in the container's network namespace; nil when it has none of its own.
-    init(cgroup: String, networkOf pid: Int32?) throws {
-        statistics = try CgroupManager.open(path: cgroup).statistics()
+    init(_ cgroup: CgroupManager, networkOf pid: Int32?) throws {
+        statistics = try cgroup.statistics()
         networks = pid.map { Self.interfaces((try? Files.readText("/proc/\($0)/net/dev")) ?? "") }
         (systemTime, processors) = Self.hostTime((try? Files.readText("/proc/stat")) ?? "")
         time = .now()

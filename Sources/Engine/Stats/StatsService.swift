@@ -35,10 +35,9 @@ extension ContainerService {
     /// Nil of a container that does not run: its document has no figures.
     private func sample(_ container: Container) async throws -> ResourceSample? {
         guard let connection = try? container.connection() else { return nil }
-        let cgroup = lifecycle.launcher.cgroupPath(of: container.record)
         let mode = container.record.hostConfig.NetworkMode ?? ""
         let pid = mode == "host" || mode.hasPrefix("container:") ? nil : connection.containerPID
-        do { return try await offloading { try ResourceSample(cgroup: cgroup, networkOf: pid) } } catch {
+        do { return try await offloading { try ResourceSample(try connection.cgroup(), networkOf: pid) } } catch {
             // Its group goes with it: it has ended since we looked.
             if !container.isAlive { return nil }
             throw EngineError.from(error)
