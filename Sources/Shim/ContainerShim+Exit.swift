@@ -37,6 +37,7 @@ extension ContainerShim {
     private func containerEnded(_ status: Int32) {
         exit = (status, Timestamp.now())
         phase = .draining
+        outOfMemory?.checkCount()
         // Whoever shares another pid namespace survives its container's first process: end it, and its hold on the streams.
         if let cgroup = driver?.cgroup {
             do { try cgroup.kill() } catch { ShimLog.write("\(error)") }
@@ -62,10 +63,9 @@ extension ContainerShim {
             }
         }
         let isSignalled = clp_wifexited(exit.status) == 0
-        let ranOut = outOfMemory?.hasKilled ?? false
         let record = ExitRecord(
             exitCode: ProcessStatus.exitCode(exit.status), signal: isSignalled ? clp_wtermsig(exit.status) : nil,
-            oomKilled: ranOut, memoryPeak: ranOut ? (try? driver?.cgroup?.statistics())?.memory?.maximumUsage : nil,
+            oomKilled: outOfMemory?.hasKilled ?? false, memoryPeak: outOfMemory?.memoryPeak,
             startedAt: state.startedAt, exitedAt: exit.time.description)
         outOfMemory = nil
         // Whoever hears of the end finds the log complete, the control group and the mounts gone, and the ports free.

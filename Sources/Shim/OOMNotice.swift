@@ -17,6 +17,7 @@ final class OOMNotice {
     private let onKill: () -> Void
     private var token: UInt64?
     private var seen: UInt64 = 0
+    private var seenPeak: UInt64?
 
     /// Without a memory controller it tells nothing.
     init(_ cgroup: CgroupManager?, loop: EventLoop, onKill: @escaping () -> Void) {
@@ -36,14 +37,21 @@ final class OOMNotice {
 
     deinit { if let token { loop.unwatch(token) } }
 
-    /// v1 announces before it kills: the count at the container's end is what counts.
-    var hasKilled: Bool { (cgroup?.oomKills ?? 0) > 0 }
+    /// v1 announces before it kills: the count at the container's end is what counts, or the last one that was seen, because
+    /// systemd takes a scope away as soon as nothing runs in it.
+    var hasKilled: Bool { max(seen, cgroup?.oomKills ?? 0) > 0 }
+
+    /// The most memory, in bytes, that a container has used whose processes were killed.
+    var memoryPeak: UInt64? { hasKilled ? peak ?? seenPeak : nil }
+
+    private var peak: UInt64? { (try? cgroup?.statistics())?.memory?.maximumUsage }
 
     /// Tells of kills since the last time; true when there were any.
     @discardableResult
     func checkCount() -> Bool {
         guard let count = cgroup?.oomKills, count > seen else { return false }
         seen = count
+        seenPeak = peak ?? seenPeak
         onKill()
         return true
     }

@@ -155,6 +155,29 @@ func tellsThatMemoryRanOut(_ runtime: LaunchRequest.Runtime) async throws {
     #expect(try sandbox.log().first { $0.stream == "stdout" }?.text == "137\n")
 }
 
+/// systemd takes a scope away as soon as nothing runs in it.
+@Test func remembersThatMemoryRanOutInAGroupThatIsGone() async throws {
+    let sandbox = try Sandbox()
+    defer { sandbox.remove() }
+    sandbox.memoryLimit.withLock { $0 = 16 << 20 }
+    let request = try sandbox.request(["sh", "-c", "dd if=/dev/zero of=/dev/null bs=100M count=1; read x"], stdin: .open)
+    let connection = try await sandbox.supervisor.launch(request)
+    let stream = Stream(try await connection.attach(stdin: true, stdout: false, stderr: false))
+    var found: ExitRecord?
+    for await event in connection.events {
+        if case .exited(let record) = event { found = record }
+        guard event == .oom else { continue }
+        let paths = try connection.cgroup().paths
+        let group = try #require(paths["memory"] ?? paths["unified"])
+        let top = String(group.dropLast(connection.state.cgroupPath.utf8.count))
+        try Files.write("\(top)/cgroup.procs", "\(connection.containerPID)", flags: O_WRONLY)
+        try #require(rmdir(group) == 0, "\(SystemError.text(of: errno))")
+        stream.write("\n")
+    }
+    let record = try #require(found)
+    #expect(record.oomKilled && record.memoryPeak ?? 0 >= 15 << 20)
+}
+
 @Test(arguments: runtimes)
 func givesATerminal(_ runtime: LaunchRequest.Runtime) async throws {
     let sandbox = try Sandbox(runtime)
