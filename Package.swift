@@ -102,7 +102,8 @@ let package = Package(
         staticRoom("Systemd", ["Linux", "CLinux"]),
         staticRoom("ContainerRuntime", ["OCIRuntimeSpec", "Systemd", "Netlink", "Linux", "CLinux", "JSON"]),
         staticRoom("ShimProtocol", ["JSON", "Linux", "CLinux"]),
-        staticRoom("Shim", ["ShimProtocol", "ContainerRuntime", "OCIRuntimeSpec", "Archive", "Linux", "CLinux", "CZlib", "JSON"]),
+        staticRoom(
+            "Shim", ["ShimProtocol", "ContainerRuntime", "Systemd", "OCIRuntimeSpec", "Archive", "Linux", "CLinux", "CZlib", "JSON"]),
         .executableTarget(
             name: "clipper-runtime", dependencies: ["Shim", "ContainerRuntime", "OCIRuntimeSpec", "Linux", "CLinux", "JSON"],
             swiftSettings: lean, linkerSettings: compactExecutable),
@@ -123,7 +124,7 @@ let package = Package(
         room("Networking", ["Netlink", "Linux", "CLinux", "RecordStore", "JSON", logging]),
         room("Volumes", ["RecordStore", "Linux", "CLinux", logging]),
         room("YAML", ["CYAML", "JSON"]),
-        room("Supervision", ["ShimProtocol", "OCIRuntimeSpec", "Linux", "CLinux", "JSON", nioCore, nioPosix, logging]),
+        room("Supervision", ["ShimProtocol", "Systemd", "OCIRuntimeSpec", "Linux", "CLinux", "JSON", nioCore, nioPosix, logging]),
         room("Dockerfile"),
         room(
             "Builder",

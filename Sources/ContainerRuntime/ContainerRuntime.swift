@@ -41,6 +41,22 @@ public enum ContainerRuntime {
         }
     }
 
+    /// Changes the limits of a running container. systemd hears of them first where the group is a scope of its own making.
+    public static func update(_ cgroup: CgroupManager, systemdUnit: String?, to changes: Spec.Resources) throws(RuntimeError) {
+        do {
+            var resources = try CgroupResources(changes)
+            if !resources.devices.isEmpty { resources.devices += DeviceRule.containerDefaults }
+            if let systemdUnit { try SystemdScope.update(systemdUnit, resources, isUnified: cgroup.layout.version == .v2) }
+            try cgroup.apply(resources)
+        } catch { throw RuntimeError(wrapping: error) }
+    }
+
+    /// Ends the scope that a container's control group is, and makes systemd forget it; before the group is removed. A scope that
+    /// is gone is no error.
+    public static func stopScope(_ unit: String) throws(RuntimeError) {
+        do { try SystemdScope.stop(unit) } catch { throw RuntimeError(wrapping: error) }
+    }
+
     /// Takes away what a container had of the host beside its control group, after its end: its class of resctrl.
     public static func release(spec: Spec, id: String) {
         if let rdt = spec.linux.intelRdt { try? CacheAllocation(rdt, id: id)?.remove() }
@@ -121,8 +137,8 @@ public struct CreatedContainer: ~Copyable {
     public var terminalMaster: OwnedFD?
     /// The container's control group, for limits, statistics, freezing; the caller removes it after the end.
     public let cgroup: CgroupManager?
-    /// The scope that the control group is; stopped by the caller before the removal.
-    let systemdUnit: String?
+    /// The scope that the control group is, when systemd made it; stopped by the caller before the removal.
+    public let systemdUnit: String?
     /// The socket to the waiting process; nil once it runs.
     var gate: OwnedFD?
     /// For the hooks that follow the start.

@@ -13,7 +13,9 @@ public struct EngineConfiguration: Sendable {
     public var runtimeExecutable: String
     /// Bytes that the writable layer of a container may hold that names no size; nil: as many as there is room for.
     public var defaultLayerSize: UInt64?
-    public var defaultCgroupParent = "/clipper"
+    public var cgroupDriver = CgroupDriver.cgroupfs
+    /// Where containers are that name no parent; empty: the driver's own place for them.
+    public var defaultCgroupParent = ""
     public var defaultLogDriver = "json-file"
     /// Log options for containers that give none; logs rotate by default.
     public var defaultLogOptions = EngineConfiguration.rotation
@@ -76,11 +78,10 @@ public struct EngineConfiguration: Sendable {
         ContainerPaths(data: "\(containersDirectory)/\(id)", run: "\(execRoot)/containers/\(id)")
     }
 
-    /// A container's control group, from the root of the hierarchy; there a parent without a slash before it lies too, as Docker's
-    /// documentation has it. What is relative would be the runtime's to place, and only it would know where.
-    func cgroupPath(of id: String, parent: String?) -> String {
-        let parent = parent.flatMap { $0.isEmpty ? nil : $0 } ?? defaultCgroupParent
-        return "\(parent.hasPrefix("/") ? "" : "/")\(parent)/\(id)"
+    /// OCI's `linux.cgroupsPath` of a container with this parent; nil or empty: with none of its own.
+    func cgroupsPath(of id: String, parent: String?) -> String {
+        let named = [parent ?? "", defaultCgroupParent].first { !$0.isEmpty }
+        return cgroupDriver.cgroupsPath(of: id, parent: named ?? cgroupDriver.defaultParent)
     }
 
     /// State directory of the OCI runtimes.

@@ -22,6 +22,7 @@ extension ContainerShim {
                 containerID: request.containerID, shimPID: getpid(), containerPID: pid,
                 containerStartTime: ContainerShim.startTime(of: pid), startedAt: Timestamp.now().description)
             state.cgroupPath = driver.cgroup?.path ?? ""
+            state.systemdUnit = driver.systemdUnit ?? ""
             if case .external(let path, let root, let arguments) = request.runtime {
                 (state.runtimePath, state.runtimeRoot, state.runtimeArguments) = (path, root, arguments)
             }

@@ -4,6 +4,7 @@ internal import JSON
 internal import Linux
 internal import OCIRuntimeSpec
 internal import ShimProtocol
+internal import Systemd
 
 /// runc, crun or another program with their command line.
 ///
@@ -17,6 +18,8 @@ final class ExternalDriver: RuntimeDriver {
     private let request: LaunchRequest
     private var isCreated = false
     private(set) var cgroup: CgroupManager?
+    /// A scope is the program's own business.
+    let systemdUnit: String? = nil
 
     init(_ request: LaunchRequest, program: String, leading: [String], root: String) {
         self.program = program
@@ -37,8 +40,9 @@ final class ExternalDriver: RuntimeDriver {
         do {
             let master = try ExternalDriver.receive(console)
             let pid = try readPID(pidFile)
-            try run(["start", request.containerID], nil)
+            // systemd takes the scope of a program that ends at once away.
             findCgroup()
+            try run(["start", request.containerID], nil)
             return StartedProcess(pid: pid, terminalMaster: master)
         } catch {
             cleanUp()
@@ -104,8 +108,15 @@ final class ExternalDriver: RuntimeDriver {
     }
 
     private func findCgroup() {
-        let path = (try? Spec(parsing: Files.read("\(request.bundle)/config.json")))?.linux.cgroupsPath
-        if let path { cgroup = try? CgroupManager.open(path: path) }
+        guard let path = (try? Spec(parsing: Files.read("\(request.bundle)/config.json")))?.linux.cgroupsPath else { return }
+        do {
+            if request.systemdCgroup {
+                let unit = try SystemdUnit(cgroupsPath: path, id: request.containerID, isUser: false)
+                cgroup = try CgroupManager.open(path: try SystemdManager.connect().cgroupPath(of: unit))
+            } else {
+                cgroup = try CgroupManager.open(path: path)
+            }
+        } catch { ShimLog.write("\(error)") }
     }
 
     private func readPID(_ path: String) throws(ShimFailure) -> Int32 {
@@ -135,7 +146,8 @@ final class ExternalDriver: RuntimeDriver {
         let log = "\(request.directory)/runtime.log"
         unlink(log)
         defer { unlink(log) }
-        let all = [program] + leading + ["--root", root, "--log", log, "--log-format", "json"] + arguments
+        let global = ["--root", root, "--log", log, "--log-format", "json"] + (request.systemdCgroup ? ["--systemd-cgroup"] : [])
+        let all = [program] + leading + global + arguments
         var numbers: [Int32] = [-1, -1, -1]
         switch streams {
         case .some(let streams): numbers = [streams.input.raw, streams.output.raw, streams.error.raw]

@@ -11,6 +11,7 @@ final class InProcessDriver: RuntimeDriver {
     private let seccompCache: String
     private var containerPID: Int32 = 0
     private(set) var cgroup: CgroupManager?
+    private(set) var systemdUnit: String?
 
     init(_ request: LaunchRequest, root: String) throws(ShimFailure) {
         let path = "\(request.bundle)/config.json"
@@ -21,6 +22,7 @@ final class InProcessDriver: RuntimeDriver {
         var options = CreateOptions(id: request.containerID, bundle: request.bundle)
         seccompCache = "\(root)/seccomp"
         options.seccompCacheDirectory = seccompCache
+        options.systemdCgroup = request.systemdCgroup
         self.options = options
     }
 
@@ -32,6 +34,7 @@ final class InProcessDriver: RuntimeDriver {
             var container = try ContainerRuntime.run(spec: spec, options: options)
             containerPID = container.pid
             cgroup = container.cgroup
+            systemdUnit = container.systemdUnit
             return StartedProcess(pid: container.pid, terminalMaster: container.terminalMaster.take())
         } catch { throw ShimFailure(error) }
     }
@@ -51,14 +54,19 @@ final class InProcessDriver: RuntimeDriver {
 
     func update(_ resources: JSONValue) throws(ShimFailure) {
         guard let cgroup else { throw ShimFailure(.conflict, "update: the container has no control group") }
-        let limits: CgroupResources
-        do { limits = try CgroupResources(try Spec.Resources(parsing: resources.serialized())) } catch {
+        let limits: Spec.Resources
+        do { limits = try Spec.Resources(parsing: resources.serialized()) } catch {
             throw ShimFailure(.invalidRequest, "update: \(error)")
         }
-        do { try cgroup.apply(limits) } catch { throw ShimFailure(.runtime, "\(error)") }
+        do throws(RuntimeError) { try ContainerRuntime.update(cgroup, systemdUnit: systemdUnit, to: limits) } catch {
+            throw ShimFailure(error)
+        }
     }
 
     func cleanUp() {
+        if let systemdUnit {
+            do throws(RuntimeError) { try ContainerRuntime.stopScope(systemdUnit) } catch { ShimLog.write(error.message) }
+        }
         if let cgroup {
             do { try cgroup.remove() } catch { ShimLog.write("\(error)") }
         }

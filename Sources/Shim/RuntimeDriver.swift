@@ -19,6 +19,8 @@ protocol RuntimeDriver: AnyObject {
     func update(_ resources: JSONValue) throws(ShimFailure)
     /// The container's control group; nil without one.
     var cgroup: CgroupManager? { get }
+    /// The scope that the control group is, when the driver itself had systemd make it.
+    var systemdUnit: String? { get }
     /// The first process is gone and reaped: takes away what the runtime keeps about the container.
     func cleanUp()
 }

@@ -11,6 +11,8 @@ public struct LaunchRequest: Sendable, Equatable {
     /// Sources of mounts that the shim makes first.
     public var mountSources: [MountSource] = []
     public var runtime: Runtime
+    /// systemd makes the control group, as a scope: `linux.cgroupsPath` of config.json is `slice:prefix:name`.
+    public var systemdCgroup = false
     /// Seconds that an external runtime may take for one command; 0: as long as it takes.
     public var runtimeTimeout: UInt32 = 0
     /// The soft limit of open files that hooks and an external runtime get; nil: the shim's own.
@@ -149,6 +151,7 @@ extension LaunchRequest {
             writer.put("runtimeRoot", root)
             if !arguments.isEmpty { writer.put("runtimeArguments", .array(arguments.map { .string($0) })) }
         }
+        if systemdCgroup { writer.put("systemdCgroup", true) }
         if runtimeTimeout > 0 { writer.put("runtimeTimeout", runtimeTimeout) }
         if let openFiles { writer.put("openFiles", openFiles) }
         switch log {
@@ -179,6 +182,7 @@ extension LaunchRequest {
         let arguments = value["runtimeArguments"]?.arrayValue?.compactMap(\.stringValue) ?? []
         runtime =
             try fields.optionalString("runtimePath").map { .external(path: $0, root: root, arguments: arguments) } ?? .inProcess(root: root)
+        systemdCgroup = try fields.flag("systemdCgroup")
         runtimeTimeout = try fields.number("runtimeTimeout", default: 0)
         if !fields.isAbsent("openFiles") { openFiles = try fields.number("openFiles") }
         if !fields.isAbsent("jsonFile") { log = .jsonFile(try Log.JSONFile(try fields.object("jsonFile"))) }

@@ -11,6 +11,7 @@ extension ContainerState {
         writer.put("startTime", containerStartTime)
         writer.put("startedAt", startedAt)
         if !cgroupPath.isEmpty { writer.put("cgroup", cgroupPath) }
+        if !systemdUnit.isEmpty { writer.put("systemdUnit", systemdUnit) }
         if !runtimePath.isEmpty {
             writer.put("runtimePath", runtimePath)
             writer.put("runtimeRoot", runtimeRoot)
@@ -26,6 +27,7 @@ extension ContainerState {
             containerStartTime: try fields.number("startTime"), startedAt: try fields.string("startedAt"))
         version = try fields.number("version")
         cgroupPath = try fields.string("cgroup", default: "")
+        systemdUnit = try fields.string("systemdUnit", default: "")
         runtimePath = try fields.string("runtimePath", default: "")
         runtimeRoot = try fields.string("runtimeRoot", default: "")
         runtimeArguments = value["runtimeArguments"]?.arrayValue?.compactMap(\.stringValue) ?? []

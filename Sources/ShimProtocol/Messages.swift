@@ -14,6 +14,8 @@ public struct ContainerState: Sendable, Equatable {
     public var startedAt: String
     /// The container's control group below each hierarchy's root; empty without one.
     public var cgroupPath = ""
+    /// The scope that the control group is, when systemd made it for Clipper's own runtime; empty otherwise.
+    public var systemdUnit = ""
     /// The program that made the container and its state directory, which has to be told of the end; empty for Clipper's own.
     public var runtimePath = ""
     public var runtimeRoot = ""

@@ -3,6 +3,7 @@ internal import Glibc
 internal import JSON
 internal import Linux
 internal import ShimProtocol
+internal import Systemd
 
 /// What a shim that is gone has left in the run directory and on the machine.
 enum Remains {
@@ -30,9 +31,11 @@ enum Remains {
         if !state.runtimePath.isEmpty {
             await delete(state.containerID, runtime: [state.runtimePath] + state.runtimeArguments, root: state.runtimeRoot)
         }
-        guard !state.cgroupPath.isEmpty, let cgroup = try? CgroupManager.open(path: state.cgroupPath) else { return }
-        try? cgroup.kill()
-        try? cgroup.remove()
+        let cgroup = state.cgroupPath.isEmpty ? nil : try? CgroupManager.open(path: state.cgroupPath)
+        try? cgroup?.kill()
+        // Of a scope that failed systemd keeps the name.
+        if !state.systemdUnit.isEmpty { try? SystemdManager.connect().stop(state.systemdUnit) }
+        try? cgroup?.remove()
     }
 
     /// Lets the runtime that made the container forget it: with its state the name would stay taken.

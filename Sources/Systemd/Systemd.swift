@@ -6,4 +6,4 @@
 //
 // `ServiceManager` is the other direction: what systemd hands to a service and hears from it.
 //
-// Used by ContainerRuntime for `--systemd-cgroup`, and by clipperd. Part of the static zone.
+// Used by ContainerRuntime for `--systemd-cgroup`, by Shim and Supervision, and by clipperd. Part of the static zone.

@@ -80,6 +80,9 @@ public final class SystemdManager {
         root = above == "/" ? "" : above
     }
 
+    /// The control group that a scope of this manager's is, below each hierarchy's root.
+    public func cgroupPath(of unit: SystemdUnit) -> String { root + unit.path }
+
     /// Makes a scope of the process and waits until it is there (systemd.scope(5)). A failed unit of the same name is
     /// forgotten first.
     public func startScope(_ unit: SystemdUnit, process: Int32, properties: [SystemdProperty]) throws {

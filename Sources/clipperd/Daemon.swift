@@ -12,6 +12,7 @@ internal import Networking
 internal import RecordStore
 internal import RegistryClient
 internal import Supervision
+internal import Systemd
 internal import Volumes
 
 /// The daemon's parts, made and joined.
@@ -41,6 +42,7 @@ struct Daemon {
         self.options = options
         self.logger = logger
         tls = try Self.tls(options)
+        if options.cgroupDriver == .systemd { try Self.requireSystemd() }
         if let score = options.oomScoreAdjust { try Files.write("/proc/self/oom_score_adj", "\(score)", flags: O_WRONLY) }
         try Files.makeDirectories(options.dataRoot, mode: 0o711)
         try Files.makeDirectories(options.execRoot, mode: 0o711)
@@ -110,6 +112,13 @@ struct Daemon {
         metricsServer = options.metricsAddress == nil ? nil : MetricsServer.make(system, logger: logger)
     }
 
+    /// Refuses to start where no container could.
+    private static func requireSystemd() throws(OptionError) {
+        do { _ = try SystemdManager.connect() } catch {
+            throw OptionError("native.cgroupdriver=systemd: systemd support for managing cgroups is not available: \(error)")
+        }
+    }
+
     /// The host's AppArmor, with the default profile loaded. A daemon starts without it; a container that is to have it does not.
     private static func appArmor(_ options: DaemonOptions, _ logger: Logger) -> AppArmor? {
         let appArmor = AppArmor(directory: options.execRoot, container: getenv("container").map { String(cString: $0) })
@@ -137,6 +146,7 @@ struct Daemon {
     private static func engineConfiguration(_ options: DaemonOptions, _ runtimeExecutable: String) throws -> EngineConfiguration {
         var configuration = EngineConfiguration(
             dataRoot: options.dataRoot, execRoot: options.execRoot, runtimeExecutable: runtimeExecutable)
+        configuration.cgroupDriver = options.cgroupDriver
         configuration.defaultCgroupParent = options.cgroupParent
         configuration.defaultLogDriver = options.logDriver
         configuration.defaultLogOptions = options.logOptions ?? (options.logDriver == "json-file" ? EngineConfiguration.rotation : [:])

@@ -1,5 +1,6 @@
 internal import ClientUI
 internal import Engine
+internal import EngineTypes
 internal import JSON
 internal import Linux
 internal import Netlink
@@ -83,6 +84,7 @@ extension DaemonOptions {
     func checkContainerDefaults() throws(OptionError) {
         if shmSize < 0 { throw OptionError("default-shm-size: \(shmSize) is less than 0") }
         if cgroupParent.split(separator: "/").contains("..") { throw OptionError("cgroup-parent: \(cgroupParent) contains ..") }
+        do throws(EngineError) { try cgroupDriver.check(parent: cgroupParent) } catch { throw OptionError(error.message) }
         for (name, limit) in defaultUlimits.sorted(by: { $0.key < $1.key }) {
             guard ResourceLimitKind(name: "RLIMIT_\(name.uppercased())") != nil else {
                 throw OptionError("default-ulimits: invalid ulimit type: \(name)")

@@ -71,7 +71,7 @@ extension DaemonOption {
         options.features = features
     }
 
-    /// `native.cgroupdriver=cgroupfs` is all there is of it on Linux.
+    /// `native.cgroupdriver` is all there is of it on Linux.
     @Sendable private static func setExecOptions(_ options: inout DaemonOptions, _ value: JSONValue) throws(OptionError) {
         for text in try value.texts(of: "exec-opts") {
             let pair = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { $0.filter { $0 != " " } }
@@ -82,12 +82,13 @@ extension DaemonOption {
                 throw OptionError("invalid exec-opt (\(text)): unknown option: '\(pair[0])'")
             }
             switch pair[1] {
-            case "cgroupfs": break
-            case "systemd":
-                throw OptionError("not implemented: native.cgroupdriver=systemd: the daemon makes the control groups of containers itself")
             case "none":
                 throw OptionError("native.cgroupdriver option none is internally used and cannot be specified manually")
-            default: throw OptionError("native.cgroupdriver option \(pair[1]) not supported")
+            default:
+                guard let driver = CgroupDriver(rawValue: pair[1]) else {
+                    throw OptionError("native.cgroupdriver option \(pair[1]) not supported")
+                }
+                options.cgroupDriver = driver
             }
         }
     }

@@ -85,7 +85,10 @@ extension DaemonOption {
             Flag("runtime-timeout", .int, "Seconds that an additional runtime may take for one command; 0: no limit", default: "120"),
             \.runtimeTimeout),
         texts("cdi-spec-dirs", Flag("cdi-spec-dir", .list, "CDI specification directories to use"), \.deviceSpecDirectories),
-        text("cgroup-parent", Flag("cgroup-parent", .string, "Parent cgroup of all containers", default: "/clipper"), \.cgroupParent),
+        text(
+            "cgroup-parent",
+            Flag("cgroup-parent", .string, "Parent cgroup of all containers (default /clipper; with systemd system.slice)"), \.cgroupParent
+        ),
         DaemonOption(
             key: "default-shm-size", flag: Flag("default-shm-size", .bytes, "Size of /dev/shm", default: "64MiB"), isReloadable: true
         ) { options, value throws(OptionError) in

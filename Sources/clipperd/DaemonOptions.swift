@@ -54,7 +54,9 @@ struct DaemonOptions {
     var remappedUser: String?
     var defaultUlimits: [String: (soft: Int64, hard: Int64)] = [:]
     var deviceSpecDirectories = ["/etc/cdi", "/var/run/cdi"]
-    var cgroupParent = "/clipper"
+    var cgroupDriver = CgroupDriver.cgroupfs
+    /// Empty: the driver's own place for containers.
+    var cgroupParent = ""
     /// Bytes of a container's writable layer where it names none; 0: as many as there is room for.
     var layerSize: Int64 = 0
     var shmSize: Int64 = 67_108_864

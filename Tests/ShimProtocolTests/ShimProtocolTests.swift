@@ -12,6 +12,7 @@ private func sampleRequest() -> LaunchRequest {
     file.maxFiles = 3
     file.attributes = ["b": "2", "a": "\"1\""]
     request.log = .jsonFile(file)
+    request.systemdCgroup = true
     request.runtimeTimeout = 7
     request.openFiles = 1024
     request.mountSources = [
@@ -73,6 +74,7 @@ private func sent(_ value: JSONValue) throws -> JSONValue {
     var state = ContainerState(
         containerID: "c", shimPID: 1, containerPID: 2, containerStartTime: 1 << 60, startedAt: "2026-11-23T21:00:00Z")
     state.cgroupPath = "/docker/c"
+    state.systemdUnit = "clipper-c.scope"
     (state.runtimePath, state.runtimeRoot) = ("/usr/sbin/runc", "/run/r")
     state.runtimeArguments = ["--debug"]
     let record = ExitRecord(exitCode: 137, signal: 9, oomKilled: true, startedAt: "a", exitedAt: "b")

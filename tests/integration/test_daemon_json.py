@@ -55,6 +55,8 @@ def configured(request):
     ({"exec-opts": ["native.cgroupdriver=foo"]}, [], "native.cgroupdriver option foo not supported"),
     ({}, ["--exec-opt", "native.cgroupdriver=none"],
      "native.cgroupdriver option none is internally used and cannot be specified manually"),
+    ({"exec-opts": ["native.cgroupdriver=systemd"], "cgroup-parent": "/x"}, [],
+     'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"'),
     ({"features": {"buildkit": True}}, [], "features.buildkit: true is not possible: builds go without BuildKit's sessions"),
     ({"features": {"containerd-snapshotter": True}}, [], "features.containerd-snapshotter: true is not possible"),
     ({"features": {"foo": True}}, [], "features.foo: true is not possible: there is no such feature"),
@@ -89,6 +91,19 @@ def test_what_means_what_is_done_anyway(tmp_path):
                 "init-path": "", "userland-proxy-path": "", "cpu-rt-period": 0, "cpu-rt-runtime": 0, "network-control-plane-mtu": 1500,
                 "cluster-store": "", "cluster-advertise": "", "cluster-store-opts": {}}
     assert check(tmp_path, document) == (0, "configuration OK\n", "")
+
+
+def test_systemd_is_the_cgroup_driver_only_where_it_runs(tmp_path):
+    document = {"exec-opts": ["native.cgroupdriver=systemd"], "cgroup-parent": "mine-test.slice"}
+    assert check(tmp_path, document) == (0, "configuration OK\n", "")
+    options = ["--exec-opt", "native.cgroupdriver=systemd", "--data-root", tmp_path / "data", "--exec-root", tmp_path / "run",
+               "-H", f"unix://{tmp_path}/sock", "--config-file", tmp_path / "daemon.json", "--pidfile", tmp_path / "pid"]
+    (tmp_path / "daemon.json").write_text("{}")
+    environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={tmp_path}/no-bus"}
+    done = subprocess.run([BIN / "clipperd", *options], capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 1
+    assert "native.cgroupdriver=systemd: systemd support for managing cgroups is not available" in done.stderr
+    assert "no-bus" in done.stderr and not (tmp_path / "data").exists()
 
 
 def test_pools_gateway_and_options_of_networks(configured):

@@ -180,7 +180,7 @@ enum DeleteCommand {
         if spec.linux.namespace(.pid)?.path != nil || spec.linux.namespace(.pid) == nil { try cgroup?.kill() }
         if let unit {
             // The container goes in any case; systemd forgets a scope that is empty by itself, unless it failed.
-            do { try SystemdScope.stop(unit) } catch { globals.log.warn(RuntimeError(wrapping: error).message) }
+            do { try ContainerRuntime.stopScope(unit) } catch { globals.log.warn(error.message) }
         }
         if let cgroup {
             // The directory that relative paths lie in goes with the last of them.

@@ -41,11 +41,11 @@ enum UpdateCommand {
         changes.complete(from: before)
         let cgroup = try container.cgroup()
         do {
-            try apply(changes, to: cgroup, state)
+            try ContainerRuntime.update(cgroup, systemdUnit: state.systemdUnit, to: changes)
             try allocation?.class.update(allocation?.lines ?? [], process: state.pid)
         } catch {
             // What was set before the failing one goes back as far as it can: all or nothing, as runc.
-            try? apply(before.restricted(to: changes), to: cgroup, state)
+            try? ContainerRuntime.update(cgroup, systemdUnit: state.systemdUnit, to: before.restricted(to: changes))
             throw error
         }
         state.spec.linux.resources = before.merged(with: changes)
@@ -74,15 +74,6 @@ enum UpdateCommand {
         } catch let error as SpecError {
             throw RuntimeError(kind: .usage, message: "option --\(option): \(error.message) (Intel RDT)")
         }
-    }
-
-    private static func apply(_ changes: Spec.Resources, to cgroup: CgroupManager, _ state: ContainerState) throws {
-        var resources = try CgroupResources(changes)
-        if !resources.devices.isEmpty { resources.devices += DeviceRule.containerDefaults }
-        if let unit = state.systemdUnit {
-            try SystemdScope.update(unit, resources, isUnified: cgroup.layout.version == .v2)
-        }
-        try cgroup.apply(resources)
     }
 
     private static func changes(_ arguments: CommandArguments) throws -> Spec.Resources {

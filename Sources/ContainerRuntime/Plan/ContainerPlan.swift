@@ -46,7 +46,7 @@ struct ContainerPlan {
         cacheAllocation = try CacheAllocation(spec.linux.intelRdt, id: options.id)
         if options.systemdCgroup {
             let unit = try SystemdUnit(cgroupsPath: spec.linux.cgroupsPath, id: options.id, isUser: geteuid() != 0)
-            cgroupPath = try SystemdManager.connect().root + unit.path
+            cgroupPath = try SystemdManager.connect().cgroupPath(of: unit)
             systemdUnit = unit
         } else {
             cgroupPath = Self.cgroupPath(spec.linux.cgroupsPath, id: options.id)

@@ -80,6 +80,7 @@ public final class ContainerBuildExecutor: BuildExecutor {
         var mode = HostConfig()
         mode.NetworkMode = step.networkMode
         try mode.check(mapping: configuration.identities)
+        try configuration.cgroupDriver.check(parent: step.resources.cgroupParent)
         let identities = try await ContainerIdentities.make(mode, ownNetwork: true, configuration, supervisor, networks)
         // Descriptor 3 is the shim's control socket, 4 the stream.
         let root = identities.rootForShim(descriptor: step.networkMode == "host" ? 5 : 6)
@@ -90,6 +91,7 @@ public final class ContainerBuildExecutor: BuildExecutor {
             containerID: step.identifier, directory: directory, bundle: directory,
             runtime: .inProcess(root: configuration.runtimeRoot + "/clipper"))
         request.rootfs = .overlay(Overlay(layers: step.layers, upper: step.upper, work: step.work, isVolatile: true, mappedRoot: root))
+        request.systemdCgroup = configuration.cgroupDriver == .systemd
         handedOver = true
         let connection = try await supervisor.launch(
             request, descriptors: (prepared.sandbox.map { [$0.descriptor] } ?? []) + identities.descriptors, attaching: [stream])

@@ -25,6 +25,7 @@ struct ContainerCreation: Sendable {
         try request.config.checkVariables()
         try host.check(config: request.config)
         try host.check(mapping: configuration.identities)
+        try configuration.cgroupDriver.check(parent: host.CgroupParent ?? "")
         try StorageOptions.check(host.StorageOpt, configuration)
         let storage = try StorageOptions(host.StorageOpt, standard: configuration.defaultLayerSize)
         let image = try await offloading { [images] in try images.image(imageName) }

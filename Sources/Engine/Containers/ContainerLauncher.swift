@@ -78,6 +78,7 @@ final class ContainerLauncher: Sendable {
         let shared = try sharedNamespaces(record)
         try ContainerLinks.requireRunning(record, in: store)
         try record.hostConfig.check(mapping: configuration.identities)
+        try configuration.cgroupDriver.check(parent: record.hostConfig.CgroupParent ?? "")
         let identities = try await ContainerIdentities.make(
             record.hostConfig, sharing: shared.processes, ownNetwork: shared.network == nil, configuration, supervisor, networks)
         try await copyImageContentIntoVolumes(record, layers: image, identities, user: record.id)
@@ -97,6 +98,7 @@ final class ContainerLauncher: Sendable {
                     layers: image, upper: prepared.paths.upper, work: prepared.paths.work, isVolatile: record.hostConfig.AutoRemove == true,
                     mappedRoot: root)
             )
+            request.systemdCgroup = configuration.cgroupDriver == .systemd
             request.runtimeTimeout = configuration.runtimeTimeout
             request.openFiles = configuration.givenOpenFiles
             request.mountSources = try await mountSources(record, prepared.paths, root)

@@ -88,7 +88,7 @@ public final class SystemService: Sendable {
         info.NGoroutines = (try? Files.list("/proc/self/task").count) ?? 0
         info.SystemTime = Timestamp.now().description
         info.LoggingDriver = configuration.defaultLogDriver
-        info.CgroupDriver = "cgroupfs"
+        info.CgroupDriver = configuration.cgroupDriver.rawValue
         info.CgroupVersion = HostFacts.isUnifiedCgroup ? "2" : "1"
         info.NEventsListener = bus.listenerCount
         info.KernelVersion = HostFacts.kernelRelease

@@ -191,7 +191,7 @@ struct SpecBuilder {
 
     private func linux(_ capabilities: [String], _ security: SecurityOptions) throws(EngineError) -> Spec.LinuxConfig {
         var linux = Spec.LinuxConfig()
-        linux.cgroupsPath = configuration.cgroupPath(of: record.id, parent: host.CgroupParent)
+        linux.cgroupsPath = configuration.cgroupsPath(of: record.id, parent: host.CgroupParent)
         linux.sysctl = ownNetworkSettings().merging(host.Sysctls ?? [:]) { $1 }
         linux.namespaces = namespaces()
         linux.rootfsPropagation = record.mounts.contains { ["rshared", "shared"].contains($0.propagation) } ? "shared" : nil

@@ -1,10 +1,11 @@
 """What only cgroup v2 shows, and scopes of a real systemd: in a virtual machine (machine.py)."""
 
 import json
+import subprocess
 
 import machine
 
-from .harness import in_machine
+from .harness import PROGRAM, REPOSITORY, in_machine
 
 pytestmark = machine.marks
 
@@ -50,3 +51,11 @@ def test_systemd_scopes(scope, tmp_path):
     limits = {"memory": {"limit": 64 << 20}, "pids": {"limit": 33}, "cpu": {"shares": 1024, "quota": 25000, "period": 100000}}
     write(scope, tmp_path, "one", "mine-test.slice:clp:one", limits, annotations={"org.systemd.property.TimeoutStopSec": "uint64 7"})
     assert len(in_machine(tmp_path, "bash", "systemd.sh", "bash", "/payload/scope.sh")) > 25
+
+
+def test_daemon_with_systemd_as_cgroup_driver(tmp_path):
+    with (tmp_path / "base.tar").open("wb") as image:
+        subprocess.run([REPOSITORY / "scripts/make-base-image"], stdout=image, check=True)
+    daemon = PROGRAM.parent / "clipperd"
+    files = [PROGRAM.parent / "clipper", daemon, *machine.libraries(daemon)]
+    assert len(in_machine(tmp_path, "bash", "systemd.sh", "bash", "/payload/driver.sh", files=files)) > 40
