@@ -43,6 +43,19 @@ def alive(pid):
     return state != "Z"
 
 
+def leave_groups(pid):
+    """Puts a process into the root of every hierarchy of control groups; the directories of the groups that it was in."""
+    root, groups = pathlib.Path("/sys/fs/cgroup"), []
+    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        tops = [root / controllers.removeprefix("name=")] if controllers else [root / "unified", root]
+        top = next((top for top in tops if (top / "cgroup.procs").exists()), None)
+        if top and path != "/":
+            (top / "cgroup.procs").write_text(str(pid))
+            groups.append(top / path[1:])
+    return groups
+
+
 def free_port(kind=socket.SOCK_STREAM):
     with socket.socket(socket.AF_INET, kind) as sock:
         sock.bind(("", 0))

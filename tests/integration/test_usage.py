@@ -2,7 +2,7 @@
 
 import json
 
-from harness import IMAGE, wait_until
+from harness import IMAGE, leave_groups, wait_until
 
 BUSY = "while :; do :; done"
 
@@ -54,6 +54,16 @@ def test_stats_with_the_hosts_network(daemon, clipper, name):
     status, stats = daemon.request("GET", f"/containers/{name}/stats?stream=0&one-shot=1")
     assert status == 200 and "networks" not in stats
     assert daemon.request("GET", f"/containers/{name}/stats?stream=1&one-shot=1")[0] == 400
+
+
+def test_stats_without_a_control_group_have_no_figures(cli, daemon, sleeper):
+    """Something on the host has taken the group away from a container that runs."""
+    for group in leave_groups(cli.inspect(sleeper)["State"]["Pid"]):
+        group.rmdir()
+    status, stats = daemon.request("GET", f"/containers/{sleeper}/stats?stream=0&one-shot=1")
+    assert status == 200 and stats["name"] == f"/{sleeper}" and stats["memory_stats"] == {} and stats["pids_stats"] == {}
+    row = cli("stats", "--no-stream", "--format", "{{.Name}}|{{.CPUPerc}}|{{.PIDs}}", sleeper)
+    assert row == f"{sleeper}|0.00%|0"
 
 
 def test_diff(cli, name):

@@ -1,6 +1,7 @@
 internal import EngineTypes
 public import JSON
 internal import Linux
+internal import Logging
 internal import Supervision
 
 extension ContainerService {
@@ -12,14 +13,14 @@ extension ContainerService {
         let container = try store.find(id)
         var before: ResourceSample?
         if !stream {
-            if !oneShot, let first = try await sample(container) {
+            if !oneShot, let first = await sample(container) {
                 before = first
                 try await Task.sleep(for: .seconds(1))
             }
-            return try await emit(document(container).json(try await sample(container), before: before))
+            return try await emit(document(container).json(await sample(container), before: before))
         }
         while true {
-            let sample = try await sample(container)
+            let sample = await sample(container)
             try await emit(document(container).json(sample, before: before))
             before = sample
             try await Task.sleep(for: .seconds(1))
@@ -32,15 +33,15 @@ extension ContainerService {
             id: container.id, name: container.name, isUnified: HostFacts.isUnifiedCgroup, hostMemory: HostFacts.totalMemory)
     }
 
-    /// Nil of a container that does not run: its document has no figures.
-    private func sample(_ container: Container) async throws -> ResourceSample? {
+    /// Nil of a container that does not run, and of one whose figures cannot be read: its document has none, as in Docker.
+    private func sample(_ container: Container) async -> ResourceSample? {
         guard let connection = try? container.connection() else { return nil }
         let mode = container.record.hostConfig.NetworkMode ?? ""
         let pid = mode == "host" || mode.hasPrefix("container:") ? nil : connection.containerPID
         do { return try await offloading { try ResourceSample(try connection.cgroup(), networkOf: pid) } } catch {
-            // Its group goes with it: it has ended since we looked.
-            if !container.isAlive { return nil }
-            throw EngineError.from(error)
+            // Mostly it has ended since we looked, and its group with it.
+            logger.debug("no figures of a container", metadata: ["container": "\(container.id)", "error": "\(error)"])
+            return nil
         }
     }
 }
