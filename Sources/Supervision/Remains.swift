@@ -58,6 +58,15 @@ enum Remains {
         _ = clp_pidfd_send_signal(owned.raw, SIGKILL)
     }
 
+    /// Whether the first process has ended, taken in by its parent or not (pidfd_open(2): the descriptor is readable then).
+    static func hasEnded(_ state: ContainerState) -> Bool {
+        let pidfd = clp_pidfd_open(state.containerPID, 0)
+        if pidfd < 0 { return errno == ESRCH }
+        let owned = OwnedFD(owning: pidfd)
+        var query = pollfd(fd: owned.raw, events: Int16(POLLIN), revents: 0)
+        return poll(&query, 1, 0) > 0 || startTime(of: state.containerPID) != state.containerStartTime
+    }
+
     /// Field 22 of /proc/pid/stat (proc(5)).
     private static func startTime(of pid: Int32) -> UInt64? {
         guard let text = try? Files.readText("/proc/\(pid)/stat"), let end = text.lastIndex(of: ")") else { return nil }

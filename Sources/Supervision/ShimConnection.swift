@@ -23,6 +23,8 @@ public final class ShimConnection: Sendable {
     public var shimPID: Int32 { state.shimPID }
     /// RFC 3339.
     public var startedAt: String { state.startedAt }
+    /// Whether the container's first process has ended, which `events` tell later: its output is read to the end before.
+    public var hasEnded: Bool { Remains.hasEnded(state) }
 
     /// The container's control group, as its shim has told it. Throws `ShimFailure` for a container without one, and where it
     /// is gone.

@@ -146,8 +146,8 @@ def test_exit_code_is_null_before_the_end(sdk, sleeper):
 
 
 def test_ends_with_the_container(clipper, sleeper):
-    process = clipper.spawn("exec", sleeper, "sleep", "1000")
-    wait_until(lambda: "sleep 1000" in clipper("top", sleeper))
+    process = clipper.spawn("exec", sleeper, "sleep", "555")
+    wait_until(lambda: "sleep 555" in clipper("top", sleeper))
     clipper("kill", sleeper)
     process.communicate(timeout=5)
     assert process.returncode == 137

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import os
+import signal
 import threading
 import time
 
 import docker.errors
 import pytest
 
-from harness import IMAGE, UnixConnection, wait_until
+from harness import IMAGE, UnixConnection, leave_groups, wait_until
 
 
 def test_run_prints_and_returns_the_exit_code(cli):
@@ -306,6 +307,24 @@ def test_start_and_removal_at_once(daemon, name):
         late = status >= 500 and "/restart" in path and any(
             words in answer["message"] for words in ("marked for removal", "is not running", "No such container"))
         assert status < 500 or late, (path, answer)
+
+
+def test_what_meets_the_end_of_a_container(daemon, clipper, name):
+    """Its first process is gone, but its output is still open: in a process that has left its control group."""
+    identifier = clipper("run", "-d", "--name", name, "--pid", "host", IMAGE, "sh", "-c", "sleep 1000 & echo $!; exec sleep 1000")
+    other = int(wait_until(lambda: clipper("logs", name)))
+    try:
+        leave_groups(other)
+        made = daemon.request("POST", f"/containers/{name}/exec", {"Cmd": ["true"]})[1]["Id"]
+        os.kill(clipper.inspect(name)["State"]["Pid"], signal.SIGKILL)
+        answers = [daemon.request(*call) for call in (
+            ("POST", f"/containers/{name}/pause"), ("GET", f"/containers/{name}/top"),
+            ("POST", f"/exec/{made}/start", {"Detach": True}), ("POST", f"/containers/{name}/resize?h=1&w=1"))]
+        assert clipper.inspect(name)["State"]["Status"] == "running", "its end was noted too early for this test"
+    finally:
+        os.kill(other, signal.SIGKILL)
+    assert answers == [(409, {"message": f"container {identifier} is not running"})] * 4
+    assert clipper("wait", name) == "137" and clipper.inspect(name)["State"]["Status"] == "exited"
 
 
 def waiter(daemon, container, condition):

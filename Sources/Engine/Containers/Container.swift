@@ -83,9 +83,12 @@ final class Container: Sendable {
         case .running(let connection), .paused(let connection): return connection
         case .unreachable: throw EngineError(.unavailable, "container \(name): \(Self.silence)")
         case .restarting: throw .conflict("Container \(id) is restarting, wait until the container is running")
-        case .created, .starting, .exited, .removing, .dead:
-            throw .conflict("container \(id) is not running")
+        case .created, .starting, .exited, .removing, .dead: throw isNotRunning()
         }
+    }
+
+    private func isNotRunning(_ cause: (any Error)? = nil) -> EngineError {
+        EngineError(.conflict, "container \(id) is not running", cause: cause)
     }
 
     static let silence = "its supervisor does not answer: it is stopped or frozen"
@@ -111,7 +114,41 @@ final class Container: Sendable {
 
     /// Puts a process into the container, which neither is paused nor will be before `body` ends.
     func withUnpaused<Result>(to verb: String, _ body: (ShimConnection) async throws -> Result) async throws -> Result {
-        try await freezing.withLock { try await body(try unpausedConnection(to: verb)) }
+        try await freezing.withLock { try await whileRunning(try unpausedConnection(to: verb), body) }
+    }
+
+    /// Does something with a container that runs or is paused. Its end is known later here than it comes: what `body` then finds
+    /// gone (a control group, the supervisor) is a container that is not running, which this throws.
+    func whileRunning<Result>(_ body: (ShimConnection) async throws -> Result) async throws -> Result {
+        try await whileRunning(try connection(), body)
+    }
+
+    private func whileRunning<Result>(
+        _ connection: ShimConnection, _ body: (ShimConnection) async throws -> Result
+    ) async throws -> Result {
+        if connection.hasEnded { throw isNotRunning() }
+        do { return try await body(connection) } catch where connection.hasEnded { throw isNotRunning(error) }
+    }
+
+    /// Freezes or thaws it by `body`, and notes that. Called with the lock `freezing` held.
+    func setPaused(_ isPaused: Bool, byCommit isByCommit: Bool = false, _ body: (ShimConnection) async throws -> Void)
+        async throws
+    {
+        try await whileRunning { connection in
+            try await body(connection)
+            let isAlive = withState { state in
+                switch state.phase {
+                case .running, .paused:
+                    state.phase = isPaused ? .paused(connection) : .running(connection)
+                    state.record.outcome.phase = isPaused ? .paused : .running
+                    state.record.outcome.isPausedByCommit = isByCommit
+                    return true
+                // Its end was noted meanwhile.
+                case .created, .starting, .unreachable, .restarting, .exited, .removing, .dead: return false
+                }
+            }
+            if !isAlive { throw isNotRunning() }
+        }
     }
 
     var isAlive: Bool {

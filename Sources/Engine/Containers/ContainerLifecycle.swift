@@ -393,12 +393,8 @@ final class ContainerLifecycle: Sendable {
     func pause(_ container: Container, forCommit isPausedByCommit: Bool = false) async throws {
         try await container.freezing.withLock {
             if case .paused = container.phase { throw EngineError.conflict("Container \(container.id) is already paused") }
-            let connection = try container.connection()
-            try await offloading { try connection.cgroup().freeze() }
-            container.withState { state in
-                state.phase = .paused(connection)
-                state.record.outcome.phase = .paused
-                state.record.outcome.isPausedByCommit = isPausedByCommit
+            try await container.setPaused(true, byCommit: isPausedByCommit) { connection in
+                try await offloading { try connection.cgroup().freeze() }
             }
             try await store.save(container, durable: false)
         }
@@ -408,15 +404,8 @@ final class ContainerLifecycle: Sendable {
     func unpause(_ container: Container) async throws {
         try await container.freezing.withLock {
             // As in Docker no conflict, but a failure.
-            guard case .paused(let connection) = container.phase else {
-                throw EngineError(.system, "Container \(container.id) is not paused")
-            }
-            try await offloading { try connection.cgroup().thaw() }
-            container.withState { state in
-                state.phase = .running(connection)
-                state.record.outcome.phase = .running
-                state.record.outcome.isPausedByCommit = false
-            }
+            guard case .paused = container.phase else { throw EngineError(.system, "Container \(container.id) is not paused") }
+            try await container.setPaused(false) { connection in try await offloading { try connection.cgroup().thaw() } }
             try await store.save(container, durable: false)
         }
         publish(container, "unpause")

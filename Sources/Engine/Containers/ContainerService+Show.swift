@@ -123,8 +123,9 @@ extension ContainerService {
 
     public func top(_ id: String, arguments: String) async throws -> ContainerTop {
         let container = try store.find(id)
-        let connection = try container.connection()
-        let table = try await offloading { try ProcessTable(processes: try connection.cgroup().processes()).table(arguments: arguments) }
+        let table = try await container.whileRunning { connection in
+            try await offloading { try ProcessTable(processes: try connection.cgroup().processes()).table(arguments: arguments) }
+        }
         lifecycle.publish(container, "top")
         return table
     }

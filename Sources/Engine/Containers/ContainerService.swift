@@ -125,10 +125,9 @@ public final class ContainerService: Sendable {
 
     public func resize(_ id: String, rows: Int, columns: Int) async throws {
         let container = try store.find(id)
-        let connection = try container.connection()
-        do { try await connection.resize(rows: UInt16(clamping: rows), columns: UInt16(clamping: columns)) } catch {
-            throw EngineError.from(error)
-        }
+        do {
+            try await container.whileRunning { try await $0.resize(rows: UInt16(clamping: rows), columns: UInt16(clamping: columns)) }
+        } catch { throw EngineError.from(error) }
         lifecycle.publish(container, "resize", ["height": "\(rows)", "width": "\(columns)"])
     }
 

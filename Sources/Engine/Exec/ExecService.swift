@@ -133,9 +133,11 @@ extension ContainerService {
     public func execResize(_ execID: String, rows: Int, columns: Int) async throws {
         let session = try execs.session(execID)
         guard session.phase == .running else { throw EngineError.invalid("exec process is not started") }
-        let connection = try store.find(session.containerID).connection()
-        do { try await connection.execResize(id: execID, rows: UInt16(clamping: rows), columns: UInt16(clamping: columns)) } catch {
-            throw EngineError.from(error)
-        }
+        let container = try store.find(session.containerID)
+        do {
+            try await container.whileRunning {
+                try await $0.execResize(id: execID, rows: UInt16(clamping: rows), columns: UInt16(clamping: columns))
+            }
+        } catch { throw EngineError.from(error) }
     }
 }
