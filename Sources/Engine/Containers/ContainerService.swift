@@ -72,7 +72,10 @@ public final class ContainerService: Sendable {
     public func restart(_ id: String, timeout: Int?, signal: String?) async throws {
         let container = try store.find(id)
         do { try await lifecycle.restart(container, timeout: timeout, signal: signal) } catch {
-            throw EngineError(.system, "Cannot restart container \(id): \(EngineError.from(error).message)", cause: error)
+            let failure = EngineError.from(error)
+            // A start that fails is the daemon's failure here; one that comes too late is not.
+            let code = failure.code == .conflict ? failure.code : .system
+            throw EngineError(code, "Cannot restart container \(id): \(failure.message)", cause: error)
         }
     }
 

@@ -20,6 +20,7 @@ STATUS = {
     ("post", "/containers/{id}/resize"): {409: "a container that does not run has no terminal"},
     ("post", "/containers/{id}/pause"): {409: "paused already, or not running"},
     ("post", "/containers/{id}/attach"): {409: "a paused container takes no input"},
+    ("post", "/containers/{id}/restart"): {409: "marked for removal, or dead"},
     ("post", "/containers/{id}/start"): {409: "marked for removal, or paused"},
     ("post", "/commit"): {409: "the container is being removed"},
     ("get", "/containers/{id}/top"): {409: "the container does not run"},
