@@ -262,6 +262,10 @@ def propagation(box, directory):
             below.mkdir()
             subprocess.run(["mount", "-t", "tmpfs", "none", below], check=True)
             assert box.exec(made, f"grep -c ' /m/{kind} ' /proc/mounts || true") == str(int(arrives))
+        for kind in ["rshared", "shared"]:
+            bind = {"Type": "bind", "Source": str(directory), "Target": "/m", "BindOptions": {"Propagation": kind}}
+            box.run(f"mkdir /m/{kind}; mount -t tmpfs none /m/{kind}; echo inside >/m/{kind}/file", {"Privileged": True, "Mounts": [bind]})
+            assert (directory / kind / "file").read_text() == "inside\n", "a mount of the container is not there on the host"
         refused_mount(box, 400, "invalid propagation mode: sideways", Type="bind", Source="/", BindOptions={"Propagation": "sideways"})
     finally:
         for entry in directory.iterdir():

@@ -135,6 +135,27 @@ def test_shared_namespaces(clipper):
     assert clipper("run", "--rm", IMAGE, "readlink", "/proc/self/ns/user") != theirs
 
 
+def test_shared_mounts(clipper, remapped, tmp_path):
+    """The host's mounts come through; the container's own do not come back: to its user namespace the host's mounts are slaves
+    (mount_namespaces(7)), with dockerd too."""
+    def host(*words):
+        """In the daemon's mount namespace."""
+        return subprocess.run(["nsenter", "-t", str(remapped.pid), "-m", *map(str, words)], check=True, capture_output=True, text=True).stdout
+    host("mount", "-t", "tmpfs", "-o", "mode=777", "none", tmp_path)
+    try:
+        host("mount", "--make-shared", tmp_path)
+        host("mkdir", tmp_path / "host", tmp_path / "container")
+        clipper("run", "-d", "--name", "sharer", "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "-v", f"{tmp_path}:/m:rshared",
+                IMAGE, "sleep", "1000")
+        host("mount", "-t", "tmpfs", "none", tmp_path / "host")
+        clipper("exec", "sharer", "mount", "-t", "tmpfs", "none", "/m/container")
+        mounts = {line.split()[4]: line.split()[6:8] for line in clipper("exec", "sharer", "cat", "/proc/self/mountinfo").splitlines()}
+        assert [kind.split(":")[0] for kind in mounts["/m"]] == ["shared", "master"] and {"/m/host", "/m/container"} <= mounts.keys()
+        assert f" {tmp_path}/container " not in host("cat", "/proc/self/mountinfo")
+    finally:
+        host("umount", "-l", tmp_path)
+
+
 def test_ports_and_low_ports(clipper, remapped):
     clipper("run", "-d", "--name", "web", "-p", "127.0.0.1::80", IMAGE, "sh", "-c", "while :; do echo hello | nc -l -p 80; done")
     port = clipper("port", "web", "80").rsplit(":", 1)[1]

@@ -124,11 +124,16 @@ public enum Mounts {
     /// Makes the open directory the root of the mount namespace and takes the old root away (pivot_root(2)).
     /// `isShared` says that mounts of the old root may still be shared with another mount namespace.
     public static func pivot(to root: borrowing OwnedFD, isShared: Bool = false) throws(SystemError) {
+        let old = isShared ? try OwnedFD.open("/", O_PATH | O_DIRECTORY) : nil
         try retrying("change directory to", "new root") { fchdir(root.raw) }
         // Both on one place: no directory for the old root is needed; it lies on top of the new one until unmounted.
         try retrying("pivot_root") { clp_pivot_root(".", ".") }
-        // The unmounting would be the other namespace's too: of everything the host has mounted.
-        if isShared { try setPropagation(".", UInt(CLinux.MS_SLAVE | CLinux.MS_REC)) }
+        if let old {
+            // For mount(2) "." is the new root still, whose own mounts are to stay shared.
+            try retrying("change directory to", "old root") { fchdir(old.raw) }
+            // The unmounting would be the other namespace's too: of everything the host has mounted.
+            try setPropagation(".", UInt(CLinux.MS_SLAVE | CLinux.MS_REC))
+        }
         try retrying("unmount", "old root") { clp_umount(".", Int32(MNT_DETACH)) }
         try retrying("change directory to", "/") { chdir("/") }
     }
