@@ -206,7 +206,8 @@ final class ProcessStreams {
     func closeInput() { input?.close() }
 
     func resize(rows: UInt16, columns: UInt16) throws(ShimFailure) {
-        guard isTerminal else { throw ShimFailure(.conflict, "resize: the process has no terminal") }
+        // As in Docker no failure: the clients ask before they know.
+        guard isTerminal else { return }
         guard let terminal else {
             pendingSize = (rows, columns)
             return

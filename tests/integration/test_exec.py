@@ -101,6 +101,14 @@ def test_size_by_the_api(daemon, clipper, sleeper):
     assert clipper("exec", sleeper, "cat", "/tmp/now") == "10 20"
 
 
+def test_a_size_without_a_terminal_is_passed_over(daemon, sleeper):
+    """As dockerd does: a client sends it before it knows."""
+    made = daemon.request("POST", f"/containers/{sleeper}/exec", {"Cmd": ["sleep", "100"]})[1]["Id"]
+    assert daemon.request("POST", f"/exec/{made}/start", {"Detach": True})[0] == 200
+    assert daemon.request("POST", f"/exec/{made}/resize?h=10&w=20")[0] == 200
+    assert daemon.request("POST", f"/containers/{sleeper}/resize?h=10&w=20")[0] == 200
+
+
 def test_what_cannot_be_asked_twice(daemon, sleeper):
     identifier = daemon.request("POST", f"/containers/{sleeper}/exec", {"Cmd": ["true"]})[1]["Id"]
     assert daemon.request("POST", f"/exec/{identifier}/start", {"Detach": True})[0] == 200
