@@ -9,7 +9,7 @@ extension EngineAPI {
         Route(.POST, "/containers/{id*}/exec") { call in
             var request = try await call.body(ExecCreateRequest.self)
             if call.version < APIVersion("1.42") { request.ConsoleSize = nil }
-            guard let command = request.Cmd, !command.words.isEmpty else { throw APIError.invalid("no exec command specified") }
+            guard let command = request.Cmd, !command.isEmpty else { throw APIError.invalid("No exec command specified") }
             let id = try await call.backends.containers.execCreate(call.id, request)
             return Call.json(["Id": .string(id)], status: .created)
         },

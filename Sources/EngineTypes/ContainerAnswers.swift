@@ -308,7 +308,7 @@ public struct ExecCreateRequest: Codable, Sendable {
     public var DetachKeys: String?
     public var Tty: Bool?
     public var Env: [String]?
-    public var Cmd: CommandWords?
+    public var Cmd: [String]?
     public var Privileged: Bool?
     public var User: String?
     public var WorkingDir: String?

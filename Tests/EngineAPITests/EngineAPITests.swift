@@ -193,7 +193,8 @@ import Testing
         ("-X POST '/build?buildargs=x'", "", "400", "buildargs"), ("-X POST '/build?t=a&t=b'", "-T /etc/passwd", "200", "bytes"),
         ("-X DELETE /volumes/used", "", "409", "volume is in use"), ("-X DELETE /volumes/v", "", "204", ""),
         ("'/events?since=42'", "", "200", #""time":42"#), ("'/events?since=later'", "", "400", "since"),
-        ("-X POST /containers/c1/exec", "-H 'Content-Type: application/json' -d '{}'", "400", "no exec command specified"),
+        ("-X POST /containers/c1/exec", "-H 'Content-Type: application/json' -d '{}'", "400", "No exec command specified"),
+        ("-X POST /containers/c1/exec", #"-H 'Content-Type: application/json' -d '{"Cmd":"a b"}'"#, "400", "in field Cmd"),
         ("-X POST /exec/e1/start", #"-H 'Content-Type: application/json' -d '{"Detach":true}'"#, "200", ""),
         ("-X POST '/containers/c1/resize?h=1'", "", "400", "h and w"),
     ]

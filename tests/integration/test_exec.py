@@ -109,6 +109,13 @@ def test_a_size_without_a_terminal_is_passed_over(daemon, sleeper):
     assert daemon.request("POST", f"/containers/{sleeper}/resize?h=10&w=20")[0] == 200
 
 
+@pytest.mark.parametrize("version", ["", "/v1.22"])
+def test_a_command_is_a_list_of_words(daemon, sleeper, version):
+    status, body = daemon.request("POST", f"{version}/containers/{sleeper}/exec", {"Cmd": "a b"})
+    assert status == 400 and "Cmd" in str(body)
+    assert daemon.request("POST", f"/containers/{sleeper}/exec", {"Cmd": []}) == (400, {"message": "No exec command specified"})
+
+
 def test_what_cannot_be_asked_twice(daemon, sleeper):
     identifier = daemon.request("POST", f"/containers/{sleeper}/exec", {"Cmd": ["true"]})[1]["Id"]
     assert daemon.request("POST", f"/exec/{identifier}/start", {"Detach": True})[0] == 200

@@ -66,7 +66,7 @@ extension Command {
         request.User = flags.given("user")
         request.WorkingDir = flags.given("workdir")
         request.DetachKeys = context.detachKeys
-        request.Cmd = CommandWords(Array(context.arguments.dropFirst()))
+        request.Cmd = Array(context.arguments.dropFirst())
         let variables: [String]
         do {
             variables =

@@ -47,7 +47,7 @@ public final class ContainerService: Sendable {
         execProcesses = processes
         let probe = HealthProbe(execs: execs, events: events) { container, command in
             var request = ExecCreateRequest()
-            request.Cmd = CommandWords(command)
+            request.Cmd = command
             return try await processes.process(container, request: request, arguments: command, consoleSize: nil).json
         }
         lifecycle = ContainerLifecycle(

@@ -9,8 +9,7 @@ extension ContainerService {
     public func execCreate(_ id: String, _ request: ExecCreateRequest) async throws -> String {
         let container = try store.find(id)
         _ = try container.unpausedConnection(to: "exec")
-        let words = request.Cmd?.words ?? []
-        guard !words.isEmpty else { throw EngineError.invalid("No exec command specified") }
+        let words = request.Cmd ?? []
         do { _ = try Self.detachKeys(request.DetachKeys) } catch {
             // Docker has another word here.
             throw EngineError.invalid("Invalid escape keys (\(request.DetachKeys ?? "")) provided", cause: error)

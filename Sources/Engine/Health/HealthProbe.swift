@@ -31,7 +31,7 @@ struct HealthProbe: Sendable {
         let start = Timestamp.now()
         let id = ContainerNames.newID()
         var request = ExecCreateRequest()
-        request.Cmd = CommandWords(command)
+        request.Cmd = command
         execs.add(ExecSessions.Session(id: id, containerID: container.id, request: request, arguments: command))
         events.publish("exec_create", ofExec: id, command, in: container.record)
         func outcome(_ code: Int, _ text: String) -> Outcome { Outcome(start: start, end: .now(), exitCode: code, output: text) }
