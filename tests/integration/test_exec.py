@@ -116,6 +116,12 @@ def test_a_command_is_a_list_of_words(daemon, sleeper, version):
     assert daemon.request("POST", f"/containers/{sleeper}/exec", {"Cmd": []}) == (400, {"message": "No exec command specified"})
 
 
+@pytest.mark.parametrize("user", ["99999999999", "0:99999999999", "-5"])
+def test_ids_out_of_range(cli, sleeper, user):
+    result = cli.run("exec", "-u", user, sleeper, "true")
+    assert (result.code, result.out.strip()) == (126, "uids and gids must be in range 0-2147483647")
+
+
 def test_what_cannot_be_asked_twice(daemon, sleeper):
     identifier = daemon.request("POST", f"/containers/{sleeper}/exec", {"Cmd": ["true"]})[1]["Id"]
     assert daemon.request("POST", f"/exec/{identifier}/start", {"Detach": True})[0] == 200

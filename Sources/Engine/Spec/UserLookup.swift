@@ -42,7 +42,7 @@ struct UserLookup {
         } else if let uid = UInt32(user), uid <= Int32.max {
             account.uid = uid
         } else if Int64(user) != nil {
-            throw .invalid("unable to find user \(user): uids and gids must be in range 0-2147483647")
+            throw Self.outOfRange
         } else if !user.isEmpty {
             throw .invalid("unable to find user \(user): no matching entries in passwd file")
         }
@@ -63,9 +63,12 @@ struct UserLookup {
         return account
     }
 
+    private static let outOfRange = EngineError.invalid("uids and gids must be in range 0-2147483647")
+
     private func groupID(_ name: String) throws(EngineError) -> UInt32 {
         if let row = group.first(where: { $0[0] == name }), let gid = UInt32(row[2]) { return gid }
         if let gid = UInt32(name), gid <= Int32.max { return gid }
+        if Int64(name) != nil { throw Self.outOfRange }
         throw .invalid("unable to find group \(name): no matching entries in group file")
     }
 }
