@@ -122,6 +122,14 @@ def test_ids_out_of_range(cli, sleeper, user):
     assert (result.code, result.out.strip()) == (126, "uids and gids must be in range 0-2147483647")
 
 
+def test_an_empty_word_is_no_command(cli, sleeper):
+    words = 'exec: "": executable file not found in $PATH'
+    result = cli.run("exec", sleeper, "")
+    assert (result.code, words in result.out) == (127, True), result
+    result = cli.run("run", "--rm", IMAGE, "")
+    assert (result.code, words in result.err) == (127, True), result
+
+
 def test_what_cannot_be_asked_twice(daemon, sleeper):
     identifier = daemon.request("POST", f"/containers/{sleeper}/exec", {"Cmd": ["true"]})[1]["Id"]
     assert daemon.request("POST", f"/exec/{identifier}/start", {"Detach": True})[0] == 200

@@ -17,7 +17,7 @@ struct Program {
             return Program(path: name, arguments: process.args, environment: environment)
         }
         let search = environment.last { $0.hasPrefix("PATH=") }.map { $0.dropFirst(5) } ?? ""
-        for directory in search.split(separator: ":") {
+        for directory in search.split(separator: ":") where !name.isEmpty {
             let candidate = directory.hasSuffix("/") ? "\(directory)\(name)" : "\(directory)/\(name)"
             if isExecutableFile(candidate) { return Program(path: candidate, arguments: process.args, environment: environment) }
         }

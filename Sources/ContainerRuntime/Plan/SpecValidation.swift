@@ -37,7 +37,6 @@ enum SpecValidation {
 
     static func process(_ process: Spec.Process) throws(SpecError) {
         if process.args.isEmpty { throw SpecError.missing("process.args") }
-        if process.args[0].isEmpty { throw SpecError.invalid("process.args[0]", "must not be empty") }
         guard process.cwd.hasPrefix("/") else {
             throw SpecError.invalid("process.cwd", process.cwd.isEmpty ? "is required" : "must be absolute, is \"\(process.cwd)\"")
         }

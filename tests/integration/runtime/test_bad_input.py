@@ -172,7 +172,7 @@ WRONG_VALUES = {
     "version 2": (setting("ociVersion", "2.0.0"), "ociVersion"), "version 0": (setting("ociVersion", "0.9.0"), "ociVersion"),
     "version of words": (setting("ociVersion", "latest"), "ociVersion"),
     "no process": (without("process"), "process"), "no args": (setting("process.args", []), "process.args"),
-    "empty arg": (setting("process.args[0]", ""), "process.args[0]"), "zero byte": (setting("process.args[0]", "a\0b"), "process.args[0]"),
+    "empty arg": (setting("process.args[0]", ""), 'exec: "": executable file not found in $PATH'), "zero byte": (setting("process.args[0]", "a\0b"), "process.args[0]"),
     "no cwd": (without("process", "cwd"), "process.cwd"), "relative cwd": (setting("process.cwd", "tmp"), "process.cwd"),
     "unknown capability": (setting("process.capabilities.bounding[1]", "CAP_MOON"), "process.capabilities.bounding[1]"),
     "capability in small letters": (setting("process.capabilities.effective[0]", "cap_kill"), "process.capabilities.effective[0]"),
