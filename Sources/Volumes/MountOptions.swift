@@ -10,11 +10,19 @@ struct MountOptions: Sendable, Equatable {
     /// What the kernel's flags don't cover, for the file system: `size=1m,uid=1000`.
     let data: String
 
-    /// Nil when the options ask for a plain directory. Throws for what Docker refuses and for what is not built in.
-    init?(_ options: [String: String]) throws {
+    /// Throws for what Docker refuses when a volume is made: unknown options, and one without those that belong to it.
+    static func check(_ options: [String: String]) throws(VolumeError) {
         for key in options.keys.sorted() where !["type", "o", "device", "size"].contains(key) {
             throw VolumeError(code: .invalid, message: "invalid option: \"\(key)\"")
         }
+        guard ["type", "o", "device"].contains(where: { options[$0] != nil }) else { return }
+        for key in ["device", "type"] where options[key] == nil {
+            throw VolumeError(code: .invalid, message: "missing required option: \"\(key)\"")
+        }
+    }
+
+    /// Nil when the options ask for a plain directory. Throws for what cannot be mounted and for what is not built in.
+    init?(_ options: [String: String]) throws {
         let type = options["type"] ?? ""
         let device = options["device"] ?? ""
         let words = (options["o"] ?? "").split(separator: ",").map(String.init)

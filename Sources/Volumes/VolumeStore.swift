@@ -93,6 +93,7 @@ public final class VolumeStore: Sendable {
                 message: "\"\(name)\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. "
                     + "If you intended to pass a host directory, use absolute path")
         }
+        try MountOptions.check(options)
         let isMounted = try MountOptions(options) != nil
         let size = try Self.size(options)
         if size != nil && isMounted {

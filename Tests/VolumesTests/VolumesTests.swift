@@ -84,8 +84,14 @@ private final class Fixture {
         #expect(throws: VolumeError(code: .invalid, message: "size limits the driver's own directories, not what is mounted")) {
             try fixture.store.create(name: "aa", options: ["type": "tmpfs", "device": "tmpfs", "size": "1m"])
         }
-        #expect(throws: VolumeError(code: .invalid, message: "missing device in volume options")) {
-            try fixture.store.create(name: "aa", options: ["type": "tmpfs"])
+        for (options, message) in [
+            (["type": "tmpfs"], "missing required option: \"device\""), (["o": "bind"], "missing required option: \"device\""),
+            (["device": "/tmp"], "missing required option: \"type\""),
+            (["o": "bind", "device": "/tmp"], "missing required option: \"type\""),
+            (["type": "none", "device": ""], "missing device in volume options"),
+            (["type": "", "device": "/tmp"], "missing type in volume options"),
+        ] {
+            #expect(throws: VolumeError(code: .invalid, message: message)) { try fixture.store.create(name: "aa", options: options) }
         }
         #expect(throws: VolumeError(code: .notImplemented, message: "not implemented: volumes of type nfs")) {
             try fixture.store.create(name: "aa", options: ["type": "nfs", "device": ":/x", "o": "addr=1.2.3.4"])
