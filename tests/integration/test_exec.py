@@ -130,6 +130,15 @@ def test_an_empty_word_is_no_command(cli, sleeper):
     assert (result.code, words in result.err) == (127, True), result
 
 
+def test_one_that_was_never_started_goes_with_its_container(daemon, sleeper):
+    made = daemon.request("POST", f"/containers/{sleeper}/exec", {"Cmd": ["true"]})[1]["Id"]
+    assert daemon.request("GET", f"/exec/{made}/json")[0] == 200
+    assert daemon.request("DELETE", f"/containers/{sleeper}?force=1")[0] == 204
+    gone = (404, {"message": f"No such exec instance: {made}"})
+    assert daemon.request("GET", f"/exec/{made}/json") == gone
+    assert daemon.request("POST", f"/exec/{made}/start", {"Detach": True}) == gone
+
+
 def test_what_cannot_be_asked_twice(daemon, sleeper):
     identifier = daemon.request("POST", f"/containers/{sleeper}/exec", {"Cmd": ["true"]})[1]["Id"]
     assert daemon.request("POST", f"/exec/{identifier}/start", {"Detach": True})[0] == 200

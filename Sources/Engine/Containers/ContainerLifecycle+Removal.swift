@@ -46,6 +46,7 @@ extension ContainerLifecycle {
         }
         let record = container.record
         launcher.dropPendingStreams(of: container.id)
+        execs.dropUnstarted(in: container.id)
         do {
             try await offloading { [directories] in try directories.discard(record.id) }
         } catch {

@@ -100,6 +100,13 @@ final class ExecSessions: Sendable {
         for waiter in waiters { waiter.finish() }
     }
 
+    /// The container is removed: what was never started never will be. Ended ones stay for those who still ask.
+    func dropUnstarted(in containerID: String) {
+        sessions.withLock { sessions in
+            sessions = sessions.filter { $0.value.containerID != containerID || $0.value.phase != .created }
+        }
+    }
+
     /// Ended sessions can be inspected for five minutes, as in Docker.
     private static func prune(_ sessions: inout [String: Session]) {
         guard sessions.count > 256 else { return }
