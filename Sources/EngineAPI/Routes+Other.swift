@@ -9,15 +9,15 @@ extension EngineAPI {
         Route(.GET, "/plugins") { _ in Call.json([]) },
         Route(.GET, "/plugins/privileges", action: .notBuilt),
         Route(.POST, "/plugins/pull", action: .notBuilt),
-        // None is ever installed; `docker inspect` asks here last.
-        Route(.GET, "/plugins/{name*}/json") { call in throw EngineError.notFound("plugin \"\(call.name)\" not found") },
-        Route(.DELETE, "/plugins/{name*}", action: .notBuilt),
-        Route(.POST, "/plugins/{name*}/enable", action: .notBuilt),
-        Route(.POST, "/plugins/{name*}/disable", action: .notBuilt),
-        Route(.POST, "/plugins/{name*}/upgrade", action: .notBuilt),
         Route(.POST, "/plugins/create", action: .notBuilt),
-        Route(.POST, "/plugins/{name*}/push", action: .notBuilt),
-        Route(.POST, "/plugins/{name*}/set", action: .notBuilt),
+        // `docker inspect` asks here last.
+        Route(.GET, "/plugins/{name*}/json", noPlugin),
+        Route(.DELETE, "/plugins/{name*}", noPlugin),
+        Route(.POST, "/plugins/{name*}/enable", noPlugin),
+        Route(.POST, "/plugins/{name*}/disable", noPlugin),
+        Route(.POST, "/plugins/{name*}/upgrade", noPlugin),
+        Route(.POST, "/plugins/{name*}/push", noPlugin),
+        Route(.POST, "/plugins/{name*}/set", noPlugin),
         Route(.GET, "/nodes", action: .noSwarm),
         Route(.GET, "/nodes/{id}", action: .noSwarm),
         Route(.DELETE, "/nodes/{id}", action: .noSwarm),
@@ -51,4 +51,7 @@ extension EngineAPI {
         Route(.GET, "/distribution/{name*}/json", distribution),
         Route(.POST, "/session", action: .notBuilt),
     ]
+
+    /// None is ever installed.
+    private static func noPlugin(_ call: Call) throws -> Response { throw EngineError.notFound("plugin \"\(call.name)\" not found") }
 }

@@ -242,6 +242,14 @@ def test_what_is_not_there(daemon):
         assert status == 404 and words in answer["message"], (path, status, answer)
 
 
+@pytest.mark.parametrize("method, path", [
+    ("GET", "nosuch/json"), ("DELETE", "nosuch"), ("POST", "nosuch/enable?timeout=0"), ("POST", "nosuch/disable"),
+    ("POST", "nosuch/push"), ("POST", "nosuch/set"), ("POST", "nosuch/upgrade?remote=x")])
+def test_no_plugin_is_there(daemon, method, path):
+    body = [] if path.split("?")[0].endswith(("set", "upgrade")) else None
+    assert daemon.request(method, f"/plugins/{path}", body) == (404, {"message": 'plugin "nosuch" not found'})
+
+
 def test_no_daemon(clipper, daemon, tmp_path):
     class Nowhere:
         host = f"unix://{tmp_path}/none.sock"
