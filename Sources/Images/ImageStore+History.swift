@@ -3,7 +3,7 @@ internal import OCIImageSpec
 internal import Synchronization
 
 extension ImageStore {
-    /// docker history, newest line first. Layers without a line of their own come as lines with nothing but a size.
+    /// docker history, newest line first: the configuration's lines, however many layers there are.
     public func history(of image: Image) -> [ImageHistoryLine] {
         var layers = image.layers[...]
         var entries: [(ImageConfig.HistoryEntry, Int64)] = []
@@ -11,7 +11,6 @@ extension ImageStore {
             let layer = entry.emptyLayer == true ? nil : layers.popFirst()
             entries.append((entry, layer?.size ?? 0))
         }
-        for layer in layers { entries.append((.init(), layer.size)) }
         // Each step of a build here was an image of its own: the chain of parents names the lines.
         return state.withLock { state in
             var id: Digest? = image.id

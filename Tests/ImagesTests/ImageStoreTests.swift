@@ -85,6 +85,16 @@ import Testing
         #expect(lines.map(\.id) == [child.id, base.id] && lines[1].references.map(\.familiar) == ["base:latest"])
     }
 
+    /// As in Docker: there is nothing to tell of its layers.
+    @Test func historyOfAnImageThatHasNone() throws {
+        let fixture = try Fixture()
+        let base = try fixture.makeImage("base", content: ["a": "12345"])
+        var config = base.config
+        config.history = nil
+        let image = try fixture.store.createImage(config: config, layers: base.layers, parent: nil, tags: [])
+        #expect(fixture.store.history(of: image).isEmpty)
+    }
+
     @Test func importedRootfs() throws {
         let fixture = try Fixture()
         var config = RunConfig()
