@@ -250,6 +250,12 @@ def test_no_plugin_is_there(daemon, method, path):
     assert daemon.request(method, f"/plugins/{path}", body) == (404, {"message": 'plugin "nosuch" not found'})
 
 
+def test_a_directory_is_no_archive(cli, tmp_path):
+    for command in (["load", "-i", tmp_path], ["import", tmp_path]):
+        result = cli.run(*command)
+        assert (result.code, f"read {tmp_path}: is a directory" in result.err) == (1, True), result
+
+
 def test_no_daemon(clipper, daemon, tmp_path):
     class Nowhere:
         host = f"unix://{tmp_path}/none.sock"

@@ -7,6 +7,14 @@ internal import OCIImageSpec
 
 // load, save, import, pull, push: images in and out of the engine.
 
+extension OwnedFD {
+    /// A file whose content goes to the daemon. A directory is refused, with its path, before anything is asked.
+    fileprivate static func toSend(_ path: String) throws(SystemError) -> OwnedFD {
+        if Files.isDirectory(path) { throw SystemError("read", path, code: EISDIR) }
+        return try OwnedFD.open(path)
+    }
+}
+
 extension Command {
     static var imageLoad: Command {
         Command(
@@ -19,7 +27,7 @@ extension Command {
         ) { context in
             let path = context.flags.string("input")
             if path.isEmpty && Output.isTerminal(0) { throw Failure("requested load from stdin, but stdin is empty") }
-            let file = path.isEmpty ? OwnedFD(owning: -1) : try OwnedFD.open(path)
+            let file = path.isEmpty ? OwnedFD(owning: -1) : try OwnedFD.toSend(path)
             var query = [("quiet", context.flags.bool("quiet") || !Output.isTerminal(1) ? "1" : "0")]
             query += try PlatformFlag.query(context)
             let response = try context.client.send(
@@ -69,7 +77,7 @@ extension Command {
             }
             query += context.flags.list("change").map { ("changes", $0) }
             query += [("message", context.flags.string("message")), ("platform", context.flags.string("platform"))].filter { !$0.1.isEmpty }
-            let file = isURL || source == "-" ? OwnedFD(owning: -1) : try OwnedFD.open(source)
+            let file = isURL || source == "-" ? OwnedFD(owning: -1) : try OwnedFD.toSend(source)
             let body: RequestBody = isURL ? .none : .descriptor(source == "-" ? 0 : file.raw, type: "application/x-tar")
             let response = try context.client.send(Request("POST", "/images/create", query: query, body: body))
             try MessageStream.show(response, on: context.out, isTerminal: Output.isTerminal(1))
