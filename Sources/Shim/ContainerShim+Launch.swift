@@ -25,6 +25,7 @@ extension ContainerShim {
             state.systemdUnit = driver.systemdUnit ?? ""
             if case .external(let path, let root, let arguments) = request.runtime {
                 (state.runtimePath, state.runtimeRoot, state.runtimeArguments) = (path, root, arguments)
+                state.runtimeOpenFiles = request.openFiles
             }
             streams.onDetach = { [unowned self] in tell(.detached(exec: nil)) }
             self.state = state

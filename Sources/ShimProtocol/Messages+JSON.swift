@@ -16,6 +16,7 @@ extension ContainerState {
             writer.put("runtimePath", runtimePath)
             writer.put("runtimeRoot", runtimeRoot)
             if !runtimeArguments.isEmpty { writer.put("runtimeArguments", .array(runtimeArguments.map { .string($0) })) }
+            if let runtimeOpenFiles { writer.put("runtimeOpenFiles", runtimeOpenFiles) }
         }
         return writer.value
     }
@@ -31,6 +32,7 @@ extension ContainerState {
         runtimePath = try fields.string("runtimePath", default: "")
         runtimeRoot = try fields.string("runtimeRoot", default: "")
         runtimeArguments = value["runtimeArguments"]?.arrayValue?.compactMap(\.stringValue) ?? []
+        if !fields.isAbsent("runtimeOpenFiles") { runtimeOpenFiles = try fields.number("runtimeOpenFiles") }
     }
 }
 

@@ -21,6 +21,8 @@ public struct ContainerState: Sendable, Equatable {
     public var runtimeRoot = ""
     /// What that program is given before all else.
     public var runtimeArguments: [String] = []
+    /// The soft RLIMIT_NOFILE that it gets; nil for the caller's own.
+    public var runtimeOpenFiles: UInt64?
 
     public init(containerID: String, shimPID: Int32, containerPID: Int32, containerStartTime: UInt64, startedAt: String) {
         self.containerID = containerID

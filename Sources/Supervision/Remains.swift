@@ -29,7 +29,9 @@ enum Remains {
     static func kill(_ state: ContainerState) async {
         killFirstProcess(state)
         if !state.runtimePath.isEmpty {
-            await delete(state.containerID, runtime: [state.runtimePath] + state.runtimeArguments, root: state.runtimeRoot)
+            await delete(
+                state.containerID, runtime: [state.runtimePath] + state.runtimeArguments, root: state.runtimeRoot,
+                openFiles: state.runtimeOpenFiles)
         }
         let cgroup = state.cgroupPath.isEmpty ? nil : try? CgroupManager.open(path: state.cgroupPath)
         try? cgroup?.kill()
@@ -39,11 +41,13 @@ enum Remains {
     }
 
     /// Lets the runtime that made the container forget it: with its state the name would stay taken.
-    static func delete(_ id: String, runtime: [String], root: String) async {
+    /// - Parameter openFiles: the soft RLIMIT_NOFILE that it gets; nil for this process's own.
+    static func delete(_ id: String, runtime: [String], root: String, openFiles: UInt64?) async {
+        var words = runtime + ["--root", root, "delete", "--force", id]
+        // posix_spawn(3) sets no limits, and this process's own are all its threads'.
+        if let openFiles { words = ["/bin/sh", "-c", "ulimit -Sn \(openFiles); exec \"$@\"", "sh"] + words }
         guard let null = try? OwnedFD.open("/dev/null", O_RDWR),
-            let pid = try? Spawn.start(
-                runtime[0], runtime.dropFirst() + ["--root", root, "delete", "--force", id],
-                descriptors: [null.raw, null.raw, null.raw])
+            let pid = try? Spawn.start(words[0], Array(words.dropFirst()), descriptors: [null.raw, null.raw, null.raw])
         else { return }
         _ = await Spawn.awaitEnd(of: pid)
     }

@@ -75,7 +75,7 @@ public final class Supervisor: Sendable {
         let status = await Spawn.awaitEnd(of: pid)
         guard failure.kind == .lost, let status else { return failure }
         if case .external(let path, let root, let arguments) = request.runtime {
-            await Remains.delete(request.containerID, runtime: [path] + arguments, root: root)
+            await Remains.delete(request.containerID, runtime: [path] + arguments, root: root, openFiles: request.openFiles)
         }
         let how = clp_wifexited(status) != 0 ? "exit status \(clp_wexitstatus(status))" : "signal \(clp_wtermsig(status))"
         let log = (try? Files.readText("\(request.directory)/\(ShimWire.shimLogName)")) ?? ""

@@ -6,6 +6,7 @@ import os
 import resource
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -526,4 +527,10 @@ def test_hooks_and_other_runtimes_keep_the_limit_of_the_daemon(other_daemon, nam
     wait_until(lambda: (tmp_path / "limits").read_text().splitlines() == [f"{point} 300 2000" for point in points])
     (tmp_path / "limits").unlink()
     clipper("run", "--rm", "--runtime", "other", IMAGE, "true")
+    assert set((tmp_path / "limits").read_text().splitlines()) == {"runtime 300 2000"}
+    clipper("run", "-d", "--name", name, "--runtime", "other", IMAGE, "sleep", "1000")
+    (tmp_path / "limits").unlink()
+    os.kill(clipper.daemon.shims()[0], signal.SIGKILL)
+    # The daemon itself tells the runtime of the end.
+    assert clipper("wait", name) == "137"
     assert set((tmp_path / "limits").read_text().splitlines()) == {"runtime 300 2000"}
