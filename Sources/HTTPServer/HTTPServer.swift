@@ -137,10 +137,18 @@ public final class HTTPServer: Sendable {
     /// near one is not served faster by that, but reads pages that have left the processor's cache since they were queued.
     private static let nearSendBuffer = 256 << 10
 
+    /// A TCP client that has gone looks like one that only has nothing more to say, until it is asked: after 15 seconds, as Go's
+    /// servers do (tcp(7)).
+    private static func keepAlive(_ options: any NIOSynchronousChannelOptions) throws {
+        try options.setOption(.socketOption(.so_keepalive), value: 1)
+        for name in [TCP_KEEPIDLE, TCP_KEEPINTVL] { try options.setOption(.socket(SocketOptionLevel(IPPROTO_TCP), name), value: 15) }
+    }
+
     private func configure(_ channel: any Channel, _ tls: ServerTLS?) throws {
         if let peer = channel.remoteAddress?.ipAddress, peer == channel.localAddress?.ipAddress {
             try channel.syncOptions?.setOption(.socketOption(.so_sndbuf), value: numericCast(Self.nearSendBuffer))
         }
+        if channel.remoteAddress?.ipAddress != nil { try channel.syncOptions.map(Self.keepAlive) }
         let connection = Connection(server: self, channel: channel)
         let accepted = state.withLockedValue { state in
             if !state.stopping { state.connections[ObjectIdentifier(connection)] = connection }

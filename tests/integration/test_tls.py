@@ -1,6 +1,7 @@
 """The API over TCP with mutual TLS: every client, attached streams, and what is said when a certificate does not fit."""
 
 import os
+import pathlib
 import shutil
 import socket
 import ssl
@@ -50,6 +51,20 @@ def tls(tmp_path_factory):
     finally:
         clear(daemon)
         daemon.remove()
+
+
+def test_a_client_that_is_silent_is_asked_whether_it_is_there(tls):
+    """One that attached to a container which says nothing may have gone long ago: its descriptors are to be let go of."""
+    port = int(tls.tcp.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        ends = f"0100007F:{port:04X} 0100007F:{client.getsockname()[1]:04X} "
+
+        def timer():
+            """tcp(5)'s `tr:tm->when` of the daemon's end: 02 is the keepalive timer, `when` hundredths of a second."""
+            lines = [line for line in pathlib.Path("/proc/net/tcp").read_text().splitlines() if ends in line]
+            return lines and lines[0].split()[5].split(":")
+        kind, when = wait_until(lambda: (timer() or [""])[0] == "02" and timer())
+        assert kind == "02" and int(when, 16) <= 1500
 
 
 def call(tls, program, *arguments, files=None, input=b""):
