@@ -251,6 +251,6 @@ public final class VolumeStore: Sendable {
     /// Bytes of the volume's files, hard links counted once.
     public func size(of name: String) throws -> Int64 {
         _ = try volume(name)
-        return try TreeSize.bytes(in: mountpoint(name))
+        return try DirectorySize.bytes(of: mountpoint(name))
     }
 }
