@@ -62,7 +62,7 @@ import Testing
     }
 
     @Test func onceItsEndIsNotedItIsNotPaused() async {
-        let error = await refusal { try await container.setPaused(true) { container.withState { $0.phase = .exited } } }
+        let error = await refusal { try await container.setPaused(true) { _ in container.withState { $0.phase = .exited } } }
         #expect(error?.code == .conflict && container.apiState.Status == "exited")
         end()
     }

@@ -127,7 +127,7 @@ final class Container: Sendable {
         _ connection: ShimConnection, _ body: (ShimConnection) async throws -> Result
     ) async throws -> Result {
         if connection.hasEnded { throw isNotRunning() }
-        do { return try await body(connection) } catch where connection.hasEnded { throw isNotRunning(error) }
+        do { return try await body(connection) } catch { throw connection.hasEnded ? isNotRunning(error) : error }
     }
 
     /// Freezes or thaws it by `body`, and notes that. Called with the lock `freezing` held.
