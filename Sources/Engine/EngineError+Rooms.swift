@@ -72,8 +72,7 @@ extension EngineError {
         case .conflict: .conflict
         case .permission: .forbidden
         case .unsupported: .notImplemented
-        case .silent: .unavailable
-        case .rootfs, .runtime, .lost, .other: .system
+        case .rootfs, .runtime, .lost, .silent, .other: .system
         }
     }
 

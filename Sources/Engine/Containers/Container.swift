@@ -81,7 +81,7 @@ final class Container: Sendable {
     func connection() throws(EngineError) -> ShimConnection {
         switch phase {
         case .running(let connection), .paused(let connection): return connection
-        case .unreachable: throw EngineError(.unavailable, "container \(name): \(Self.silence)")
+        case .unreachable: throw EngineError(.system, "container \(name): \(Self.silence)")
         case .restarting: throw .conflict("Container \(id) is restarting, wait until the container is running")
         case .created, .starting, .exited, .removing, .dead: throw isNotRunning()
         }
