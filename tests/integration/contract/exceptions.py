@@ -16,7 +16,7 @@ STATUS_ANYWHERE = {
 
 # Answers that dockerd gives and the reference does not have.
 STATUS = {
-    ("post", "/exec/{id}/start"): {101: "to a client that asks for an upgrade"},
+    ("post", "/exec/{id}/start"): {101: "to a client that asks for an upgrade", 500: "what the daemon itself cannot do"},
     ("post", "/containers/{id}/resize"): {409: "a container that does not run has no terminal"},
     ("post", "/containers/{id}/pause"): {409: "paused already, or not running"},
     ("post", "/containers/{id}/attach"): {409: "a paused container takes no input"},
