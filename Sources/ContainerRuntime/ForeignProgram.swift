@@ -4,7 +4,7 @@ internal import Linux
 public enum ForeignProgram {
     /// The soft RLIMIT_NOFILE that they get; nil for this process's own, which a daemon may have raised for itself. Many of them
     /// use select(2), or close every descriptor that they might have.
-    // Set before the first of them is started, by the only thread.
+    // One process makes one container: it is set once, before the first of them is started, by the only thread.
     nonisolated(unsafe) public static var openFiles: UInt64?
 
     /// In the child, before it becomes the program.

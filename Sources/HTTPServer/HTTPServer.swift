@@ -145,10 +145,12 @@ public final class HTTPServer: Sendable {
     }
 
     private func configure(_ channel: any Channel, _ tls: ServerTLS?) throws {
-        if let peer = channel.remoteAddress?.ipAddress, peer == channel.localAddress?.ipAddress {
-            try channel.syncOptions?.setOption(.socketOption(.so_sndbuf), value: numericCast(Self.nearSendBuffer))
+        if let peer = channel.remoteAddress?.ipAddress, let options = channel.syncOptions {
+            if peer == channel.localAddress?.ipAddress {
+                try options.setOption(.socketOption(.so_sndbuf), value: numericCast(Self.nearSendBuffer))
+            }
+            try Self.keepAlive(options)
         }
-        if channel.remoteAddress?.ipAddress != nil { try channel.syncOptions.map(Self.keepAlive) }
         let connection = Connection(server: self, channel: channel)
         let accepted = state.withLockedValue { state in
             if !state.stopping { state.connections[ObjectIdentifier(connection)] = connection }

@@ -39,7 +39,7 @@ enum ShimSocket {
     }
 
     /// The directory's path may be longer than a socket's address. Never blocks a thread: a supervisor that takes nobody in has a
-    /// queue that fills up.
+    /// queue that fills up, and the kernel tells nobody when there is room in it again (connect(2), EAGAIN): hence the asking anew.
     private static func connect(_ raw: Int32, directory path: String, until isOver: () -> Bool) async throws(ShimFailure) {
         do throws(SystemError) {
             let directory = try OwnedFD.open(path, O_PATH | O_DIRECTORY)

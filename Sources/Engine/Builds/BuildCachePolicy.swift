@@ -28,7 +28,8 @@ public struct BuildCachePolicy: Sendable {
         let hundredth = Int64(disk.f_blocks) * Int64(disk.f_frsize) / 100
         if bounds.maxUsed == 0 { bounds.maxUsed = 80 * hundredth }
         if bounds.minFree == 0 { bounds.minFree = 20 * hundredth }
-        // What is easily made again goes when it has not been used for two days; of the default that are 512 MB.
+        // What is easily made again goes when it has not been used for two days, beyond 13.8 % of what is always kept, and 512 MB at
+        // the least: Docker's share.
         let easy = max(512_000_000, bounds.reserved / 1000 * 138)
         return [
             try BuildCachePolicy(

@@ -21,9 +21,11 @@ extension ContainerService {
                 try lifecycle.directories.discard(id)
             }
         }
+        var candidates = store.all
+        let end = candidates.partition { !mayHaveSupervisor($0) }
         // A start that came to nothing but what it wrote down.
-        for container in store.all where !mayHaveSupervisor(container) { container.withState { $0.record.leaveNetworks() } }
-        let search = SupervisorSearch(store.all.filter(mayHaveSupervisor), lifecycle.launcher)
+        for container in candidates[end...] { container.withState { $0.record.leaveNetworks() } }
+        let search = SupervisorSearch(Array(candidates[..<end]), lifecycle.launcher)
         let found = await search.answered()
         let answered = Set(found.map(\.0.id))
         let silent = search.containers.filter { !answered.contains($0.id) }

@@ -214,10 +214,15 @@ struct SpecBuilder {
     /// guarded from are others on the same network stack.
     private func ownNetworkSettings() -> [String: String] {
         if networkNamespace == .host || host.NetworkMode?.hasPrefix("container:") == true { return [:] }
-        var settings = ["net.ipv4.ip_unprivileged_port_start": "0"]
         // The kernel takes only groups that the user namespace has (ip(7), ping_group_range).
-        if userNamespace == nil { settings["net.ipv4.ping_group_range"] = "0 2147483647" }
-        return settings.filter { Files.exists("/proc/sys/\($0.key.replacing(".", with: "/"))") }
+        return userNamespace == nil ? Self.networkSettings : Self.networkSettings.filter { $0.key != Self.pingGroups }
+    }
+
+    private static let pingGroups = "net.ipv4.ping_group_range"
+
+    /// As far as the kernel has them.
+    private static let networkSettings = ["net.ipv4.ip_unprivileged_port_start": "0", pingGroups: "0 2147483647"].filter {
+        Files.exists("/proc/sys/\($0.key.replacing(".", with: "/"))")
     }
 
     private func namespaces() -> [Spec.Namespace] {
