@@ -140,7 +140,8 @@ class Registry:
 class ScriptedRegistry:
     """A registry of one image `large:1` with one plain layer, which it serves from memory. `ranges`: whether it sends parts when it
     says so. `cut_at`: the next connection that would send the byte at this offset breaks before it. `wrong_at`: this byte is
-    another one. `asked` are the ranges that were asked for, `most` how many answers it was giving at once."""
+    another one. `together`: parts are not sent before so many answers were being given at once, or for 30 s. `asked` are the ranges
+    that were asked for, `most` how many answers it was giving at once."""
 
     def __init__(self, files):
         layer = tar_of(files)
@@ -154,8 +155,9 @@ class ScriptedRegistry:
         self.contents = {
             "/v2/large/manifests/1": manifest, f"/v2/large/blobs/{digest(config)}": config, f"/v2/large/blobs/{digest(layer)}": layer}
         self.ranges, self.cut_at, self.wrong_at = True, None, None
-        self.asked, self.most, self.now = [], 0, 0
+        self.asked, self.most, self.now, self.together = [], 0, 0, 0
         self.lock = threading.Lock()
+        self.grown = threading.Condition(self.lock)
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -191,6 +193,9 @@ class ScriptedRegistry:
         with self.lock:
             self.now += 1
             self.most = max(self.most, self.now)
+            self.grown.notify_all()
+            if wanted and self.ranges:
+                self.grown.wait_for(lambda: self.most >= self.together, timeout=30)
         try:
             self.send(request, content, first, end)
         except OSError:

@@ -161,7 +161,11 @@ def test_swapped_links_do_not_lead_out(daemon, clipper, name, tmp_path):
             if way == "in":
                 answers[way].add(daemon.request("PUT", f"/containers/{name}/archive?path=/w/dir", buffer.getvalue())[0])
             else:
-                status, body = daemon.request("GET", f"/containers/{name}/archive?path=/w/dir/secret")
+                try:
+                    status, body = daemon.request("GET", f"/containers/{name}/archive?path=/w/dir/secret")
+                except http.client.IncompleteRead as cut:
+                    # What was being packed was swapped after the headers: the stream breaks, as it must.
+                    status, body = 200, cut.partial
                 answers[way].add(status)
                 assert status != 200 or b"the host's" not in body
 

@@ -404,6 +404,7 @@ def test_large_layer_in_parts(own_daemon, scripted, noise):
         return int(status.split(f"{field}:")[1].split()[0])
 
     idle = memory("VmRSS")
+    scripted.together = 3
     client("pull", f"{scripted.host}/large:1")
     assert memory("VmHWM") - idle < 64 << 10
     assert pulled_file(client, f"{scripted.host}/large:1") == noise
