@@ -99,12 +99,7 @@ struct Call: Sendable {
     static let noContent = Response(status: .noContent)
 
     static func json(_ value: JSONValue, status: HTTPResponseStatus = .ok) -> Response {
-        json(bytes: value.serialized(), status: status)
-    }
-
-    /// A document that is encoded already.
-    static func json(bytes document: [UInt8], status: HTTPResponseStatus = .ok) -> Response {
-        .bytes(document + [UInt8(ascii: "\n")], contentType: "application/json", status: status)
+        .bytes(value.serialized() + [UInt8(ascii: "\n")], contentType: "application/json", status: status)
     }
 
     func json(_ value: some Encodable, status: HTTPResponseStatus = .ok) throws -> Response {

@@ -11,7 +11,9 @@ extension EngineAPI {
             let limit = try call.number("limit").flatMap { $0 > 0 ? $0 : nil }
             let containers = try await call.backends.containers.list(
                 all: call.flag("all"), limit: limit, size: call.flag("size"), filters: call.filters())
-            return Call.json(bytes: try call.listings.encode(containers, for: call.version))
+            return Response(
+                status: .ok, headers: ["Content-Type": "application/json"],
+                body: .bytes(try call.listings.encode(containers, for: call.version)))
         },
         Route(.POST, "/containers/create") { call in
             var request = try await call.body(ContainerCreateRequest.self)

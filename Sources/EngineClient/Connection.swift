@@ -89,7 +89,7 @@ final class Connection {
             input.removeFirst(position)
             position = 0
         }
-        var chunk = [UInt8](repeating: 0, count: 65536)
+        var chunk = [UInt8](repeating: 0, count: 16384)
         let count = try chunk.withUnsafeMutableBytes { try readSocket(into: $0) }
         input.append(contentsOf: chunk[..<count])
         return count > 0

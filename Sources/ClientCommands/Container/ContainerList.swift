@@ -23,14 +23,13 @@ extension Command {
         let limit = flags.bool("latest") && flags.int("last") == -1 ? 1 : flags.int("last") ?? -1
         if limit > 0 { query.append(("limit", "\(limit)")) }
         if flags.bool("size") || format.contains(".Size") || format.contains("json .") { query.append(("size", "1")) }
-        let containers = try context.get("/containers/json", query).arrayValue ?? []
+        let members = ListFormat.isStandard(format) ? ContainerRow.standardMembers : nil
+        let containers = try context.get("/containers/json", query, rowMembers: members).arrayValue ?? []
         var list = ListFormat(
             columns: ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"] + (flags.bool("size") ? ["Size"] : []),
             headers: ContainerRow.headers, quietField: "ID")
-        // Of hundreds of containers only what is shown is worked out.
-        let fields = ListFormat.isStandard(format) ? list.columns : ContainerRow.allFields
         let now = Timestamp.now().seconds
-        let rows = containers.map { ContainerRow($0, isTruncated: !flags.bool("no-trunc"), now: now).texts(of: fields) }
+        let rows = containers.map { ContainerRow($0, isTruncated: !flags.bool("no-trunc"), now: now) }
         list.methods = { index, name, arguments in
             // Clipper's own: why a container stopped. Not a field, which Docker's JSON would not have.
             if name == "Reason", arguments.isEmpty { return .string(containers[index]["Reason"]?.stringValue ?? "") }
@@ -43,15 +42,20 @@ extension Command {
 }
 
 /// A container as a row of `ps`.
-struct ContainerRow {
+struct ContainerRow: ListRow {
     static let headers = [
         "ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "CreatedAt": "CREATED AT", "RunningFor": "CREATED", "Ports": "PORTS",
         "State": "STATE", "Status": "STATUS", "Size": "SIZE", "Names": "NAMES", "Labels": "LABELS", "Mounts": "MOUNTS",
         "LocalVolumes": "LOCAL VOLUMES", "Networks": "NETWORKS", "Reason": "REASON", "Platform": "PLATFORM",
     ]
 
+    /// What the standard columns, and that of the size, are made of.
+    static let standardMembers: Set = [
+        "Id", "Image", "ImageID", "Command", "Created", "Status", "Reason", "Ports", "Names", "SizeRw", "SizeRootFs",
+    ]
+
     /// All but `Reason`, which is Clipper's own.
-    static let allFields = headers.keys.filter { $0 != "Reason" }
+    private static let allFields = headers.keys.filter { $0 != "Reason" }.sorted()
 
     private let container: JSONValue
     private let isTruncated: Bool
@@ -65,11 +69,9 @@ struct ContainerRow {
         self.now = now
     }
 
-    func texts(of fields: [String]) -> [String: String] {
-        Dictionary(uniqueKeysWithValues: fields.map { ($0, text(of: $0)) })
-    }
+    var fields: [String] { Self.allFields }
 
-    private func text(of field: String) -> String {
+    func text(of field: String) -> String {
         switch field {
         case "ID": Cell.id(string("Id"), truncated: isTruncated)
         case "Image": image

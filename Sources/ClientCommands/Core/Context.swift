@@ -62,7 +62,10 @@ final class Context {
     /// An image name in a path: its slashes stay.
     static func imageSegment(_ name: String) -> String { Request.escaped(name, keeping: "/:@") }
 
-    func get(_ path: String, _ query: [(String, String)] = []) throws -> JSONValue { try client.call(Request("GET", path, query: query)) }
+    /// `rowMembers`: of an answer that is a list, only these members of its objects; nil is all.
+    func get(_ path: String, _ query: [(String, String)] = [], rowMembers: Set<String>? = nil) throws -> JSONValue {
+        try client.call(Request("GET", path, query: query), rowMembers: rowMembers)
+    }
 
     @discardableResult
     func post(_ path: String, _ query: [(String, String)] = [], _ body: RequestBody = .none) throws -> JSONValue {

@@ -1,6 +1,21 @@
 internal import ClientUI
 internal import JSON
 
+/// What a list prints a line of. Of hundreds of rows only the texts that are shown are worked out.
+protocol ListRow {
+    /// The fields it has, sorted.
+    var fields: [String] { get }
+
+    /// Empty for a field it doesn't have.
+    func text(of field: String) -> String
+}
+
+extension [String: String]: ListRow {
+    var fields: [String] { keys.sorted() }
+
+    func text(of field: String) -> String { self[field] ?? "" }
+}
+
 /// How every list command prints: Docker's table, a Go template (`table` in front for a header), JSON, or IDs alone.
 struct ListFormat {
     /// Fields of the standard table in their order.
@@ -20,18 +35,18 @@ struct ListFormat {
     /// Whether this format shows the standard columns and nothing else.
     static func isStandard(_ format: String) -> Bool { format.isEmpty || format == "table" }
 
-    func print(_ rows: [[String: String]], format: String, quiet: Bool, to out: Output) throws {
+    func print(_ rows: [some ListRow], format: String, quiet: Bool, to out: Output) throws {
         if quiet && Self.isStandard(format) {
-            for row in rows { out.line(row[quietField] ?? "") }
+            for row in rows { out.line(row.text(of: quietField)) }
         } else if Self.isStandard(format) {
             let header = columns.map { headers[$0] ?? $0.uppercased() }
-            write([header] + rows.map { row in columns.map { row[$0] ?? "" } }, to: out)
+            write([header] + rows.map { columns.map($0.text) }, to: out)
         } else {
             try printTemplate(rows, format, to: out)
         }
     }
 
-    private func printTemplate(_ rows: [[String: String]], _ format: String, to out: Output) throws {
+    private func printTemplate(_ rows: [some ListRow], _ format: String, to out: Output) throws {
         if format == "json" || format == "{{json .}}" {
             for row in rows { out.line(GoJSON.htmlSafe(json(row).text())) }
             return
@@ -55,7 +70,10 @@ struct ListFormat {
     /// As Docker's table, a tab in a cell divides it.
     private func write(_ rows: [[String]], to out: Output) {
         var table = Table()
-        for row in rows { table.add(row.flatMap { $0.split(separator: "\t", omittingEmptySubsequences: false).map(String.init) }) }
+        for row in rows {
+            guard row.contains(where: { $0.utf8.contains(UInt8(ascii: "\t")) }) else { table.add(row); continue }
+            table.add(row.flatMap { $0.split(separator: "\t", omittingEmptySubsequences: false).map(String.init) })
+        }
         out.write(table.text())
     }
 
@@ -66,15 +84,15 @@ struct ListFormat {
         return .string(String(last.map { $0 == "-" || $0 == "_" ? " " : $0 }))
     }
 
-    private func json(_ row: [String: String]) -> JSONValue {
+    private func json(_ row: some ListRow) -> JSONValue {
         var object = Self.document(row).objectValue ?? JSONObject()
-        for (name, text) in row where text == Self.nothing { object[name] = .some(.null) }
-        for name in truthValues { object[name] = .some(.bool(row[name] == "true")) }
+        for member in object.members where member.value == .string(Self.nothing) { object[member.name] = .some(.null) }
+        for name in truthValues { object[name] = .some(.bool(row.text(of: name) == "true")) }
         return .object(object)
     }
 
-    static func document(_ row: [String: String]) -> JSONValue {
-        .object(JSONObject(row.sorted { $0.key < $1.key }.map { JSONObject.Member(name: $0.key, value: .string($0.value)) }))
+    static func document(_ row: some ListRow) -> JSONValue {
+        .object(JSONObject(row.fields.map { JSONObject.Member(name: $0, value: .string(row.text(of: $0))) }))
     }
 
     /// `\t` and `\n` of a shell word as tab and newline.
@@ -114,7 +132,7 @@ enum Cell {
     /// The twelve first digits of an ID; `--no-trunc` keeps all.
     static func id(_ id: String, truncated: Bool = true) -> String {
         guard truncated else { return id }
-        let digits = id.hasPrefix("sha256:") ? id.dropFirst(7) : id[...]
-        return String(digits.prefix(12))
+        let digits = id.hasPrefix("sha256:") ? id.utf8.dropFirst(7) : id.utf8[...]
+        return String(decoding: digits.prefix(12), as: UTF8.self)
     }
 }

@@ -91,7 +91,8 @@ struct DiskUsageDetails {
 
     private var containers: [[String: String]] {
         items("Containers").map { container in
-            var row = ContainerRow(container, isTruncated: true, now: now).texts(of: ContainerRow.allFields)
+            let shown = ContainerRow(container, isTruncated: true, now: now)
+            var row = Dictionary(uniqueKeysWithValues: shown.fields.map { ($0, shown.text(of: $0)) })
             row["Size"] = HumanSize.decimal(container["SizeRw"]?.doubleValue ?? 0, precision: 3)
             return row
         }

@@ -107,6 +107,8 @@ public struct Flag: Sendable {
 
 /// A text in double quotes, escaped as Go's %q does for the printable part.
 public func quoted(_ text: String) -> String {
+    let isPlain = text.utf8.allSatisfy { $0 >= 32 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+    if isPlain { return "\"" + text + "\"" }
     var result = "\""
     for scalar in text.unicodeScalars {
         switch scalar {
