@@ -1,5 +1,6 @@
 internal import EngineTypes
 internal import Linux
+public import Netlink
 public import Networking
 public import OCIRuntimeSpec
 
@@ -28,6 +29,8 @@ public struct EngineConfiguration: Sendable {
     public var seccompDefault = SeccompDefault.builtin
     /// Told to clients, which offer more commands then.
     public var isExperimental = false
+    /// The oldest version of the API that clients may speak.
+    public var minimumAPIVersion = EngineVersion.minimumAPIVersion
     /// Whose ids containers have that do not ask for the host's; nil: the host's.
     public var identities: IdentityMapping?
     /// nil where containers cannot be confined by it.
@@ -98,8 +101,8 @@ public struct ContainerDefaults: Sendable, Equatable {
     public var ipcMode = "private"
     /// `private` or `host`; nil: private where there is cgroup v2 alone, as Docker.
     public var cgroupnsMode: String?
-    /// The address that `host-gateway` stands for; nil: the gateway of the container's network.
-    public var hostGateway: String?
+    /// The addresses that `host-gateway` stands for, one of a family; none: the gateways of the container's network.
+    public var hostGateways: [IPAddress] = []
 
     public init() {}
 }

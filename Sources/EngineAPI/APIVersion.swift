@@ -34,16 +34,31 @@ struct APIVersion: Comparable, Sendable, CustomStringConvertible {
         return (APIVersion(digits[..<end]), digits[end...])
     }
 
-    /// Throws dockerd's error for a version that this daemon doesn't speak.
-    func checkSupported() throws {
-        if self < Self.oldest {
+    /// Throws for what cannot be the oldest version that a daemon speaks.
+    static func checkMinimum(_ text: String) throws(UnspokenVersion) {
+        guard !text.isEmpty, text.utf8.allSatisfy({ $0 == UInt8(ascii: ".") || ($0 >= 48 && $0 <= 57) }) else {
+            throw UnspokenVersion(description: "invalid minimum API version: \(text)")
+        }
+        let version = APIVersion(text)
+        if version < oldest { throw UnspokenVersion(description: "minimum supported API version is \(oldest): \(text)") }
+        if newest < version { throw UnspokenVersion(description: "maximum supported API version is \(newest): \(text)") }
+    }
+
+    /// Throws dockerd's error for a version that this daemon doesn't speak. `minimum`: the oldest that it is to speak.
+    func checkSupported(minimum: APIVersion) throws {
+        if self < minimum {
             throw APIError(
                 .badRequest,
-                "client version \(self) is too old. Minimum supported API version is \(Self.oldest), please upgrade your client to a newer version"
+                "client version \(self) is too old. Minimum supported API version is \(minimum), please upgrade your client to a newer version"
             )
         }
         if self > Self.newest {
             throw APIError(.badRequest, "client version \(self) is too new. Maximum supported API version is \(Self.newest)")
         }
     }
+}
+
+/// A version that a daemon cannot be told to be content with.
+public struct UnspokenVersion: Error, CustomStringConvertible {
+    public let description: String
 }

@@ -17,9 +17,14 @@ public struct EngineAPI: Sendable {
     private let router: Router
     private let listings = ContainerListings()
     private let headers: HTTPHeaders
+    private let minimum: APIVersion
 
     /// `serverVersion` is the daemon's version, told in the Server header; `isExperimental` is told in one of its own.
-    public init(backends: Backends, serverVersion: String, isExperimental: Bool = false, logger: Logger) {
+    /// `minimumVersion`: the oldest version that clients may speak, which `checkMinimum` lets pass; nil is the oldest there is.
+    public init(
+        backends: Backends, serverVersion: String, minimumVersion: String? = nil, isExperimental: Bool = false, logger: Logger
+    ) {
+        minimum = minimumVersion.map { APIVersion($0) } ?? .oldest
         self.backends = backends
         self.logger = logger
         router = Router(routes: Self.routes + Self.ownRoutes)
@@ -28,6 +33,9 @@ public struct EngineAPI: Sendable {
             "Server": "Clipper/\(serverVersion) (linux)",
         ]
     }
+
+    /// Throws for what cannot be the oldest version that clients may speak.
+    public static func checkMinimum(_ version: String) throws(UnspokenVersion) { try APIVersion.checkMinimum(version) }
 
     /// All routes of the reference, in its order. `ownRoutes` are beside them.
     static let routes: [Route] =
@@ -62,7 +70,7 @@ public struct EngineAPI: Sendable {
         if let (prefix, remainder) = APIVersion.split(path) {
             version = prefix
             rest = remainder
-            try version.checkSupported()
+            try version.checkSupported(minimum: minimum)
         }
         guard let match = router.match(request.method, rest), version >= match.route.since else { throw APIError.pageNotFound }
         switch match.route.action {

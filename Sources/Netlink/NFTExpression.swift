@@ -36,6 +36,8 @@ public enum NFTExpression: Sendable, Equatable {
 
     /// Properties of a packet (enum nft_meta_keys).
     public enum Meta: UInt32, Sendable {
+        /// The packet's mark, in host order.
+        case mark = 3
         case inputInterfaceName = 6
         case outputInterfaceName = 7
         /// 2 for IPv4, 10 for IPv6; one byte.

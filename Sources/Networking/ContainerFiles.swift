@@ -6,19 +6,19 @@ public enum ContainerFiles {
     /// /etc/hostname.
     public static func hostname(_ name: String) -> String { "\(name)\n" }
 
-    /// /etc/hosts, as Docker's: loopback, `extraHosts` as the API has them (`name:ip`, with `host-gateway` for the address
-    /// `hostGateway`), then the container's own name at its addresses. On the host's network the host's own file stands in
+    /// /etc/hosts, as Docker's: loopback, `extraHosts` as the API has them (`name:ip`, with `host-gateway` for the addresses
+    /// `hostGateways`, a line each), then the container's own name at its addresses. On the host's network the host's own file stands in
     /// place of the first and last part.
     ///
     /// Names of other containers are not in it: on networks that users define the name server tells them.
     public static func hosts(
-        hostname: String, domainname: String = "", endpoints: [Endpoint], extraHosts: [String] = [], hostGateway: IPAddress? = nil,
+        hostname: String, domainname: String = "", endpoints: [Endpoint], extraHosts: [String] = [], hostGateways: [IPAddress] = [],
         usesHostNetwork: Bool = false
     ) throws(NetworkError) -> String {
         let host = usesHostNetwork ? try? Files.readText("/etc/hosts") : nil
         return try hosts(
             base: host ?? loopback, hostname: hostname, domainname: domainname, endpoints: usesHostNetwork ? [] : endpoints,
-            extraHosts: extraHosts, hostGateway: hostGateway)
+            extraHosts: extraHosts, hostGateways: hostGateways)
     }
 
     private static let loopback = """
@@ -32,16 +32,15 @@ public enum ContainerFiles {
         """
 
     private static func hosts(
-        base: String, hostname: String, domainname: String, endpoints: [Endpoint], extraHosts: [String], hostGateway: IPAddress?
+        base: String, hostname: String, domainname: String, endpoints: [Endpoint], extraHosts: [String], hostGateways: [IPAddress]
     ) throws(NetworkError) -> String {
         var text = base
         if !text.isEmpty && !text.hasSuffix("\n") { text += "\n" }
         for entry in extraHosts {
             let (name, address) = try extraHost(entry)
-            guard let ip = address ?? hostGateway else {
-                throw NetworkError(.invalid, "unable to derive the IP value for host-gateway")
-            }
-            text += "\(ip)\t\(name)\n"
+            let addresses = address.map { [$0] } ?? hostGateways
+            if addresses.isEmpty { throw NetworkError(.invalid, "unable to derive the IP value for host-gateway") }
+            for address in addresses { text += "\(address)\t\(name)\n" }
         }
         // A name with a line break in it would let its owner write lines of its own.
         guard isWord(hostname), domainname.isEmpty || isWord(domainname) else {

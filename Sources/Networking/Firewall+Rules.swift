@@ -8,6 +8,7 @@ internal import Netlink
 ///     set bridges     { type ifname }            all of our bridges
 ///     set internal    { type ifname }            those of internal networks
 ///     set same        { type ifname . ifname }   each bridge with itself
+///     set direct4, direct6                       published ports at containers' own addresses (`--allow-direct-routing`)
 ///
 ///     chain guard (filter, prerouting, raw)         drops packets to 127.0.0.0/8 that come from outside: without it, a neighbour
 ///                                                could reach ports that are published on 127.0.0.1 only
@@ -16,7 +17,8 @@ internal import Netlink
 ///                                                what comes to ::1 or from fe80::/10 stays with the host's socket
 ///     chain postrouting (nat)                    masquerades what leaves a network, what comes from 127.0.0.0/8, and
 ///                                                what returns to the network it came from (hairpin)
-///     chain forward (filter)                     lets in answers, traffic within a network and to published ports; nothing else
+///     chain forward (filter)                     lets in answers, traffic within a network and to published ports, and what
+///                                                `admission` says; nothing else
 extension Firewall {
     private enum Name {
         static let bridges = "bridges"
@@ -43,7 +45,7 @@ extension Firewall {
         addForwardRules(to: &batch)
         addPublishRules(to: &batch)
         fillBridges(model, in: &batch)
-        fill(&batch, model.ports.filter { families.contains($0.hostIP.family) }) { $0.addElements($1, $2) }
+        fill(&batch, model.ports, direct: model.ports) { $0.addElements($1, $2) }
         return batch
     }
 
@@ -56,11 +58,18 @@ extension Firewall {
         return batch
     }
 
-    /// A transaction on the maps of ports.
-    func changing(_ ports: [Port], _ change: (inout NFTBatch, String, [NFTBatch.Element]) -> Void) -> NFTBatch {
+    /// A transaction on the maps of ports, and on what is reached at containers' own addresses.
+    func changing(
+        _ ports: [Port], direct: [Port], _ change: (inout NFTBatch, String, [NFTBatch.Element]) -> Void
+    ) -> NFTBatch {
         var batch = NFTBatch(table: table)
-        fill(&batch, ports.filter { families.contains($0.hostIP.family) }, change)
+        fill(&batch, ports, direct: direct, change)
         return batch
+    }
+
+    /// The port of the container, as an element of `direct4` or `direct6`.
+    static func direct(_ port: Port) -> [UInt8] {
+        port.containerIP.bytes + [port.proto.number, 0, 0, 0] + network(port.containerPort)
     }
 
     private func addSets(to batch: inout NFTBatch) {
@@ -68,6 +77,10 @@ extension Firewall {
         batch.addSet("hostports4", key: [.ipv4Address, .transportProtocol, .port], value: [.ipv4Address, .port])
         batch.addSet("ports6", key: [.transportProtocol, .port], value: [.ipv6Address, .port])
         batch.addSet("hostports6", key: [.ipv6Address, .transportProtocol, .port], value: [.ipv6Address, .port])
+        if admission.includesDirectRouting {
+            batch.addSet("direct4", key: [.ipv4Address, .transportProtocol, .port])
+            batch.addSet("direct6", key: [.ipv6Address, .transportProtocol, .port])
+        }
         batch.addSet(Name.bridges, key: [.interfaceName])
         batch.addSet(Name.internalBridges, key: [.interfaceName])
         batch.addSet(Name.same, key: [.interfaceName, .interfaceName])
@@ -113,7 +126,30 @@ extension Firewall {
         batch.addRule("forward", fromInternal)
         batch.addRule("forward", toInternal)
         batch.addRule("forward", toOurs + Self.connection(.status, Self.destinationChanged) + [.verdict(.accept)])
+        if let mark = admission.mark {
+            batch.addRule(
+                "forward",
+                toOurs + [
+                    .meta(.mark, to: 0), .bitwise(0, mask: Self.native(mark.mask), xor: [0, 0, 0, 0]),
+                    .compare(0, equal: true, Self.native(mark.value)), .verdict(.accept),
+                ])
+        }
+        if admission.includesDirectRouting { addDirectRules(to: &batch, toOurs) }
         batch.addRule("forward", toOurs + [.verdict(.drop)])
+    }
+
+    private func addDirectRules(to batch: inout NFTBatch, _ toOurs: [NFTExpression]) {
+        func rule(_ family: [NFTExpression], _ offset: UInt32, _ length: UInt32, _ protocolRegister: Int, _ set: String) {
+            batch.addRule(
+                "forward",
+                toOurs + family + [
+                    .networkHeader(offset: offset, length: length, to: 0), .meta(.transportProtocol, to: protocolRegister),
+                    .transportHeader(offset: 2, length: 2, to: protocolRegister + 1), .lookup(set: set, key: 0, inverted: false),
+                    .verdict(.accept),
+                ])
+        }
+        rule(Self.ipv4, 16, 4, 1, "direct4")
+        rule(Self.ipv6, 24, 16, 4, "direct6")
     }
 
     private func addPublishRules(to batch: inout NFTBatch) {
@@ -183,9 +219,18 @@ extension Firewall {
         }
     }
 
-    private func fill(_ batch: inout NFTBatch, _ ports: [Port], _ change: (inout NFTBatch, String, [NFTBatch.Element]) -> Void) {
-        for (map, ports) in Dictionary(grouping: ports, by: Self.map).sorted(by: { $0.key < $1.key }) {
+    private func fill(
+        _ batch: inout NFTBatch, _ ports: some Sequence<Port>, direct: some Sequence<Port>,
+        _ change: (inout NFTBatch, String, [NFTBatch.Element]) -> Void
+    ) {
+        let ours = ports.filter { families.contains($0.hostIP.family) }
+        for (map, ports) in Dictionary(grouping: ours, by: Self.map).sorted(by: { $0.key < $1.key }) {
             change(&batch, map, ports.map(Self.element))
+        }
+        guard admission.includesDirectRouting else { return }
+        for family in [IPAddress.Family.v4, .v6] where families.contains(family) {
+            let keys = Set(direct.filter { $0.containerIP.family == family }.map(Self.direct))
+            if !keys.isEmpty { change(&batch, family == .v4 ? "direct4" : "direct6", keys.map { .init(key: $0) }) }
         }
     }
 

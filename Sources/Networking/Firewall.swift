@@ -39,12 +39,16 @@ final class Firewall: Sendable {
 
     let table: String
     let families: Set<IPAddress.Family>
+    let admission: NetworkConfiguration.Admission
     private let state: Mutex<State>
 
     /// Speaks to the nf_tables of the calling thread's network namespace. Changes nothing yet.
-    init(table: String, families: Set<IPAddress.Family> = [.v4, .v6]) throws(SystemError) {
+    init(
+        table: String, families: Set<IPAddress.Family> = [.v4, .v6], admission: NetworkConfiguration.Admission = .init()
+    ) throws(SystemError) {
         self.table = table
         self.families = families
+        self.admission = admission
         let nftables = try NFTables()
         state = Mutex(State(nftables: nftables))
     }
@@ -79,7 +83,7 @@ final class Firewall: Sendable {
         try change {
             $0.ports.formUnion(ports)
         } batch: { _ in
-            changing(ports) { $0.addElements($1, $2) }
+            changing(ports, direct: ports) { $0.addElements($1, $2) }
         }
     }
 
@@ -90,8 +94,10 @@ final class Firewall: Sendable {
         do throws(SystemError) {
             try change {
                 $0.ports.subtract(present)
-            } batch: { _ in
-                changing(present) { $0.deleteElements($1, $2) }
+            } batch: { model in
+                changing(present, direct: admission.includesDirectRouting ? unreached(present, in: model) : []) {
+                    $0.deleteElements($1, $2)
+                }
             }
         } catch {
             // What should be gone must not come back when the table is made anew.
@@ -116,6 +122,12 @@ final class Firewall: Sendable {
             state.model = Model()
             try state.nftables.commit(nothing)
         }
+    }
+
+    /// Those of `ports` whose port of a container no other port of the host leads to, one of each.
+    private func unreached(_ ports: [Port], in model: Model) -> [Port] {
+        let left = Set(model.ports.map(Self.direct))
+        return Dictionary(ports.map { (Self.direct($0), $0) }) { one, _ in one }.filter { !left.contains($0.key) }.map(\.value)
     }
 
     /// Takes the table away: adding it first makes that succeed when there was none.

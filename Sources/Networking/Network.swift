@@ -126,6 +126,9 @@ public struct Endpoint: Sendable, Codable, Equatable {
     public var links: [String: String]?
 
     /// The host's side of the network, where there is a way out.
+    /// Those that there are, of IPv4 first.
+    public var gateways: [IPAddress] { [ipv4Gateway, ipv6Gateway].compactMap { $0 } }
+
     public func gateway(_ family: IPAddress.Family) -> IPAddress? { family == .v4 ? ipv4Gateway : ipv6Gateway }
 }
 

@@ -13,6 +13,16 @@ public struct NetworkConfiguration: Sendable {
         }
     }
 
+    /// What is let in to containers besides answers, their neighbours and what comes through published ports of the host.
+    public struct Admission: Sendable {
+        /// `--allow-direct-routing`: what is sent to a published port at the container's own address.
+        public var includesDirectRouting = false
+        /// `--bridge-accept-fwmark`: packets with these bits (`mask`) of their mark (`value`).
+        public var mark: (value: UInt32, mask: UInt32)?
+
+        public init() {}
+    }
+
     /// Tells this daemon's bridges and nf_tables table from those of other daemons on the host: short, stable,
     /// lower-case letters and digits (1 … 8), made from the exec root. Unused by the default instance.
     public var instanceKey: String
@@ -23,6 +33,8 @@ public struct NetworkConfiguration: Sendable {
     /// `--iptables`, `--ip6tables`: the address families of which packets are filtered and translated. What is published in another
     /// reaches containers through their supervisors, if `--userland-proxy` lets it.
     public var firewallFamilies: Set<IPAddress.Family> = [.v4, .v6]
+    /// What else is let in to containers.
+    public var admission = Admission()
     /// `--default-network-opt`: options of networks to be made that name others, by driver.
     public var defaultOptions: [String: [String: String]] = [:]
     /// `--mtu`; nil is 1500.

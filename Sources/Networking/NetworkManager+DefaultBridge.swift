@@ -29,7 +29,8 @@ extension NetworkManager {
         if configuration.defaultBridge.enablesIPv6 { plan.v6 = try subnet(.v6, bridge: name, recorded) }
         plan = try withSubnets(plan, bridge: name, needsIPv6: configuration.defaultBridge.enablesIPv6)
         try configuration.defaultBridge.narrow(&plan.v4, configuration.defaultBridge.range, configuration.defaultBridge.gateway)
-        try configuration.defaultBridge.narrow(&plan.v6, nil, configuration.defaultBridge.gatewayIPv6)
+        try configuration.defaultBridge.narrow(
+            &plan.v6, configuration.defaultBridge.rangeIPv6, configuration.defaultBridge.gatewayIPv6)
         try adopt(recorded, name, plan)
     }
 
@@ -58,11 +59,11 @@ extension NetworkManager {
         _ family: IPAddress.Family, bridge: String, _ recorded: Network?
     ) throws(NetworkError) -> NetworkPlan.SubnetPlan? {
         let settings = configuration.defaultBridge
-        let range = family == .v4 ? settings.range : settings.subnetIPv6
-        if family == .v4, let text = settings.address {
-            guard let address = IPPrefix(text), address.family == .v4, address.length <= 30, address.address != address.first else {
-                throw NetworkError(.invalid, "invalid bridge address (--bip): \(text)")
-            }
+        let range = family == .v4 ? settings.range : settings.rangeIPv6
+        if let text = family == .v4 ? settings.address : settings.addressIPv6 {
+            guard let address = IPPrefix(text), address.family == family, address.length <= family.bits - 2,
+                address.address != address.first
+            else { throw NetworkError(.invalid, "invalid bridge address (\(family == .v4 ? "--bip" : "--bip6")): \(text)") }
             return .init(subnet: address.network, gateway: address.address)
         }
         if configuration.hostBridge != nil {
@@ -106,7 +107,8 @@ extension DefaultBridge {
         guard let subnet = plan?.subnet else { return }
         if let range {
             guard subnet.contains(range) else {
-                throw NetworkError(.invalid, "fixed-cidr=\(range) is outside the subnet of the default bridge, \(subnet)")
+                let flag = range.family == .v4 ? "fixed-cidr" : "fixed-cidr-v6"
+                throw NetworkError(.invalid, "\(flag)=\(range) is outside the subnet of the default bridge, \(subnet)")
             }
             if range.network != subnet { plan?.range = range.network }
         }

@@ -283,7 +283,7 @@ extension NetworkManager.State {
 
     /// The gateways that become the container's default routes: those of families in which it has none yet.
     mutating func claimDefaultRoutes(_ endpoint: Endpoint) -> [IPAddress] {
-        [endpoint.ipv4Gateway, endpoint.ipv6Gateway].compactMap { $0 }.filter { gateway in
+        endpoint.gateways.filter { gateway in
             let route = NetworkManager.DefaultRoute(containerID: endpoint.containerID, family: gateway.family)
             if let owner = defaultRoutes[route], owner != endpoint.id { return false }
             defaultRoutes[route] = endpoint.id

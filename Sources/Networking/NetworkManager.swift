@@ -65,8 +65,9 @@ public final class NetworkManager: Sendable {
         driver = try NetworkError.wrapping("start networking") { () throws(SystemError) in try BridgeDriver(lockPath: path) }
         let table = configuration.tableName
         let families = configuration.firewallFamilies
+        let admission = configuration.admission
         firewall = try NetworkError.wrapping("start networking") { () throws(SystemError) in
-            try Firewall(table: table, families: families)
+            try Firewall(table: table, families: families, admission: admission)
         }
         let size = configuration.warmSandboxes
         pool = try NetworkError.wrapping("start networking") { () throws(SystemError) in try SandboxPool(size: size) }
@@ -110,9 +111,10 @@ public final class NetworkManager: Sendable {
         state.withLock { state in state.networks[id]?.endpoints.compactMap { state.endpoints[$0] } ?? [] }.sorted { $0.id < $1.id }
     }
 
-    /// The host's address on the default bridge: what `host-gateway` means in /etc/hosts.
-    public var hostGateway: IPAddress? {
-        state.withLock { state in state.networks.values.first { $0.network.isPredefined && $0.bridge != nil }?.bridge?.plan.v4?.gateway }
+    /// The host's addresses on the default bridge: what `host-gateway` means in /etc/hosts of containers without a way out.
+    public var hostGateways: [IPAddress] {
+        let plan = state.withLock { state in state.networks.values.first { $0.network.isPredefined && $0.bridge != nil }?.bridge?.plan }
+        return [plan?.v4?.gateway, plan?.v6?.gateway].compactMap { $0 }
     }
 
     /// 64 random hexadecimal digits.

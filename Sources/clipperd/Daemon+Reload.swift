@@ -20,7 +20,7 @@ extension Daemon {
         if !later.isEmpty {
             logger.warning("these keys take effect at the next start", metadata: ["keys": "\(later.joined(separator: ", "))"])
         }
-        DaemonLog.setLevel(new)
+        DaemonLog.set(new)
         live.replace(with: new.live)
         registries.settings = new.registries
         transfers.limits = new.transferLimits

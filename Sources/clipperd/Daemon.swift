@@ -105,7 +105,8 @@ struct Daemon {
             networks: NetworkService(networks: networks, containers: containers, events: events),
             registries: RegistryService(client: registries))
         let api = EngineAPI(
-            backends: backends, serverVersion: EngineVersion.version, isExperimental: options.isExperimental, logger: logger)
+            backends: backends, serverVersion: EngineVersion.version, minimumVersion: options.minimumAPIVersion,
+            isExperimental: options.isExperimental, logger: logger)
         var serverConfiguration = HTTPServerConfiguration()
         serverConfiguration.mayHijack = EngineAPI.mayHijack
         server = HTTPServer(configuration: serverConfiguration, logger: logger, handler: api.handle)
@@ -158,6 +159,7 @@ struct Daemon {
         configuration.defaultUlimits = options.defaultUlimits
         configuration.seccompDefault = try SeccompDefault(options.seccompProfile)
         configuration.isExperimental = options.isExperimental
+        configuration.minimumAPIVersion = options.minimumAPIVersion
         configuration.deviceSpecDirectories = options.usesDeviceSpecs ? options.deviceSpecDirectories : []
         if let seconds = options.runtimeTimeout { configuration.runtimeTimeout = UInt32(clamping: seconds) }
         configuration.warnings = insecureDoors(options)
@@ -175,6 +177,7 @@ struct Daemon {
         configuration.addressPools = options.addressPools
         configuration.defaultOptions = options.defaultNetworkOptions
         configuration.firewallFamilies = options.firewallFamilies
+        configuration.admission = options.admission
         configuration.mtu = options.mtu
         configuration.enablesForwarding = options.forwardsIP
         configuration.relaysIPv6 = options.relaysIPv6

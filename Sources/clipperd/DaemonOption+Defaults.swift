@@ -25,19 +25,36 @@ extension DaemonOption {
             Flag("default-cgroupns-mode", .string, "Default mode for containers cgroup namespace (\"host\" | \"private\")"),
             of: ["host", "private"]
         ) { $0.containerDefaults.cgroupnsMode = $1 }.reloadable(),
+        DaemonOption(key: "host-gateway-ip", flag: nil, isReloadable: true) { options, value throws(OptionError) in
+            options.containerDefaults.hostGateways = try hostGateways([try value.text(of: "host-gateway-ip")], "host-gateway-ip")
+        },
         DaemonOption(
-            key: "host-gateway-ip",
-            flag: Flag("host-gateway-ip", .string, "IP address that the special 'host-gateway' string in --add-host resolves to"),
+            key: "host-gateway-ips",
+            flag: Flag("host-gateway-ip", .list, "IP addresses that the special 'host-gateway' string in --add-host resolves to"),
             isReloadable: true
         ) { options, value throws(OptionError) in
-            let text = try value.text(of: "host-gateway-ip")
-            guard IPAddress(text) != nil else { throw OptionError("host-gateway-ip: \(text) is not an IP address") }
-            options.containerDefaults.hostGateway = text
+            guard options.containerDefaults.hostGateways.isEmpty else {
+                throw OptionError("host-gateway-ip is given already; host-gateway-ips takes its place")
+            }
+            options.containerDefaults.hostGateways = try hostGateways(try value.texts(of: "host-gateway-ips"), "host-gateway-ips")
         },
         DaemonOption(
             key: "default-ulimits", flag: Flag("default-ulimit", .list, "Default ulimits for containers (name=soft[:hard])"),
             apply: setUlimits),
     ]
+
+    /// One of each family at most, as dockerd has it.
+    private static func hostGateways(_ texts: [String], _ key: String) throws(OptionError) -> [IPAddress] {
+        var found: [IPAddress] = []
+        for text in texts where !text.isEmpty {
+            guard let address = IPAddress(text) else { throw OptionError("\(key): \(text) is not an IP address") }
+            if found.contains(where: { $0.family == address.family }) {
+                throw OptionError("\(key): only one \(address.family == .v4 ? "IPv4" : "IPv6") address can be given")
+            }
+            found.append(address)
+        }
+        return found.sorted { $0.family == .v4 && $1.family == .v6 }
+    }
 
     private static func word(
         _ key: String, _ flag: Flag, of words: [String], _ set: @escaping @Sendable (inout DaemonOptions, String) -> Void

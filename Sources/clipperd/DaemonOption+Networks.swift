@@ -7,6 +7,21 @@ extension DaemonOption {
     /// How containers reach each other and the world.
     static let networks: [DaemonOption] = [
         number("mtu", Flag("mtu", .int, "MTU of container networks"), \.mtu),
+        fixed(
+            "ip-forward-no-drop",
+            Flag("ip-forward-no-drop", .bool, "Leave alone what the host forwards for others (always so)", default: "true"),
+            to: .bool(true), because: "what the host forwards for others is never dropped"),
+        fixed(
+            "firewall-backend", Flag("firewall-backend", .string, "Firewall backend to use: nftables"), to: .string("nftables"), .null,
+            because: "rules are made with nftables"),
+        bool(
+            "allow-direct-routing",
+            Flag("allow-direct-routing", .bool, "Allow remote access to published ports on container IP addresses"),
+            \.admission.includesDirectRouting),
+        DaemonOption(
+            key: "bridge-accept-fwmark",
+            flag: Flag("bridge-accept-fwmark", .string, "In bridge networks, accept packets with this firewall mark/mask"),
+            apply: setAcceptedMark),
         bool("ip-forward", Flag("ip-forward", .bool, "Enable net.ipv4.ip_forward", default: "true"), \.forwardsIP),
         firewall("iptables", Flag("iptables", .bool, "Filter and translate IPv4 packets", default: "true"), .v4),
         firewall("ip6tables", Flag("ip6tables", .bool, "Filter and translate IPv6 packets", default: "true"), .v6),
@@ -40,8 +55,10 @@ extension DaemonOption {
         },
         optionalText(
             "bip", Flag("bip", .string, "Address and network of the default bridge, as 172.30.0.1/16"), \.defaultBridge.address),
+        optionalText(
+            "bip6", Flag("bip6", .string, "IPv6 address and network of the default bridge, as fd00:1::1/64"), \.defaultBridge.addressIPv6),
         network("fixed-cidr", Flag("fixed-cidr", .string, "IPv4 subnet for fixed IPs"), .v4, \.defaultBridge.range),
-        network("fixed-cidr-v6", Flag("fixed-cidr-v6", .string, "IPv6 subnet for fixed IPs"), .v6, \.defaultBridge.subnetIPv6),
+        network("fixed-cidr-v6", Flag("fixed-cidr-v6", .string, "IPv6 subnet for fixed IPs"), .v6, \.defaultBridge.rangeIPv6),
         address(
             "default-gateway", Flag("default-gateway", .string, "Container default gateway IPv4 address"), .v4, \.defaultBridge.gateway),
         address(
@@ -58,6 +75,18 @@ extension DaemonOption {
         DaemonOption(key: key, flag: flag) { options, value throws(OptionError) in
             if try value.bool(of: key) { options.firewallFamilies.insert(family) } else { options.firewallFamilies.remove(family) }
         }
+    }
+
+    /// `0x1/0x3`, or a mark alone: then it is the whole mark.
+    @Sendable private static func setAcceptedMark(_ options: inout DaemonOptions, _ value: JSONValue) throws(OptionError) {
+        let text = try value.text(of: "bridge-accept-fwmark")
+        if text.isEmpty { return }
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map { GoInteger.unsigned(String($0)) }
+        guard let mark = parts[0].flatMap({ UInt32(exactly: $0) }) else { throw OptionError("invalid firewall mark \"\(text)\"") }
+        guard let mask = parts.count == 1 ? .max : parts[1].flatMap({ UInt32(exactly: $0) }) else {
+            throw OptionError("invalid firewall mask \"\(text)\"")
+        }
+        options.admission.mark = (mark, mask)
     }
 
     private static func network(_ key: String, _ flag: Flag, _ family: IPAddress.Family, _ place: any Place<IPPrefix?>) -> DaemonOption {

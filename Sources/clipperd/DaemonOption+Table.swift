@@ -1,5 +1,6 @@
 internal import ClientUI
 internal import Engine
+internal import EngineAPI
 internal import Images
 internal import JSON
 internal import Linux
@@ -22,6 +23,15 @@ extension DaemonOption {
         text(
             "log-level", Flag("log-level", "l", .string, "debug, info, warn, error or fatal", default: "info"), \.logLevel
         ).reloadable(),
+        DaemonOption(
+            key: "log-format", flag: Flag("log-format", .string, "Format of log lines: text or json", default: "text"), isReloadable: true
+        ) { options, value throws(OptionError) in
+            let name = try value.text(of: "log-format")
+            guard let format = name.isEmpty ? .text : DaemonLog.Format(rawValue: name) else {
+                throw OptionError("invalid log format: \(name)")
+            }
+            options.logFormat = format
+        },
         bool("debug", Flag("debug", "D", .bool, "Log debug messages"), \.isDebug).reloadable(),
         texts("labels", Flag("label", .list, "Label of this daemon (key=value)"), \.labels).reloadable(),
         number(
@@ -60,6 +70,13 @@ extension DaemonOption {
     private static let doors: [DaemonOption] = [
         texts(
             "hosts", Flag("host", "H", .list, "Where to listen: unix:///path, tcp://address:port, fd:// (several allowed)"), \.hosts),
+        DaemonOption(
+            key: "min-api-version", flag: Flag("min-api-version", .string, "Oldest version of the API that clients may speak")
+        ) { options, value throws(OptionError) in
+            let text = try value.text(of: "min-api-version")
+            do { try EngineAPI.checkMinimum(text) } catch { throw OptionError("min-api-version: \(error)") }
+            options.minimumAPIVersion = text
+        },
         optionalText("group", Flag("group", "G", .string, "Group of the Unix socket"), \.group),
         bool("tls", Flag("tls", .bool, "Use TLS; implied by --tlsverify"), \.usesTLS),
         bool("tlsverify", Flag("tlsverify", .bool, "Use TLS and verify the remote"), \.verifiesClients),
@@ -141,10 +158,4 @@ extension DaemonOption {
             options.runtimes[member.name] = AdditionalRuntime(path: path, arguments: arguments)
         }
     }
-
-    /// dockerd's keys that Clipper does not have yet.
-    static let notBuilt: Set<String> = [
-        "allow-direct-routing", "bip6", "bridge-accept-fwmark", "firewall-backend", "host-gateway-ips", "ip-forward-no-drop",
-        "log-format", "min-api-version",
-    ]
 }

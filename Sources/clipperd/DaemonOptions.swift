@@ -15,6 +15,9 @@ struct DaemonOptions {
     var execRoot = DaemonOptions.standardExecRoot
     var pidFile: String?
     var logLevel = "info"
+    var logFormat = DaemonLog.Format.text
+    /// The oldest version of the API that clients may speak.
+    var minimumAPIVersion = EngineVersion.minimumAPIVersion
     var isDebug = false
     var group: String?
     var usesTLS = false
@@ -29,6 +32,7 @@ struct DaemonOptions {
     /// Options of networks to be made, by driver.
     var defaultNetworkOptions: [String: [String: String]] = [:]
     var firewallFamilies: Set<IPAddress.Family> = [.v4, .v6]
+    var admission = NetworkConfiguration.Admission()
     var mtu: Int?
     var forwardsIP = true
     var relaysIPv6 = true
@@ -151,6 +155,9 @@ struct DaemonOptions {
         if defaultBridge.isMissing || defaultBridge.hostBridge != nil, defaultBridge.address != nil {
             return "You specified -b & --bip, mutually exclusive options. Please specify only one"
         }
+        if defaultBridge.isMissing || defaultBridge.hostBridge != nil, defaultBridge.addressIPv6 != nil {
+            return "You specified -b & --bip6, mutually exclusive options. Please specify only one"
+        }
         if defaultBridge.allowsInterContainerTraffic { return nil }
         if !firewallFamilies.contains(.v4) {
             return
@@ -172,12 +179,9 @@ struct DaemonOptions {
         guard case .object(let object) = document else { throw OptionError("expected an object, found \(document.kind)") }
         for member in object.members { file[member.name] = member.value }
         let known = Set(DaemonOption.all.map(\.key))
-        let unknown = file.keys.filter { !known.contains($0) && !DaemonOption.notBuilt.contains($0) }.sorted()
+        let unknown = file.keys.filter { !known.contains($0) }.sorted()
         if !unknown.isEmpty {
             throw OptionError("the following directives don't match any configuration option: \(unknown.joined(separator: ", "))")
-        }
-        if let key = file.keys.filter({ DaemonOption.notBuilt.contains($0) }).min() {
-            throw OptionError("not implemented: daemon.json key \(key)")
         }
         let conflicts = DaemonOption.all.compactMap { option -> String? in
             guard !option.addsUp, let given = option.value(in: flags), let written = file[option.key] else { return nil }

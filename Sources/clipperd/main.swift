@@ -44,7 +44,7 @@ do {
     }
 } catch { fail("\(error)") }
 
-DaemonLog.setLevel(options)
+DaemonLog.set(options)
 let logger = Logger(label: "clipperd") { _ in DaemonLog() }
 
 /// Tells the service manager, if there is one.

@@ -14,7 +14,8 @@ import Testing
     @Test func hosts() throws {
         let text = try ContainerFiles.hosts(
             hostname: "web", domainname: "example.org", endpoints: [Self.endpoint("172.17.0.2/16", "fd00::2/64")],
-            extraHosts: ["db:10.0.0.1", "six:fd00::9", "me:host-gateway"], hostGateway: IPAddress("172.17.0.1"))
+            extraHosts: ["db:10.0.0.1", "six:fd00::9", "me:host-gateway"],
+            hostGateways: ["172.17.0.1", "fd00::1"].compactMap { IPAddress($0) })
         #expect(
             text == """
                 127.0.0.1\tlocalhost
@@ -26,6 +27,7 @@ import Testing
                 10.0.0.1\tdb
                 fd00::9\tsix
                 172.17.0.1\tme
+                fd00::1\tme
                 172.17.0.2\tweb.example.org web
                 fd00::2\tweb.example.org web
 

@@ -33,6 +33,30 @@ import Testing
         }
     }
 
+    @Test func addressesOfBothFamilies() throws {
+        try TestHost.withManager({
+            $0.defaultBridge.address = "10.9.0.1/24"
+            $0.defaultBridge.enablesIPv6 = true
+            $0.defaultBridge.addressIPv6 = "fd09::5/64"
+            $0.defaultBridge.rangeIPv6 = IPPrefix("fd09::100/120")
+        }) { manager in
+            let ipam = try manager.network("bridge").ipam.ranges
+            #expect(ipam.last == IPAMRange(subnet: "fd09::/64", ipRange: "fd09::100/120", gateway: "fd09::5"))
+            #expect(manager.hostGateways == ["10.9.0.1", "fd09::5"].compactMap { IPAddress($0) })
+            let guest = try TrafficTests.Guest(manager, "c")
+            #expect(guest.endpoint.ipv6?.description == "fd09::100/64")
+        }
+    }
+
+    @Test(arguments: ["fd09::/64", "fd09::5", "10.9.0.1/24", "x", "fd09::5/127"]) func noAddressOfTheBridge(_ text: String) {
+        #expect(throws: NetworkError.self) {
+            try TestHost.withManager({
+                $0.defaultBridge.enablesIPv6 = true
+                $0.defaultBridge.addressIPv6 = text
+            }) { _ in }
+        }
+    }
+
     @Test func rangeAndGateway() throws {
         let range = try #require(IPPrefix("10.9.0.64/26"))
         let gateway = try #require(IPAddress("10.9.0.7"))
@@ -41,7 +65,7 @@ import Testing
             $0.defaultBridge.range = range
             $0.defaultBridge.gateway = gateway
             $0.defaultBridge.enablesIPv6 = true
-            $0.defaultBridge.subnetIPv6 = IPPrefix("fd09::/64")
+            $0.defaultBridge.rangeIPv6 = IPPrefix("fd09::/64")
             $0.defaultBridge.gatewayIPv6 = IPAddress("fd09::7")
         }) { manager in
             let ipam = try manager.network("bridge").ipam.ranges

@@ -14,7 +14,7 @@ import Testing
             #expect(Set(manager.networks().map(\.name)) == ["bridge", "host", "none"])
             let bridge = try manager.network("bridge")
             #expect(bridge.id.count == 64 && bridge.bridgeName == "clipper0" && bridge.ipam.ranges.first?.subnet == "172.17.0.0/16")
-            #expect(bridge.ipam.ranges.first?.gateway == "172.17.0.1" && manager.hostGateway == IPAddress("172.17.0.1"))
+            #expect(bridge.ipam.ranges.first?.gateway == "172.17.0.1" && manager.hostGateways == [IPAddress("172.17.0.1")])
             #expect(try manager.network(String(bridge.id.prefix(12))) == bridge)
             for name in ["bridge", "host", "none"] {
                 let failure = #expect(throws: NetworkError.self) { try manager.remove(name) }

@@ -123,6 +123,58 @@ import Testing
         }
     }
 
+    @Test func directRoutingReachesPublishedPortsAlone() throws {
+        try TestHost.withManager({ $0.admission.includesDirectRouting = true }) { manager in
+            let web = try Guest(manager, "web")
+            let outside = try Outside(manager)
+            let (ip, listeners) = (web.ip, try [80, 81].map { try web.listen($0) })
+            func reached() throws -> [Bool] { try outside.run { [80, 81].map { Self.isReachable(ip, $0) } } }
+            #expect(try reached() == [false, false])
+            let first = try manager.publish(web.endpoint, ports: [Self.port(80, 8080)])
+            let second = try manager.publish(web.endpoint, ports: [Self.port(80, 8081, ip: "127.0.0.1")])
+            #expect(try reached() == [true, false])
+            // The caller is seen as it is, and the port stays open while a port of the host leads to it.
+            #expect(try Self.talk(try web.listen(82)) { try web.connect(ip, 82) } == ip)
+            first.closeSockets()
+            try manager.unpublish(web.endpoint, first.bindings)
+            #expect(try reached() == [true, false])
+            // Made anew, the table is the same.
+            try TestHost.output("nft", "flush", "ruleset")
+            let third = try manager.publish(web.endpoint, ports: [Self.port(81, 8082)])
+            #expect(try reached() == [true, true])
+            second.closeSockets()
+            third.closeSockets()
+            try manager.unpublish(web.endpoint, second.bindings + third.bindings)
+            #expect(try reached() == [false, false])
+            _ = listeners
+        }
+    }
+
+    @Test func directRoutingIsForbiddenOtherwise() throws {
+        try TestHost.withManager { manager in
+            let web = try Guest(manager, "web")
+            let outside = try Outside(manager)
+            let (ip, listener) = (web.ip, try web.listen(80))
+            _ = try manager.publish(web.endpoint, ports: [Self.port(80, 8080)])
+            #expect(try !outside.run { Self.isReachable(ip, 80) })
+            _ = listener
+        }
+    }
+
+    @Test func markedPacketsAreLetIn() throws {
+        try TestHost.withManager({ $0.admission.mark = (value: 1, mask: 3) }) { manager in
+            let web = try Guest(manager, "web")
+            let outside = try Outside(manager)
+            let (ip, listeners) = (web.ip, try [80, 81].map { try web.listen($0) })
+            try TestHost.output("nft", "add", "table", "ip", "marks")
+            try TestHost.output("nft", "add", "chain", "ip", "marks", "first", "{ type filter hook prerouting priority -150; }")
+            try TestHost.output("nft", "add", "rule", "ip", "marks", "first", "tcp dport 80 meta mark set 5")
+            try TestHost.output("nft", "add", "rule", "ip", "marks", "first", "tcp dport 81 meta mark set 6")
+            #expect(try outside.run { [80, 81].map { Self.isReachable(ip, $0) } } == [true, false])
+            _ = listeners
+        }
+    }
+
     @Test func outboundTrafficIsMasqueraded() throws {
         try TestHost.withManager { manager in
             let guest = try Guest(manager, "c")

@@ -34,6 +34,7 @@ def configured(request):
 
 @pytest.mark.parametrize("document, flags, reason", [
     ({"bridge": "br0", "bip": "10.9.0.1/24"}, [], "You specified -b & --bip, mutually exclusive options. Please specify only one"),
+    ({"bridge": "br0", "bip6": "fd00:9::1/64"}, [], "You specified -b & --bip6, mutually exclusive options. Please specify only one"),
     ({"iptables": False, "icc": False}, [],
      "You specified --iptables=false with --icc=false. ICC=false uses iptables to function. Please set --icc or --iptables to true"),
     ({"ip6tables": False, "icc": False, "ipv6": True}, [], "You specified --ip6tables=false with --icc=false."),
@@ -75,6 +76,17 @@ def configured(request):
     ({"init-path": "/x"}, [], "init-path: /x is not possible: the init of containers is a part of clipper-runtime"),
     ({"userland-proxy-path": "/x"}, [], "userland-proxy-path: /x is not possible"),
     ({"cpu-rt-period": 1000}, [], "cpu-rt-period: 1000 is not possible"),
+    ({"log-format": "xml"}, [], "invalid log format: xml"),
+    ({"min-api-version": "1.21"}, [], "min-api-version: minimum supported API version is 1.22: 1.21"),
+    ({}, ["--min-api-version", "1.99"], "min-api-version: maximum supported API version is 1.50: 1.99"),
+    ({"min-api-version": "new"}, [], "min-api-version: invalid minimum API version: new"),
+    ({"host-gateway-ips": ["192.0.2.1", "192.0.2.2"]}, [], "host-gateway-ips: only one IPv4 address can be given"),
+    ({"host-gateway-ips": ["x"]}, [], "host-gateway-ips: x is not an IP address"),
+    ({"host-gateway-ip": "192.0.2.1"}, ["--host-gateway-ip", "192.0.2.2"], "host-gateway-ip is given already"),
+    ({"firewall-backend": "iptables"}, [], "firewall-backend: iptables is not possible: rules are made with nftables"),
+    ({"ip-forward-no-drop": False}, [], "ip-forward-no-drop: false is not possible"),
+    ({"bridge-accept-fwmark": "one"}, [], 'invalid firewall mark "one"'),
+    ({}, ["--bridge-accept-fwmark", "1/0x100000000"], 'invalid firewall mask "1/0x100000000"'),
     ({"icc": True}, ["--icc=false"], "icc: (from flag: false, from file: true)"),
 ])
 def test_settings_that_cannot_be(tmp_path, document, flags, reason):
@@ -89,7 +101,8 @@ def test_what_means_what_is_done_anyway(tmp_path):
                 "authorization-plugins": [], "containerd": "", "containerd-namespace": "moby",
                 "containerd-plugin-namespace": "plugins.moby", "node-generic-resources": [], "swarm-default-advertise-addr": "",
                 "init-path": "", "userland-proxy-path": "", "cpu-rt-period": 0, "cpu-rt-runtime": 0, "network-control-plane-mtu": 1500,
-                "cluster-store": "", "cluster-advertise": "", "cluster-store-opts": {}}
+                "cluster-store": "", "cluster-advertise": "", "cluster-store-opts": {}, "firewall-backend": "nftables",
+                "ip-forward-no-drop": True, "log-format": "", "bridge-accept-fwmark": ""}
     assert check(tmp_path, document) == (0, "configuration OK\n", "")
 
 
@@ -127,6 +140,40 @@ def test_pools_gateway_and_options_of_networks(configured):
         assert made["IPAM"]["Config"] == [{"Subnet": "10.213.1.0/24", "Gateway": "10.213.1.1"}]
         assert made["Options"] == {"com.docker.network.driver.mtu": "1400"}
         client("network", "rm", f"{client.daemon.prefix}-n")
+
+
+def test_log_in_json_and_the_oldest_version_of_the_api(configured):
+    with configured({"log-format": "json", "min-api-version": "1.41"}, "--debug") as client:
+        lines = [json.loads(line) for line in client.daemon.log.read_text().splitlines()]
+        assert lines and all({"level", "msg", "time"} <= set(line) and all(isinstance(v, str) for v in line.values()) for line in lines)
+        assert any(line["msg"] == "clipperd is ready" and line["level"] == "info" and line["version"] for line in lines)
+        status, answer = client.daemon.request("GET", "/v1.40/info")
+        assert status == 400 and answer["message"] == \
+            "client version 1.40 is too old. Minimum supported API version is 1.41, please upgrade your client to a newer version"
+        assert client.daemon.request("GET", "/v1.41/info")[0] == 200
+        version = client.daemon.request("GET", "/version")[1]
+        assert version["MinAPIVersion"] == "1.41" == version["Components"][0]["Details"]["MinAPIVersion"]
+
+
+def test_gateways_of_the_host(configured):
+    """What `host-gateway` is: the addresses that the daemon was told; without them the way out of the container's own network, and
+    where that has none the default bridge, as in Docker."""
+    def hosts(client, *options):
+        said = client("run", "--rm", *options, "--add-host", "me:host-gateway", IMAGE, "grep", "-w", "me", "/etc/hosts")
+        return [line.split()[0] for line in said.splitlines()]
+
+    document = {"ipv6": True, "bip": "10.216.0.1/24", "bip6": "fd00:216::9/64", "default-address-pools": [
+        {"base": "10.217.0.0/16", "size": 24}]}
+    with configured(document) as client:
+        assert hosts(client) == ["10.216.0.1", "fd00:216::9"]
+        assert "default via fd00:216::9" in client("run", "--rm", IMAGE, "ip", "-6", "route")
+        assert hosts(client, "--network", "host") == ["10.216.0.1", "fd00:216::9"]
+        name = f"{client.daemon.prefix}-n"
+        client("network", "create", name)
+        assert hosts(client, "--network", name) == ["10.217.0.1"]
+        client("network", "rm", name)
+    with configured({"host-gateway-ips": ["fd00::77", "192.0.2.77"]}) as client:
+        assert hosts(client) == ["192.0.2.77", "fd00::77"]
 
 
 def test_without_a_default_bridge(configured):

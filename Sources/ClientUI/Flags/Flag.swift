@@ -124,7 +124,7 @@ public func quoted(_ text: String) -> String {
 }
 
 /// strconv.ParseInt and ParseUint with base 0: `0x1f`, `0b1`, `0o7`, `017`, `1_000` are numbers too.
-enum GoInteger {
+public enum GoInteger {
     static func signed(_ text: String) -> Int64? {
         if text.hasPrefix("-") {
             guard let magnitude = unsigned(String(text.dropFirst())) else { return nil }
@@ -133,7 +133,7 @@ enum GoInteger {
         return unsigned(text.hasPrefix("+") ? String(text.dropFirst()) : text).flatMap { Int64(exactly: $0) }
     }
 
-    static func unsigned(_ text: String) -> UInt64? {
+    public static func unsigned(_ text: String) -> UInt64? {
         let lower = text.lowercased()
         if lower.hasPrefix("+") || lower.hasPrefix("-") { return nil }
         if lower.hasPrefix("0x") { return UInt64(lower.dropFirst(2), radix: 16) }

@@ -156,7 +156,7 @@ public final class ContainerBuildExecutor: BuildExecutor {
             let paths = EngineConfiguration.ContainerPaths(data: directory, run: directory)
             let hosts = try ContainerFiles.hosts(
                 hostname: config.Hostname ?? "", endpoints: prepared.endpoint.map { [$0] } ?? [], extraHosts: step.extraHosts,
-                hostGateway: prepared.endpoint?.ipv4Gateway)
+                hostGateways: prepared.endpoint?.gateways ?? [])
             try Files.write(paths.hosts, hosts)
             try Files.write(paths.resolvConf, try ContainerFiles.resolvConf(usesHostNetwork: step.networkMode == "host"))
             try Files.write(paths.hostname, ContainerFiles.hostname(config.Hostname ?? ""))

@@ -423,10 +423,18 @@ final class ContainerLauncher: Sendable {
             : try ContainerFiles.hosts(
                 hostname: record.config.Hostname ?? "", domainname: record.config.Domainname ?? "",
                 endpoints: attachments.map(\.endpoint), extraHosts: host.ExtraHosts ?? [],
-                hostGateway: configuration.containerDefaults.hostGateway.flatMap { IPAddress($0) }
-                    ?? attachments.first?.endpoint.ipv4Gateway)
+                hostGateways: hostGateways(attachments))
                 + ContainerLinks.hosts(ContainerLinks.linked(record, in: store))
         try Self.overwrite(configuration.paths(of: record.id).hosts, hosts)
+    }
+
+    /// What `host-gateway` means to the container: what the daemon was told, the way out of its own network, or the default
+    /// bridge where that has none.
+    private func hostGateways(_ attachments: [NetworkAttachment]) -> [IPAddress] {
+        let told = configuration.containerDefaults.hostGateways
+        if !told.isEmpty { return told }
+        let own = attachments.first?.endpoint.gateways ?? []
+        return own.isEmpty ? networks.hostGateways : own
     }
 
     // MARK: The end of a run, and after a restart of the daemon

@@ -46,7 +46,7 @@ public final class SystemService: Sendable {
         let details = [
             "ApiVersion": EngineVersion.apiVersion, "Arch": Self.goArchitecture, "BuildTime": "",
             "Experimental": "\(configuration.isExperimental)", "GitCommit": "", "GoVersion": "",
-            "KernelVersion": kernel, "MinAPIVersion": EngineVersion.minimumAPIVersion, "Os": "linux",
+            "KernelVersion": kernel, "MinAPIVersion": configuration.minimumAPIVersion, "Os": "linux",
         ]
         var version = SystemVersion(
             Platform: .init(Name: "Clipper"),
@@ -54,7 +54,7 @@ public final class SystemService: Sendable {
                 .init(Name: "Engine", Version: EngineVersion.version, Details: details),
                 .init(Name: "clipper-runtime", Version: EngineVersion.version, Details: ["GitCommit": ""]),
             ],
-            Version: EngineVersion.version, ApiVersion: EngineVersion.apiVersion, MinAPIVersion: EngineVersion.minimumAPIVersion,
+            Version: EngineVersion.version, ApiVersion: EngineVersion.apiVersion, MinAPIVersion: configuration.minimumAPIVersion,
             GitCommit: "", Os: "linux",
             Arch: Self.goArchitecture, KernelVersion: kernel, BuildTime: "")
         // Left out where it is not so, as in Docker.
