@@ -69,7 +69,7 @@ extension EngineError {
         // Docker answers a command that cannot be run with 400; the client turns the text into 127 or 126.
         case .commandNotFound, .commandNotExecutable, .invalidRequest: .invalidParameter
         case .notFound: .notFound
-        case .conflict: .conflict
+        case .conflict, .ended: .conflict
         case .permission: .forbidden
         case .unsupported: .notImplemented
         case .rootfs, .runtime, .lost, .silent, .other: .system

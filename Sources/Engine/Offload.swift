@@ -21,10 +21,33 @@ final class AsyncLock: Sendable {
 
     private let state = Locked(State())
 
+    /// The lock, held until `release`, which may come more than once, or until nobody has this any more.
+    final class Hold: Sendable {
+        private let lock: AsyncLock
+        private let isHeld = Locked(true)
+
+        fileprivate init(_ lock: AsyncLock) { self.lock = lock }
+
+        deinit { release() }
+
+        func release() {
+            let wasHeld = isHeld.withLock { isHeld in
+                defer { isHeld = false }
+                return isHeld
+            }
+            if wasHeld { lock.release() }
+        }
+    }
+
     func withLock<Result>(_ body: () async throws -> Result) async rethrows -> Result {
         await acquire()
         defer { release() }
         return try await body()
+    }
+
+    func hold() async -> Hold {
+        await acquire()
+        return Hold(self)
     }
 
     private func acquire() async {

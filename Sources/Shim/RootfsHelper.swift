@@ -16,13 +16,20 @@ public enum RootfsHelper {
         let control = OwnedFD(owning: ShimWire.controlDescriptor)
         _ = clp_fcntl(ShimWire.controlDescriptor, F_SETFD, Int(FD_CLOEXEC))
         let answer: RootfsAnswer
-        do throws(ShimFailure) { answer = try perform(try request(control)) } catch { answer = .failure(error) }
-        do { try control.writeAll(ShimWire.frame(answer.json)) } catch { ShimLog.write("rootfs: \(error)") }
+        do throws(ShimFailure) {
+            let request = try request(control)
+            answer = try perform(request) { if request.tellsOpening { say(.opened, control) } }
+        } catch { answer = .failure(error) }
+        say(answer, control)
         if case .failure(let failure) = answer {
             ShimLog.write("rootfs: \(failure)")
             return 1
         }
         return 0
+    }
+
+    private static func say(_ answer: RootfsAnswer, _ control: borrowing OwnedFD) {
+        do { try control.writeAll(ShimWire.frame(answer.json)) } catch { ShimLog.write("rootfs: \(error)") }
     }
 
     private static func request(_ control: borrowing OwnedFD) throws(ShimFailure) -> RootfsRequest {
@@ -37,11 +44,11 @@ public enum RootfsHelper {
         }
     }
 
-    private static func perform(_ request: RootfsRequest) throws(ShimFailure) -> RootfsAnswer {
+    /// - Parameter opened: called when the root is there, before the work.
+    private static func perform(_ request: RootfsRequest, _ opened: () -> Void) throws(ShimFailure) -> RootfsAnswer {
         do {
             let root = try open(request)
-            // The owners that the container sees, and that it may have.
-            if case .process(let pid) = request.target { try UserNamespace.joinOwner(ofProcessesOf: pid) }
+            opened()
             switch request.operation {
             case .stat(let path): return .status(try RootfsPath(path).status(in: root))
             case .archiveOut(let path): try archiveOut(path, root)
@@ -68,11 +75,28 @@ public enum RootfsHelper {
             }
             return try MountSources.mount(request.mounts, in: try OverlayMount.make(overlay), at: place, as: overlay.mappedRoot)
         case .directory(let path): return try OwnedFD.open(path, O_RDONLY | O_DIRECTORY)
-        case .process(let pid):
-            if case .export = request.operation { return try rootMount(of: pid) }
-            // Its mounts included: volumes are part of what `cp` sees.
-            return try OwnedFD.open("/proc/\(pid)/root", O_RDONLY | O_DIRECTORY)
+        case .process(let pid, let startTime):
+            let hasEnded = ShimFailure(.ended, "container is not running")
+            do {
+                let root = try openRoot(of: pid, request.operation)
+                // The owners that the container sees, and that it may have.
+                try UserNamespace.joinOwner(ofProcessesOf: pid)
+                // Asked after all is open: the number was its own then, and what is open is its root.
+                guard ProcessStatus.snapshot(pid)?.startTime == startTime else { throw hasEnded }
+                return root
+            } catch let error as SystemError where [ENOENT, ESRCH].contains(error.code) {
+                // A process that ends has no root any more before it is gone itself.
+                throw hasEnded
+            }
         }
+    }
+
+    private static func openRoot(of pid: Int32, _ operation: RootfsRequest.Operation) throws -> OwnedFD {
+        if case .export = operation { return try rootMount(of: pid) }
+        // Its mounts included: volumes are part of what `cp` sees. They stay together until this process ends, though the container may
+        // end before.
+        _ = try OwnedFD.open("/proc/\(pid)/ns/mnt").take()
+        return try OwnedFD.open("/proc/\(pid)/root", O_RDONLY | O_DIRECTORY)
     }
 
     /// A mount's descriptor is a path only; directories are read through one that is open for reading. It keeps the

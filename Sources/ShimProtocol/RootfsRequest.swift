@@ -10,8 +10,11 @@ public struct RootfsRequest: Sendable, Equatable {
     /// What is mounted in the root of a stopped container, parents first: each at `place`, a path inside the root. Of `overlay`
     /// with a writable layer only.
     public var mounts: [MountSource]
+    /// Whether a frame with `RootfsAnswer.opened` is wanted before the work begins.
+    public var tellsOpening: Bool
 
-    public init(target: Target, operation: Operation, mounts: [MountSource] = []) {
+    public init(target: Target, operation: Operation, mounts: [MountSource] = [], tellsOpening: Bool = false) {
+        self.tellsOpening = tellsOpening
         self.target = target
         self.operation = operation
         self.mounts = mounts
@@ -21,8 +24,10 @@ public struct RootfsRequest: Sendable, Equatable {
     public enum Target: Sendable, Equatable {
         /// A stopped container or an image: the helper mounts the layers in a mount namespace of its own.
         case overlay(Overlay)
-        /// A running container: its root as its first process sees it, volumes included.
-        case process(Int32)
+        /// A running container: its root as its first process sees it, volumes included. The time of its start (field 22 of
+        /// /proc/pid/stat) tells it from a later one of the same number; when it is no more, the failure is `ended`, and no byte
+        /// has been read or written.
+        case process(Int32, startTime: UInt64)
         /// A directory of the host that is the root.
         case directory(String)
     }
@@ -79,6 +84,8 @@ public struct PathStatus: Sendable, Equatable {
 }
 
 public enum RootfsAnswer: Sendable, Equatable {
+    /// The root is mounted and open; another answer follows.
+    case opened
     case done
     case status(PathStatus)
     case failure(ShimFailure)
@@ -89,9 +96,12 @@ extension RootfsRequest {
         var writer = FieldsWriter()
         switch target {
         case .overlay(let overlay): writer.put("overlay", overlay.json)
-        case .process(let pid): writer.put("pid", pid)
+        case .process(let pid, let startTime):
+            writer.put("pid", pid)
+            writer.put("startTime", startTime)
         case .directory(let path): writer.put("directory", path)
         }
+        if tellsOpening { writer.put("tellsOpening", true) }
         if !mounts.isEmpty { writer.put("mounts", .array(mounts.map(\.json))) }
         switch operation {
         case .archiveOut(let path):
@@ -125,10 +135,11 @@ extension RootfsRequest {
         if !fields.isAbsent("overlay") {
             target = .overlay(try Overlay(try fields.object("overlay")))
         } else if !fields.isAbsent("pid") {
-            target = .process(try fields.number("pid"))
+            target = .process(try fields.number("pid"), startTime: try fields.number("startTime"))
         } else {
             target = .directory(try fields.string("directory"))
         }
+        tellsOpening = try fields.flag("tellsOpening")
         mounts = []
         for element in value["mounts"]?.arrayValue ?? [] { mounts.append(try MountSource(try Fields(element, "rootfs request.mounts"))) }
         switch try fields.string("op") {
@@ -150,6 +161,7 @@ extension RootfsAnswer {
     public var json: JSONValue {
         var writer = FieldsWriter()
         switch self {
+        case .opened: writer.put("opened", true)
         case .done: break
         case .failure(let failure): writer.put("failure", failure.json)
         case .status(let status):
@@ -166,7 +178,9 @@ extension RootfsAnswer {
 
     public init(_ value: JSONValue) throws(ShimFailure) {
         let fields = try Fields(value, "rootfs answer")
-        if !fields.isAbsent("failure") {
+        if try fields.flag("opened") {
+            self = .opened
+        } else if !fields.isAbsent("failure") {
             self = .failure(try ShimFailure(try fields.object("failure")))
         } else if !fields.isAbsent("status") {
             let status = try fields.object("status")

@@ -16,6 +16,8 @@ public struct ShimFailure: Error, Equatable, Sendable, CustomStringConvertible {
         case notFound
         /// Not possible in this state: already started, not running.
         case conflict
+        /// The container's first process is no more.
+        case ended
         /// The kernel refused for lack of permission, or a read-only filesystem.
         case permission
         /// The other side is older and does not know the request, or it is not implemented.

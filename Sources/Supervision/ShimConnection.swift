@@ -23,6 +23,8 @@ public final class ShimConnection: Sendable {
     public var shimPID: Int32 { state.shimPID }
     /// RFC 3339.
     public var startedAt: String { state.startedAt }
+    /// Its files, for the rootfs helper.
+    public var rootTarget: RootfsRequest.Target { .process(state.containerPID, startTime: state.containerStartTime) }
     /// Whether the container's first process has ended, which `events` tell later: its output is read to the end before.
     public var hasEnded: Bool { Remains.hasEnded(state) }
 

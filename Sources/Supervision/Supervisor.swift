@@ -106,13 +106,23 @@ public final class Supervisor: Sendable {
     }
 
     /// Runs the rootfs helper. `input` and `output` become its standard input and output, lent; nil is /dev/null.
-    /// Returns when it is done; the status only for `RootfsRequest.Operation.stat`.
+    /// Returns when it is done; the status only for `RootfsRequest.Operation.stat`. `opened` is called when the root is mounted and
+    /// open, before the work.
     @discardableResult
-    public func runHelper(_ request: RootfsRequest, input: Int32? = nil, output: Int32? = nil) async throws(ShimFailure) -> PathStatus? {
+    public func runHelper(
+        _ request: RootfsRequest, input: Int32? = nil, output: Int32? = nil, opened: (@Sendable () -> Void)? = nil
+    ) async throws(ShimFailure) -> PathStatus? {
+        var request = request
+        request.tellsOpening = opened != nil
         let (control, pid) = try startHelper(request, input, output)
         let outcome: Result<RootfsAnswer, ShimFailure> = await withTaskCancellationHandler {
             do throws(ShimFailure) {
-                return .success(try RootfsAnswer(try await ShimSocket.readFrame(control)))
+                var answer = try RootfsAnswer(try await ShimSocket.readFrame(control))
+                while answer == .opened {
+                    opened?()
+                    answer = try RootfsAnswer(try await ShimSocket.readFrame(control))
+                }
+                return .success(answer)
             } catch { return .failure(error) }
         } onCancel: {
             kill(pid, SIGKILL)
@@ -120,7 +130,7 @@ public final class Supervisor: Sendable {
         close(control)
         _ = await Spawn.awaitEnd(of: pid)
         switch try outcome.get() {
-        case .done: return nil
+        case .opened, .done: return nil
         case .status(let status): return status
         case .failure(let failure): throw failure
         }

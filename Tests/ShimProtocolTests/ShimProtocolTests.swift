@@ -95,13 +95,15 @@ private func sent(_ value: JSONValue) throws -> JSONValue {
         .copyUp(path: "/a", destination: "/d"), .buildCopy(path: "/b"),
     ]
     for operation in operations {
-        for target: RootfsRequest.Target in [.overlay(overlay), .process(4), .directory("/x")] {
-            let request = RootfsRequest(target: target, operation: operation)
-            #expect(try RootfsRequest(try sent(request.json)) == request)
+        for target: RootfsRequest.Target in [.overlay(overlay), .process(4, startTime: 1 << 40), .directory("/x")] {
+            for tellsOpening in [false, true] {
+                let request = RootfsRequest(target: target, operation: operation, tellsOpening: tellsOpening)
+                #expect(try RootfsRequest(try sent(request.json)) == request)
+            }
         }
     }
     let status = PathStatus(name: "n", size: -1, mode: 0o100644, modifiedAt: "t", linkTarget: "")
-    for answer: RootfsAnswer in [.done, .status(status), .failure(ShimFailure(.notFound, "m"))] {
+    for answer: RootfsAnswer in [.opened, .done, .status(status), .failure(ShimFailure(.notFound, "m"))] {
         #expect(try RootfsAnswer(try sent(answer.json)) == answer)
     }
 }

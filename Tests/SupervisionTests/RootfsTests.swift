@@ -96,7 +96,7 @@ private func tar(_ sandbox: Sandbox, _ bytes: [UInt8], _ arguments: String) thro
     let sandbox = try Sandbox(oneRuntime)
     defer { sandbox.remove() }
     let connection = try await sandbox.supervisor.launch(try sandbox.request(["sleep", "100"]))
-    let target = RootfsRequest.Target.process(connection.containerPID)
+    let target = connection.rootTarget
     #expect(shell("cd \(sandbox.base) && mkdir in && echo new > in/file && ln -s /etc/motd in/l && tar cf in.tar -C in .") == 0)
     let input = try OwnedFD.open("\(sandbox.base)/in.tar")
     try await sandbox.supervisor.runHelper(
@@ -120,6 +120,30 @@ private func tar(_ sandbox: Sandbox, _ bytes: [UInt8], _ arguments: String) thro
     }
     try await connection.signal(SIGKILL)
     #expect(await connection.finished()?.exitCode == 137)
+}
+
+@Test func aProcessOfTheSameNumberIsNotTheContainer() async throws {
+    let sandbox = try Sandbox(oneRuntime)
+    defer { sandbox.remove() }
+    let connection = try await sandbox.supervisor.launch(try sandbox.request(["sleep", "100"]))
+    guard case .process(let pid, let startTime) = connection.rootTarget else { return #expect(Bool(false)) }
+    // This test's own process, with the start of the container's; the container's with another start; and nobody.
+    for other: RootfsRequest.Target in [
+        .process(getpid(), startTime: startTime), .process(pid, startTime: startTime + 1), .process(Int32.max, startTime: startTime),
+    ] {
+        for operation: RootfsRequest.Operation in [.stat(path: "/"), .export, .archiveOut(path: "/")] {
+            let failure = await #expect(throws: ShimFailure.self) {
+                _ = try await output(of: sandbox, RootfsRequest(target: other, operation: operation))
+            }
+            #expect(failure?.kind == .ended)
+        }
+    }
+    try await connection.signal(SIGKILL)
+    #expect(await connection.finished()?.exitCode == 137)
+    let failure = await #expect(throws: ShimFailure.self) {
+        _ = try await output(of: sandbox, RootfsRequest(target: connection.rootTarget, operation: .stat(path: "/")))
+    }
+    #expect(failure?.kind == .ended)
 }
 
 @Test func fillsAVolumeFromTheImage() async throws {

@@ -178,6 +178,75 @@ def test_swapped_links_do_not_lead_out(daemon, clipper, name, tmp_path):
     assert 200 in answers["in"] and answers["in"] | answers["out"] <= {200, 400, 404, 500}
 
 
+READS = [("HEAD", "archive?path=/etc"), ("GET", "archive?path=/etc"), ("GET", "archive?path=/etc/group"), ("GET", "export")]
+
+
+def reading(daemon, name, answers):
+    """Threads that read the container's files at once, and note the statuses, or how an answer breaks off."""
+    def work(method, path):
+        try:
+            answers.append(daemon.request(method, f"/containers/{name}/{path}")[0])
+        except (OSError, http.client.HTTPException) as error:
+            answers.append(type(error).__name__)
+
+    threads = [threading.Thread(target=work, args=read) for read in READS * 2]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def test_copies_at_the_moment_of_the_end(daemon, clipper, name):
+    """The files are there, behind the process or in the layers, whoever is first."""
+    answers = []
+    for turn in range(12):
+        clipper("run", "-d", "--name", name, IMAGE, "sh", "-c", f"sleep 0.0{turn % 6}")
+        threads = reading(daemon, name, answers)
+        clipper("wait", name)
+        for thread in threads:
+            thread.join()
+        clipper("rm", name)
+    assert set(answers) == {200}
+
+
+def test_copies_at_the_moment_of_the_start(daemon, clipper, name):
+    """A stopped container is read by many at once, and what is mounted to read it takes nothing from its own mount."""
+    answers = []
+    script = "for i in 1 2 3 4 5 6 7 8; do sleep 0.02; cp /etc/passwd /etc/p && rm /etc/passwd && mv /etc/p /etc/passwd && " \
+        "echo >>/etc/group || exit 9; done"
+    clipper("create", "--name", name, IMAGE, "sh", "-c", script)
+    for _ in range(8):
+        threads = reading(daemon, name, answers)
+        clipper("start", name)
+        threads += reading(daemon, name, answers)
+        assert clipper("wait", name) == "0", clipper("logs", name)
+        for thread in threads:
+            thread.join()
+    assert set(answers) == {200}
+
+
+def test_a_start_waits_for_what_is_copied_in(daemon, clipper, name):
+    """Who writes into a stopped container has it to himself; who reads does not hold up the start."""
+    clipper("create", "--name", name, IMAGE, "cat", "/late")
+    reader, writer = os.pipe()
+    copy = subprocess.Popen(
+        ["curl", "-s", "-X", "PUT", "-T", "-", "--unix-socket", daemon.socket, f"http://d/containers/{name}/archive?path=/"], stdin=reader)
+    os.close(reader)
+    try:
+        data = archive(late=b"here")
+        os.write(writer, data[:512])
+        wait_until(lambda: "rootfs" in subprocess.check_output(["ps", "-eo", "args"], text=True), what="the copy")
+        start = threading.Thread(target=lambda: clipper("start", name))
+        start.start()
+        start.join(0.5)
+        assert start.is_alive()
+        os.write(writer, data[512:])
+    finally:
+        os.close(writer)
+    assert copy.wait() == 0
+    start.join()
+    assert clipper("wait", name) == "0" and clipper("logs", name) == "here"
+
+
 def archive(**files):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:

@@ -52,6 +52,10 @@ final class Container: Sendable {
     /// Held while the container is frozen or thawed, and while a process is put into it: one that froze half-way would hold up
     /// the supervisor, which waits for it, and all that is asked of the supervisor meanwhile.
     let freezing = AsyncLock()
+    /// Held while the container is started, and while the files of one that does not run are mounted, until that is done when they
+    /// are read, to the end when they are written: overlayfs makes its work directory anew at each mount, under the feet of another
+    /// mount of the same layer.
+    let files = AsyncLock()
     private let state: Locked<State>
 
     init(_ record: ContainerRecord, phase: Phase) {
@@ -81,7 +85,7 @@ final class Container: Sendable {
     func connection() throws(EngineError) -> ShimConnection {
         switch phase {
         case .running(let connection), .paused(let connection): return connection
-        case .unreachable: throw EngineError(.system, "container \(name): \(Self.silence)")
+        case .unreachable: throw isSilent()
         case .restarting: throw .conflict("Container \(id) is restarting, wait until the container is running")
         case .created, .starting, .exited, .removing, .dead: throw isNotRunning()
         }
@@ -91,13 +95,16 @@ final class Container: Sendable {
         EngineError(.conflict, "container \(id) is not running", cause: cause)
     }
 
+    private func isSilent() -> EngineError { EngineError(.system, "container \(name): \(Self.silence)") }
+
     static let silence = "its supervisor does not answer: it is stopped or frozen"
 
     /// `connection()` of a container that runs or is paused; nil for one that does neither.
     func livingConnection() throws(EngineError) -> ShimConnection? {
-        do { return try connection() } catch {
-            if isAlive { throw error }
-            return nil
+        switch phase {
+        case .running(let connection), .paused(let connection): return connection
+        case .unreachable: throw isSilent()
+        case .created, .starting, .restarting, .exited, .removing, .dead: return nil
         }
     }
 

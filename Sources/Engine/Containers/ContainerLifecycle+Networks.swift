@@ -13,9 +13,8 @@ extension ContainerLifecycle {
     /// - Parameter anew: whether it is not known what the supervisor holds: the daemon died within a change.
     func settleNetworks(_ container: Container, _ connection: ShimConnection, anew: Bool = false) async throws {
         let record = container.record
-        let pid = connection.containerPID
         try await offloading { [launcher] in
-            let sandbox = try launcher.networks.reopenSandbox(pid: pid)
+            let sandbox = try launcher.sandbox(of: connection)
             try launcher.chooseGateways(record.attachments, sandbox)
             try launcher.serveNames(record, record.attachments, sandbox)
             try launcher.writeHosts(record, record.attachments)
@@ -84,5 +83,15 @@ extension ContainerLifecycle {
             logger.warning(
                 "a container's ports stay taken until its end", metadata: ["container": "\(container.id)", "error": "\(error)"])
         }
+    }
+}
+
+extension ContainerLauncher {
+    /// The network namespace of a container that runs; throws where it has ended.
+    func sandbox(of connection: ShimConnection) throws -> NetworkSandbox {
+        let sandbox = try networks.reopenSandbox(pid: connection.containerPID)
+        // Asked after it is open: the number may be another process's by now.
+        if connection.hasEnded { throw EngineError.conflict("container \(connection.containerID) is not running") }
+        return sandbox
     }
 }

@@ -48,11 +48,11 @@ final class ContainerLifecycle: Sendable {
             case .created, .starting, .exited: break
             }
             if anew { container.withState { $0.record.restartCount = 0 } }
-            try await launch(container)
+            try await container.files.withLock { try await launch(container) }
         }
     }
 
-    /// Called with the container's transition lock held.
+    /// Called with the container's transition lock and that of its files held.
     private func launch(_ container: Container) async throws {
         // The shim of the last run unmounts and goes; only then its places may be used again.
         await followers.current[container.id]?.value
@@ -270,7 +270,7 @@ final class ContainerLifecycle: Sendable {
             try await container.transition.withLock {
                 guard case .restarting = container.phase else { return }
                 container.withState { $0.record.restartCount += 1 }
-                try await launch(container)
+                try await container.files.withLock { try await launch(container) }
             }
         } catch {
             logger.error("cannot restart a container", metadata: ["container": "\(container.id)", "error": "\(error)"])

@@ -30,7 +30,7 @@ extension ContainerService {
         let launcher = lifecycle.launcher
         let pid = connection.containerPID
         let attachment = try await offloading {
-            try launcher.attach(before, to: network.name, settings, sandbox: try launcher.networks.reopenSandbox(pid: pid))
+            try launcher.attach(before, to: network.name, settings, sandbox: try launcher.sandbox(of: connection))
         }
         do {
             try container.withState { state in

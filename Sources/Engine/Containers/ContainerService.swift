@@ -179,15 +179,18 @@ public final class ContainerService: Sendable {
         if case .unreachable = container.phase, request.stream { _ = try container.connection() }
         if request.logs { _ = try logPath(container) }
         lifecycle.publish(container, "attach")
-        let wantsStream = request.stream && (wantsStdin || request.stdout || request.stderr)
+        var wantsStream = request.stream && (wantsStdin || request.stdout || request.stderr)
         if wantsStream, case .running(let connection) = container.phase {
             do {
                 let (socket, moment) = try await connection.attachTellingMoment(options)
                 return AttachedStream(socket: socket, isTerminal: isTerminal, begins: moment.flatMap { Timestamp($0) } ?? .now())
-            } catch { throw EngineError.from(error) }
+            } catch {
+                guard connection.hasEnded else { throw EngineError.from(error) }
+                wantsStream = false
+            }
         }
         let pair = try OwnedFD.socketPair(type: Int32(SOCK_STREAM.rawValue))
-        // Whoever wants no live stream finds its end.
+        // Whoever wants no live stream, or comes at the moment of the end, finds its end.
         if !wantsStream { return AttachedStream(socket: pair.first.duplicateRaw(), isTerminal: isTerminal) }
         launcher.addPendingStream(InitialStream(options: options, socket: pair.second.duplicateRaw()), for: container.id)
         return AttachedStream(socket: pair.first.duplicateRaw(), isTerminal: isTerminal)
@@ -227,7 +230,9 @@ public final class ContainerService: Sendable {
         let container = try store.find(id)
         let status = try await archiveStatus(id, path: path)
         let tar = try helperOutput { [self] output in
-            _ = try await withFiles(of: container, .archiveOut(path: path)) { try await self.supervisor.runHelper($0, output: output) }
+            _ = try await withFiles(of: container, .archiveOut(path: path)) {
+                try await self.supervisor.runHelper($0, output: output, opened: $1)
+            }
         }
         lifecycle.publish(container, "archive-path")
         return (status, tar)
@@ -236,7 +241,7 @@ public final class ContainerService: Sendable {
     public func archiveStatus(_ id: String, path: String) async throws -> JSONValue {
         let container = try store.find(id)
         do {
-            let status = try await withFiles(of: container, .stat(path: path)) { try await self.supervisor.runHelper($0) }
+            let status = try await withFiles(of: container, .stat(path: path)) { try await self.supervisor.runHelper($0, opened: $1) }
             guard let status else { throw EngineError(.system, "no status of \(path)") }
             return [
                 "name": .string(status.name), "size": .integer(status.size), "mode": .integer(Int64(GoFileMode.mode(status.mode))),
@@ -262,7 +267,9 @@ public final class ContainerService: Sendable {
         let operation = RootfsRequest.Operation.archiveIn(path: path, noOverwriteDirNonDir: noOverwriteDirNonDir, owner: owner)
         do {
             try await PackedInput.plain(tar) { plain in
-                _ = try await withFiles(of: container, operation) { try await self.supervisor.runHelper($0, input: plain) }
+                _ = try await withFiles(of: container, operation) { request, _ in
+                    try await self.supervisor.runHelper(request, input: plain)
+                }
             }
             lifecycle.publish(container, "extract-to-dir")
         } catch let error as ShimFailure where error.kind == .notFound {
@@ -286,28 +293,49 @@ public final class ContainerService: Sendable {
     public func export(_ id: String) async throws -> Descriptor {
         let container = try store.find(id)
         // The image's absence is the answer, not a torn stream.
-        let request = RootfsRequest(target: try rootTarget(container), operation: .export)
-        let tar = try helperOutput { [supervisor] output in _ = try await supervisor.runHelper(request, output: output) }
+        if try container.livingConnection() == nil { _ = try stoppedTarget(container) }
+        let tar = try helperOutput { [self] output in
+            _ = try await withFiles(of: container, .export) { try await self.supervisor.runHelper($0, output: output, opened: $1) }
+        }
         lifecycle.publish(container, "export")
         return tar
     }
 
-    /// Where a container's files are: behind its process, or in its layers.
-    func rootTarget(_ container: Container) throws -> RootfsRequest.Target {
-        if let connection = try container.livingConnection() { return .process(connection.containerPID) }
+    /// Where the files of a container that does not run are.
+    private func stoppedTarget(_ container: Container) throws -> RootfsRequest.Target {
         let paths = configuration.paths(of: container.id)
         let image = try images.image(container.record.imageID)
         return .overlay(Overlay(layers: try initLayers.layers(of: image), upper: paths.upper, work: paths.work))
     }
 
-    /// Runs `body` with a request for a container's files as it sees them, its mounts included.
+    /// Runs `body` with a request for a container's files as it sees them, its mounts included unless they are exported. A container
+    /// that ends or starts at that moment is taken as it is then. `body` calls its second argument when it has the files and does
+    /// not write them: from then on the container may start.
     private func withFiles<Result>(
-        of container: Container, _ operation: RootfsRequest.Operation, _ body: (RootfsRequest) async throws -> Result
+        of container: Container, _ operation: RootfsRequest.Operation,
+        _ body: (RootfsRequest, @escaping @Sendable () -> Void) async throws -> Result
     ) async throws -> Result {
-        if let connection = try container.livingConnection() {
-            return try await body(RootfsRequest(target: .process(connection.containerPID), operation: operation))
+        while true {
+            if let target = try container.livingConnection()?.rootTarget,
+                let result = try await Self.unlessEnded({ try await body(RootfsRequest(target: target, operation: operation)) {} })
+            {
+                return result
+            }
+            let hold = await container.files.hold()
+            defer { hold.release() }
+            if let connection = try container.livingConnection(), !connection.hasEnded { continue }
+            if case .export = operation {
+                return try await body(RootfsRequest(target: try stoppedTarget(container), operation: operation)) { hold.release() }
+            }
+            return try await lifecycle.launcher.withStoppedFiles(of: container.record, operation) { request in
+                try await body(request) { hold.release() }
+            }
         }
-        return try await lifecycle.launcher.withStoppedFiles(of: container.record, operation, body)
+    }
+
+    /// What `body` gives; nil when the container's process that it asks for has ended meanwhile.
+    private static func unlessEnded<Result>(_ body: () async throws -> Result) async throws -> Result? {
+        do { return try await body() } catch let failure as ShimFailure where failure.kind == .ended { return nil }
     }
 
     /// Runs the helper, which writes to the descriptor that it is given, and gives the reading end of its output. When the helper fails,
