@@ -139,16 +139,22 @@ final class Uploads: Sendable {
         let hasher = upload.hasher
         var batch: [ByteBuffer] = []
         var waiting = 0
+        var unwritten = 0
         func write() async throws {
             let (chunks, count) = (batch, waiting)
             batch = []
             waiting = 0
+            unwritten += count
+            // The disk is at work while the rest comes, so that the end waits for little.
+            let isMuch = unwritten >= 4 << 20
+            if isMuch { unwritten = 0 }
             do {
                 try await offloaded {
                     for chunk in chunks {
                         if let hasher { hasher.update(chunk) }
                         try file.write(chunk)
                     }
+                    if isMuch { file.startWriteback() }
                 }
             } catch {
                 // The hash has seen what the file hasn't, or has in part.
@@ -250,6 +256,9 @@ final class SharedFile: Sendable {
     func size() throws -> Int64 { Int64(try descriptor.status().st_size) }
 
     func sync() throws { try descriptor.sync() }
+
+    /// Has the kernel begin to write out what there is, without waiting.
+    func startWriteback() { _ = clp_start_writeback(descriptor.raw, 0, 0) }
 
     /// Writes all bytes where the file stands.
     func write(_ buffer: ByteBuffer) throws {

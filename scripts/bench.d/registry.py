@@ -146,6 +146,8 @@ def worker(kind, size, port, digest, seed, seconds, ready, results):
 
 def one_round(kind, size, clients, server, digest, number):
     """Operations per second and the seconds of each."""
+    # What the other has left to be written is its own.
+    os.sync()
     context = multiprocessing.get_context("fork")
     ready, results = context.Barrier(clients), context.SimpleQueue()
     processes = [context.Process(target=worker, args=(kind, size, server.port, digest, number * 100 + one, SECONDS, ready, results))

@@ -81,6 +81,8 @@ def transfers(work, sides, clipperd):
 def one_round(work, side, name, found, above, clipperd, mark):
     if found["pull"][side.name].failure:
         return
+    # What others have left to be written is theirs.
+    os.sync()
     before = reset_peak(clipperd) if side.name == "clipper" else 0
     pulled = Once(side.command("pull", name), side.environment)
     if before:
@@ -89,6 +91,7 @@ def one_round(work, side, name, found, above, clipperd, mark):
     try:
         other = f"{target.host}/bench/large:1"
         side.call("tag", name, other)
+        os.sync()
         pushed = Once(side.command("push", other), side.environment)
         side.call("rmi", other, name)
     finally:
