@@ -13,10 +13,15 @@ extension NetworkManager {
         let hostHasIPv6 = HeldSocket.hostHasIPv6
         let taken = try ports.withLock { ports throws(NetworkError) in
             var reservation = Reservation(endpoint: endpoint, served: servedFamilies)
+            var bindings: [[PublishedPort]] = requests.map { _ in [] }
             do throws(NetworkError) {
-                for request in requests {
+                // Who leaves the choice open must not get what another asks for by its number.
+                for index in requests.indices.sorted(by: { (requests[$0].choices, $0) < (requests[$1].choices, $1) }) {
+                    let request = requests[index]
                     let addresses = try hostAddresses(request, endpoint, bridge.plan.options, hostHasIPv6: hostHasIPv6)
+                    let count = reservation.bindings.count
                     try reservation.reserve(request, on: addresses, &ports)
+                    bindings[index] = Array(reservation.bindings[count...])
                 }
             } catch {
                 reservation.undo(&ports)
@@ -27,7 +32,7 @@ extension NetworkManager {
             }
             let isServed = reservation.sockets.contains(where: \.isServed)
             return PublishedPorts(
-                bindings: reservation.bindings, sockets: reservation.sockets,
+                bindings: bindings.flatMap { $0 }, sockets: reservation.sockets,
                 relayTarget: isServed ? reservation.target(servedFamilies.contains(.v4) ? .v4 : .v6) : nil)
         }
         do throws(SystemError) {
@@ -104,6 +109,11 @@ extension NetworkManager {
         }
         return [address]
     }
+}
+
+extension PortRequest {
+    /// How many ports of the host will do.
+    fileprivate var choices: Int { hostPorts?.count ?? .max }
 }
 
 /// Host ports taken for one endpoint, until all of them are.

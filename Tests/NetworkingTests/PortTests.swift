@@ -69,6 +69,23 @@ import Testing
         }
     }
 
+    /// Whatever the order of a request's ports: the one that is named goes to whoever names it.
+    @Test func namedPortsComeFirst() throws {
+        try TestHost.withManager { manager in
+            let guest = try TrafficTests.Guest(manager, "web")
+            let first = try manager.publish(guest.endpoint, ports: [PortRequest(containerPort: 1)])
+            let next = try #require(first.bindings.first).hostPort + 1
+            let published = try manager.publish(
+                guest.endpoint,
+                ports: [
+                    PortRequest(containerPort: 80), PortRequest(containerPort: 81, hostPorts: next...next + 2),
+                    TrafficTests.port(82, next), TrafficTests.port(83, next + 1),
+                ])
+            #expect(published.bindings.map(\.containerPort) == [80, 80, 81, 81, 82, 82, 83, 83])
+            #expect(published.bindings.map { $0.hostPort - next } == [3, 3, 2, 2, 0, 0, 1, 1])
+        }
+    }
+
     @Test func refusedRequests() throws {
         try TestHost.withManager { manager in
             let guest = try TrafficTests.Guest(manager, "web")
