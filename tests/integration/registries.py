@@ -246,7 +246,10 @@ class Proxy:
             threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
-        server = socket.create_connection(("127.0.0.1", self.registry.port))
+        try:
+            server = socket.create_connection(("127.0.0.1", self.registry.port))
+        except ConnectionRefusedError:  # The registry's time is over.
+            return client.close()
         threading.Thread(target=self.copy, args=(client, server), daemon=True).start()
         self.answer(server, client)
 
