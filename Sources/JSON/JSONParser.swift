@@ -6,7 +6,7 @@ extension JSONValue {
     public init(parsing bytes: [UInt8]) throws(JSONError) { try self.init(bytes, rowMembers: nil) }
 
     /// Reads an array of objects of which only some members are of interest: of its elements the others are checked, not kept.
-    /// That takes a third of the time, and less memory. Throws `JSONError`.
+    /// Throws `JSONError`.
     public init(parsing bytes: [UInt8], rowMembers: Set<String>) throws(JSONError) { try self.init(bytes, rowMembers: rowMembers) }
 
     private init(_ bytes: [UInt8], rowMembers: Set<String>?) throws(JSONError) {

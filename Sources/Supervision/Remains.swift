@@ -71,10 +71,5 @@ enum Remains {
         return poll(&query, 1, 0) > 0 || startTime(of: state.containerPID) != state.containerStartTime
     }
 
-    /// Field 22 of /proc/pid/stat (proc(5)).
-    private static func startTime(of pid: Int32) -> UInt64? {
-        guard let text = try? Files.readText("/proc/\(pid)/stat"), let end = text.lastIndex(of: ")") else { return nil }
-        let fields = text[end...].split(separator: " ")
-        return fields.count > 20 ? UInt64(fields[20]) : nil
-    }
+    private static func startTime(of pid: Int32) -> UInt64? { ProcessStatus.snapshot(pid)?.startTime }
 }

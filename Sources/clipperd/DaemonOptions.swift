@@ -152,11 +152,9 @@ struct DaemonOptions {
 
     /// What dockerd says of settings that cannot go together.
     private var networkObjection: String? {
-        if defaultBridge.isMissing || defaultBridge.hostBridge != nil, defaultBridge.address != nil {
-            return "You specified -b & --bip, mutually exclusive options. Please specify only one"
-        }
-        if defaultBridge.isMissing || defaultBridge.hostBridge != nil, defaultBridge.addressIPv6 != nil {
-            return "You specified -b & --bip6, mutually exclusive options. Please specify only one"
+        if defaultBridge.isMissing || defaultBridge.hostBridge != nil {
+            let given = [("--bip", defaultBridge.address), ("--bip6", defaultBridge.addressIPv6)].first { $0.1 != nil }
+            if let flag = given?.0 { return "You specified -b & \(flag), mutually exclusive options. Please specify only one" }
         }
         if defaultBridge.allowsInterContainerTraffic { return nil }
         if !firewallFamilies.contains(.v4) {

@@ -309,21 +309,24 @@ public final class ContainerService: Sendable {
     }
 
     /// Runs `body` with a request for a container's files as it sees them, its mounts included unless they are exported. A container
-    /// that ends or starts at that moment is taken as it is then. `body` calls its second argument when it has the files and does
-    /// not write them: from then on the container may start.
+    /// that ends or starts at that moment is taken as it is then. `body` calls its second argument, where there is one, when it has
+    /// the files and does not write them: from then on the container may start.
     private func withFiles<Result>(
         of container: Container, _ operation: RootfsRequest.Operation,
-        _ body: (RootfsRequest, @escaping @Sendable () -> Void) async throws -> Result
+        _ body: (RootfsRequest, (@Sendable () -> Void)?) async throws -> Result
     ) async throws -> Result {
+        // The run whose end the helper has seen, which may be known here a while later: it is not asked again.
+        var ended: ShimConnection?
         while true {
-            if let target = try container.livingConnection()?.rootTarget,
-                let result = try await Self.unlessEnded({ try await body(RootfsRequest(target: target, operation: operation)) {} })
-            {
-                return result
+            if let connection = try container.livingConnection(), connection !== ended {
+                let request = RootfsRequest(target: connection.rootTarget, operation: operation)
+                if let result = try await Self.unlessEnded({ try await body(request, nil) }) { return result }
+                ended = connection
             }
             let hold = await container.files.hold()
             defer { hold.release() }
-            if let connection = try container.livingConnection(), !connection.hasEnded { continue }
+            // Somebody may have started it before this.
+            if let connection = try container.livingConnection(), connection !== ended { continue }
             if case .export = operation {
                 return try await body(RootfsRequest(target: try stoppedTarget(container), operation: operation)) { hold.release() }
             }
