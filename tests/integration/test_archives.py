@@ -14,6 +14,7 @@ import tarfile
 import pytest
 
 from dropin.engines import RUNC, Containerd, Docker, PrivateHost, Tool, base_archive, buildah, podman
+from harness import IMAGE
 
 NAME = "docker.io/clpt/world:1"
 
@@ -199,6 +200,19 @@ def test_skopeo(world, clipper, host, form):
         kept = form == "docker-archive" if number == 0 else form == "oci-archive"
         reload(clipper, written, world, same_id=kept)
         clipper("load", "-i", world["saved"])
+
+
+def test_skopeo_at_the_daemon(daemon, clipper, name, tmp_path):
+    """Its `docker-daemon:` speaks version 1.22 of the API, older than any of Docker's that are served still."""
+    before = daemon.log.stat().st_size
+    subprocess.run(["skopeo", "copy", "-q", "--src-daemon-host", daemon.host, f"docker-daemon:{IMAGE}:latest", f"dir:{tmp_path}/out"],
+                   check=True)
+    subprocess.run(["skopeo", "copy", "-q", "--dest-daemon-host", daemon.host, f"dir:{tmp_path}/out", f"docker-daemon:{name}:1"],
+                   check=True)
+    assert clipper("run", "--rm", f"{name}:1", "echo", "here") == "here"
+    said = daemon.log.read_bytes()[before:].decode()
+    assert "/v1.22/images/get" in said and "/v1.22/images/load" in said
+    clipper("rmi", f"{name}:1")
 
 
 def test_skopeo_keeps_the_manifest(world, clipper, host):
